@@ -46,8 +46,10 @@ class Pi:
         self._write("sys/class/thermal/thermal_zone0/temp", f"{celsius * 1000:.0f}\n")
 
     def clock(self, mhz: float) -> None:
+        """Set the clock. The files of the kernel have the highest one, which the kernel wants."""
+        self._mhz = mhz
         for n in range(4):
-            self._write(_CPUFREQ.format(n=n), f"{mhz * 1000:.0f}\n")
+            self._write(_CPUFREQ.format(n=n), "2400000\n")
 
     def throttling(self, bits: int) -> None:
         self._bits = bits
@@ -62,7 +64,11 @@ class Pi:
         self._write("proc/self/io", f"rchar: 1\nwrite_bytes: {size}\ncancelled_write_bytes: 7\n")
 
     def ask(self, command) -> str:
-        assert tuple(command) == ("vcgencmd", "get_throttled")
+        tool, *words = command
+        assert tool == "vcgencmd"
+        if words == ["measure_clock", "arm"]:
+            return f"frequency(0)={self._mhz * 1e6:.0f}\n"
+        assert words == ["get_throttled"]
         self.bits_asked += 1
         return f"throttled=0x{self._bits:x}\n"
 

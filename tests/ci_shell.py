@@ -1,12 +1,15 @@
 """A shell that runs the steps of a workflow with GitHub's variables, as a runner does.
 
-It knows what our workflow files and `action.yml` use: `run`, `env`, `inputs`, outputs of steps.
+It knows what our workflow files and `action.yml` use: `run`, `env`, `if`, `inputs`, outputs of
+steps, additions to PATH. `bench_calls` finds the commands of `bench` in the text of a step.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -59,14 +62,15 @@ class Runner:
     folder: Path
     programs: Path
     event: Mapping[str, Any] = field(default_factory=dict)
+    added: list[str] = field(default_factory=list)  # the folders that steps wrote to GITHUB_PATH
 
     def step(self, script: str, env: Mapping[str, str] | None = None) -> StepEnded:
         """Run the text of a step by bash, as GitHub does."""
         temp = self.folder / ".runner"
         temp.mkdir(exist_ok=True)
-        summary, output = temp / "summary", temp / "output"
-        summary.write_text("")
-        output.write_text("")
+        summary, output, path = (temp / name for name in ("summary", "output", "path"))
+        for file in (summary, output, path):
+            file.write_text("")
         # a session that xdist started would refuse to measure
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         ended = subprocess.run(
@@ -74,12 +78,13 @@ class Runner:
             cwd=self.folder,
             env={
                 **clean,
-                "PATH": os.pathsep.join([str(self.programs), clean["PATH"]]),
+                "PATH": os.pathsep.join([str(self.programs), *self.added[::-1], clean["PATH"]]),
                 "GITHUB_ACTIONS": "true",
                 "GITHUB_WORKSPACE": str(self.folder),
                 "GITHUB_REPOSITORY": "somebody/toy",
                 "GITHUB_STEP_SUMMARY": str(summary),
                 "GITHUB_OUTPUT": str(output),
+                "GITHUB_PATH": str(path),
                 "RUNNER_TEMP": str(temp),
                 **(env or {}),
             },
@@ -91,15 +96,20 @@ class Runner:
         )
         pairs = (line.partition("=") for line in output.read_text().splitlines())
         outputs = {name: value for name, _, value in pairs}
+        self.added += path.read_text().splitlines()
         return StepEnded(ended.returncode, ended.stdout, summary.read_text(), outputs)
 
     def workflow(self, path: Path) -> list[StepEnded]:
-        """Run the steps of the one job of a workflow until one fails."""
+        """Run the steps of the one job of a workflow."""
         (job,) = YAML(typ="safe").load(path.read_text())["jobs"].values()
+        return self.job(job)
+
+    def job(self, job: Mapping[str, Any]) -> list[StepEnded]:
+        """Run the scripts of a job. After a failure, only those run that say so."""
         ended: list[StepEnded] = []
         for step in job["steps"]:
             has_failed = any(each.code for each in ended)
-            if "run" in step and (not has_failed or step.get("if") == "always()"):
+            if "run" in step and runs(step.get("if", ""), {}, has_failed=has_failed):
                 ended.append(self.step(step["run"], step.get("env")))
         return ended
 
@@ -113,12 +123,57 @@ class Runner:
         for step in action["runs"]["steps"]:
             assert step["shell"] == "bash"
             assert "${{" not in step["run"], "an expression in a script can be any command"
+            if not runs(step.get("if", ""), values, has_failed=False):
+                continue
             env = {name: _filled(text, values) for name, text in step.get("env", {}).items()}
             done = ended[step["name"]] = self.step(step["run"], env)
             values |= {f"steps.{step.get('id')}.outputs.{k}": v for k, v in done.outputs.items()}
             if done.code:
                 break
         return ended
+
+
+def runs(condition: str, values: Mapping[str, str], *, has_failed: bool) -> bool:
+    """Whether a step with this `if` runs. A name without a value is the empty text, as on GitHub.
+
+    It knows the conditions of our files: names, comparisons of a name with a text, `always()` and
+    `!cancelled()`, joined by `&&`.
+    """
+    text = condition.strip().removeprefix("${{").removesuffix("}}").strip()
+    if has_failed and not re.search(r"(always|cancelled)\(\)", text):
+        return False
+    return all(_holds(term.strip(), values) for term in text.split("&&") if term.strip())
+
+
+def _holds(term: str, values: Mapping[str, str]) -> bool:
+    if term in ("always()", "!cancelled()"):
+        return True
+    asked = re.fullmatch(r"([\w.-]+)(?: (==|!=) '([^']*)')?", term)
+    assert asked, f"an `if` that this shell does not know: {term}"
+    value = values.get(asked[1], "")
+    return bool(value) if asked[2] is None else (value == asked[3]) == (asked[2] == "==")
+
+
+def bench_calls(script: str) -> list[list[str]]:
+    """The words of each call of `bench` in the text of a step, without those in other words."""
+    calls = []
+    for line in script.replace("\\\n", " ").splitlines():
+        command: list[str] = []
+        for word in [*_words(line), ";"]:
+            if not set(word) <= set("();<>|&{}"):
+                command += [word] if command or not re.match(r"\w+=", word) else []
+                continue
+            if command and Path(command[0]).name == "bench":
+                calls.append(["bench", *command[1:]])
+            command = []
+    return calls
+
+
+def _words(line: str) -> Iterator[str]:
+    """The words of a line of a shell, up to a remark."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    yield from itertools.takewhile(lambda word: not word.startswith("#"), lexer)
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

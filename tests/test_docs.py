@@ -31,6 +31,7 @@ from ondevice_bench.remote.address import boards
 from ondevice_bench.report.layout import load_layout
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.space import load_space
+from tests.ci_shell import bench_calls
 from tests.conftest import ROOT
 
 PAGES = sorted(
@@ -294,9 +295,8 @@ def lines(workflow):
 
 def refusals(workflow):
     """What `bench` says against the commands of a workflow."""
-    parts = [part for line in lines(workflow) for part in re.split(r"\|\||\n", line)]
-    split = (shlex.split(part, comments=True) for part in parts)
-    return [why for words in split if words and (why := refusal(words))]
+    calls = (words for line in lines(workflow) for words in bench_calls(line))
+    return [why for words in calls if (why := refusal(words))]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -82,6 +82,10 @@ class UnusableMethod(ValueError):
     """A method of the user's own cannot be made. The text begins with its name in the suite."""
 
 
+class UserModelError(ValueError):
+    """A network of the user's own breaks a rule. The text says which one, in the user's words."""
+
+
 class NothingRan(BenchError):
     """The request is valid, but there is nothing to measure in it."""
 

@@ -53,7 +53,7 @@ function makeRows(count) {
 
 function makeMore(of) {
   if (of !== shown || made >= shown.length) return;
-  makeRows(AT_ONCE);
+  if (!waiting.size) makeRows(AT_ONCE); // figures come first: they stand above the table
   later(() => makeMore(of));
 }
 

@@ -155,7 +155,7 @@ function startPlotly() {
 // gives a figure its sentences and its height before it is drawn, so that nothing moves later
 function prepare(plot) {
   const packed = page.figures[plot.dataset.figure][group];
-  const [first, ...others] = page.says[plot.dataset.figure][group].split("\n");
+  const [first, ...others] = page.sentences[page.says[plot.dataset.figure][group]].split("\n");
   const strong = document.createElement("strong");
   strong.textContent = first;
   document.getElementById(`says-${plot.dataset.figure}`).replaceChildren(strong, ` ${others.join(" ")}`);

@@ -6,7 +6,9 @@ import pytest
 from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.report.terminal.comparison import difference_line
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.units import ratio
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned, timed_records
 from tests.summaries import of_rounds
 
@@ -123,6 +125,15 @@ def test_too_few_rounds_decide_nothing_and_say_how_many_would(timed):
     assert difference.reason == "1 and 1 processes measured it; 4 each are needed"
 
 
+def test_the_ratio_lies_in_its_interval_where_that_of_the_medians_does_not(timed):
+    """Two speeds of a machine: the medians are those of the slow base and of the quick new one."""
+    base, new = [1.0] * 11 + [1.3] * 9, [0.8] * 9 + [1.02] * 11
+    (difference,) = compare(timed("a", base), timed("b", new)).differences
+    assert difference.new / difference.base == 1.02
+    assert difference.lower <= difference.ratio <= difference.upper < 1.02
+    assert f"{ratio(difference.ratio)}, " in difference_line(difference)
+
+
 def test_another_machines_times_are_not_compared(timed):
     elsewhere = {**make_run().machine, "cpu": "another"}
     found = compare(timed("a", STEADY), timed("b", STEADY, machine=elsewhere))
@@ -182,6 +193,23 @@ def test_what_differs_around_the_runs_is_named_as_a_possible_cause(run_with):
     found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 101}, software=newer))
     assert found.unlike == ("software torch: 2 → 3",)
     assert found.exit_code() == 4
+
+
+def test_other_processors_and_another_cap_are_named_as_possible_causes(run_with):
+    """The processors of a board may have two speeds. A run of long ago says nothing of them."""
+    one, other, old = (
+        run_with(name, {CELL: 100}, settings={**make_run().settings, **settings})
+        for name, settings in (
+            ("a", {"cpus": [0, 1], "memory_cap_bytes": None}),
+            ("b", {"cpus": [2, 3], "memory_cap_bytes": 2**30}),
+            ("c", {}),
+        )
+    )
+    assert compare(one, other).unlike == (
+        "setting cpus: 0, 1 → 2, 3",
+        "setting memory_cap_bytes: None → 1073741824",
+    )
+    assert compare(one, one).unlike == compare(old, other).unlike == ()
 
 
 def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of):

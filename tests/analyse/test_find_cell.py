@@ -31,6 +31,17 @@ def test_words_of_no_or_several_cells_are_refused(run, text, says):
         find_cell(run, text)
 
 
+def test_only_some_of_many_cells_are_listed(summary_of):
+    cells = [replace(CELL, id=f"mcunet/vanilla/all/b{batch}/s0") for batch in range(1, 200)]
+    for text, says in (("asi", "unknown cell 'asi'"), ("vanilla", "199 cells match 'vanilla'")):
+        with pytest.raises(BadInput) as error:
+            find_cell(summary_of([], planned(*cells)), text)
+        (line,) = error.value.lines
+        assert line.startswith(f"r1: {says}")
+        assert "mcunet/vanilla/all/b5/s0 …" in line
+        assert len(line) < 250
+
+
 def test_a_whole_word_fits_better_than_a_part_of_one(summary_of):
     found = summary_of([], synthetic.planned(synthetic.cells()))
     assert find_cell(found, "asi 0.125").id == "mcunet/asi(fraction=0.125)/all/b8/s0"

@@ -92,6 +92,30 @@ def test_a_seed_that_never_reaches_the_target_takes_for_ever(summary_of):
     assert found.basis == ("median of 3 seeds, lowest and highest; 1 seed never reached the target")
 
 
+def test_a_seed_that_diverges_with_each_learning_rate_takes_for_ever(summary_of):
+    """It has no training, and so no test. To leave it out would make the method look faster."""
+    *reached, diverged = TAUGHT[:3]
+    tried = [{"rate": rate, "reason": "the loss was not finite"} for rate in (0.1, 0.2)]
+    records = [
+        *(
+            make_record(
+                cell=cell,
+                pass_name="learning",
+                metrics={"time_to_accuracy_seconds": seconds},
+                details={"learned": {"accuracy": [0.1, 0.9]}},
+            )
+            for cell, seconds in zip(reached, (3.0, 1.0), strict=True)
+        ),
+        make_record(cell=diverged, pass_name="learning_rate", details={"tried_rates": tried}),
+        make_record(cell=diverged, pass_name="learning", status="skipped", reason="no rate"),
+    ]
+    run = make_run(settings={**make_run().settings, "measure": ["learning"]})
+    (line,) = trained(summary_of(records, planned(*TAUGHT[:3]), run))
+    found = line.estimates["time_to_accuracy_seconds"]
+    assert (found.lower, found.estimate, found.upper) == (1.0, 3.0, None)
+    assert found.basis.endswith("1 seed never reached the target")
+
+
 @pytest.mark.parametrize("seconds", [[3.0, None], [3.0, None, None], [1.0, 2.0, None, None]])
 def test_there_is_no_median_where_half_of_the_seeds_never_reach_the_target(summary_of, seconds):
     line = timed(summary_of, seconds, 0.5)

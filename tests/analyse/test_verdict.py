@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.analyse.gradient import has_exact_gradient
+from ondevice_bench.analyse.gradient import cosine_text, has_exact_gradient
 from ondevice_bench.analyse.groups import groups
-from ondevice_bench.analyse.verdict import SENTENCES, proven_direction, verdict
+from ondevice_bench.analyse.verdict import SENTENCES, choose, direction, proven_direction, verdict
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
@@ -71,6 +71,74 @@ def test_one_process_proves_nothing(said):
     ]
 
 
+def test_methods_with_the_same_exact_number_are_named(said):
+    vanilla, *rest = synthetic.cells()
+    cells = [vanilla, *rest[:3]]
+    records = [
+        make_record(cell=cell, pass_name="trace", metrics={"activation_bytes": size})
+        for cell, size in zip(cells, (100.0, 50.0, 50.0, 51.0), strict=True)
+    ]
+    first = said(Goal(minimise="activation_bytes"), cells=cells, records=records)[0]
+    assert first == (
+        "asi fraction=0.125 has the lowest activation bytes: 0.500× of vanilla's. "
+        "The same number: asi fraction=0.25."
+    )
+
+
+def test_more_counts_as_noise_if_the_rounds_were_not_interleaved(summary_of):
+    """All rounds of a cell came one after another, so a drift looks like a difference."""
+    cells = synthetic.cells()[:2]
+    says = []
+    for interleaved in (True, False):
+        run = synthetic.run_of(settings={**synthetic.SETTINGS, "interleaved": interleaved})
+        found = timed(cells, 1.0, 0.85)
+        (group,) = groups(summary_of(found, synthetic.planned(cells), run))
+        member = group.members[1]
+        missing = choose([member], "step_seconds").missing
+        says.append((direction(member, "step_seconds"), missing.partition(",")[0]))
+    assert says == [
+        ("less", ""),
+        ("unknown", "the rounds of a cell ran one after another"),
+    ]
+
+
+def timed(cells, *paces):
+    """Five processes of each cell, whose step times are these, and two per cent more each."""
+    return [
+        make_record(
+            cell=cell,
+            number=number,
+            metrics={"step_seconds": pace * (1 + 0.02 * number)},
+            samples={"step_seconds": [pace * (1 + 0.02 * number)] * 9},
+        )
+        for cell, pace in zip(cells, paces, strict=True)
+        for number in range(1, 6)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("others", "near"),
+    [
+        ((0.8, 0.9), ""),
+        ((0.62, 0.9), " asi fraction=0.25 may be as low: the noise hides which is lower."),
+        (
+            (0.62, 0.61),
+            (
+                " wasi fraction=0.25 and asi fraction=0.25 may be as low: the noise hides which is "
+                "lower."
+            ),
+        ),
+    ],
+)
+def test_the_lowest_names_the_others_that_may_be_as_low(said, others, near):
+    """The proof is against the baseline. It says nothing of the other methods."""
+    vanilla, *rest = synthetic.cells()
+    cells = [vanilla, *rest[:3]]
+    first = said(cells=cells, records=timed(cells, 1.0, 0.6, *others))[0]
+    assert first.startswith("asi fraction=0.125 has the lowest step time: 0.600× (")
+    assert first.endswith(f"of vanilla's.{near}")
+
+
 def test_a_verdict_without_a_comparison_says_why(said):
     cells = synthetic.cells()
     assert said(cells=cells[:1]) == (
@@ -108,7 +176,7 @@ def test_what_an_allocator_alone_does_is_said(said):
 def test_every_sentence_of_the_table_is_tested_here():
     assert set(SENTENCES) == {
         "alone", "no baseline", "unmeasured", "none allowed", "best", "best unsure",
-        "none better", "costs", "other", "allocator", "learning unknown",
+        "near", "tie", "none better", "costs", "other", "allocator", "learning unknown",
     }  # fmt: skip
 
 
@@ -159,3 +227,20 @@ def test_a_goal_is_stored_and_read_whatever_is_added_later():
     goal = Goal("activation_bytes", 0.5, 7, 2.0)
     assert Goal.from_dict({**goal.to_dict(), "newer": 1}) == goal
     assert dataclasses.asdict(Goal.from_dict({})) == dataclasses.asdict(Goal())
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "text"),
+    [
+        (0.8951, None, "0.90"),
+        (0.8951, 0.9, "0.895"),  # not "0.90, but the goal asks for at least 0.9"
+        (0.8999999, 0.9, "0.8999999"),
+        (0.85, 0.9, "0.85"),
+        (0.9, 0.9, "0.90"),
+        (0.9949, 0.995, "0.99"),
+        (-0.104, -0.1, "-0.104"),
+        (0.997, None, "0.99"),
+    ],
+)
+def test_a_cosine_below_a_limit_is_not_rounded_up_to_it(value, limit, text):
+    assert cosine_text(value, limit) == text

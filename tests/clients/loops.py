@@ -3,6 +3,7 @@
 Where a loop returns tensors, they are compared, too.
 """
 
+import copy
 import io
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -311,6 +312,136 @@ def discarded(training: Training, batches: Sequence[Any], loss: Loss) -> None:
 def smaller_last(training: Training, batches: Sequence[Any], loss: Loss) -> None:
     shorter = [tuple(each[:3] for each in batch) for batch in batches]
     plain(training, [batches[0], shorter[1], batches[2]], loss)
+
+
+def larger_later(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """The first batch is small: nothing that a method keeps may stay as small."""
+    shorter = tuple(each[:2] for each in batches[0])
+    plain(training, [shorter, *batches[1:]], loss)
+
+
+def average_of_state(training: Training, batches: Sequence[Any], loss: Loss) -> State:
+    """An exponential average in the place of the tensors of a `state_dict`."""
+    network = training.prepare()
+    optimizer = training.optimizer()
+    average = copy.deepcopy(network)
+    for batch in batches:
+        training.backward(network, batch, loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        now = network.state_dict()
+        for name, tensor in average.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.mul_(0.5).add_(now[name], alpha=0.5)
+    with torch.no_grad():
+        return {"output of the average": average.eval()(batches[0][0])}
+
+
+def one_cycle(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """A schedule that sets the momentum, too."""
+    network = training.prepare()
+    optimizer = training.optimizer()
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, len(batches) + 1)
+    for batch in batches:
+        training.backward(network, batch, loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+
+
+def penalised_weights(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """A penalty on the squares of all parameters, as a part of the loss."""
+
+    def penalised(network: nn.Module, batch: Any) -> Tensor:
+        return loss(network, batch) + 0.1 * sum(p.square().sum() for p in network.parameters())
+
+    plain(training, batches, penalised)
+
+
+def cleared_late(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """Gradients are cleared between forward and backward."""
+    network = training.prepare()
+    optimizer = training.optimizer()
+    for batch in batches:
+        value = loss(network, batch)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+
+
+def two_backwards(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """Two losses of one forward, and a backward for each."""
+    network = training.prepare()
+    optimizer = training.optimizer()
+    for batch in batches:
+        value = loss(network, batch)
+        (0.25 * value).backward(retain_graph=True)
+        (0.75 * value).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def functional(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """The loop holds the weights, and the network gets them in each call."""
+    network = training.prepare()
+    held = {
+        name: each.detach().clone().requires_grad_(each.requires_grad)
+        for name, each in network.named_parameters()
+    }
+    trained = {name: each for name, each in held.items() if each.requires_grad}
+
+    def call(inputs: Tensor) -> Tensor:
+        return torch.func.functional_call(network, held, inputs)
+
+    for batch in batches:
+        gradients = torch.autograd.grad(loss(call, batch), list(trained.values()))
+        with torch.no_grad():
+            for each, gradient in zip(trained.values(), gradients, strict=True):
+                each.sub_(gradient, alpha=RATE)
+    with torch.no_grad():
+        for name, each in network.named_parameters():
+            each.copy_(held[name])
+
+
+def adversarial(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """Each step trains on inputs that a first backward has made harder."""
+    network = training.prepare()
+    optimizer = training.optimizer()
+    for inputs, targets in batches:
+        seen = inputs.clone().requires_grad_()
+        training.backward(network, (seen, targets), loss)
+        optimizer.zero_grad()
+        harder = (inputs + 0.1 * seen.grad).detach()
+        training.backward(network, (harder, targets), loss)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def with_step_hook(training: Training, batches: Sequence[Any], loss: Loss) -> State:
+    """A hook of the optimizer, in a process with an optimizer of torch's own."""
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=RATE)
+    network = training.prepare()
+    optimizer = training.optimizer()
+    calls = []
+    optimizer.register_step_post_hook(lambda *_: calls.append(network.head.bias.detach().clone()))
+    for batch in batches:
+        training.backward(network, batch, loss)
+        optimizer.step()
+        optimizer.zero_grad()
+    return {"weights in the hook": torch.stack(calls)}
+
+
+def unfrozen(training: Training, batches: Sequence[Any], loss: Loss) -> None:
+    """The first convolution trains from the second step on."""
+    training.network.stem[0].requires_grad_(False)
+    network = training.prepare()
+    for number, batch in enumerate(batches):
+        if number == 1:
+            network.stem[0].requires_grad_()
+        optimizer = training.optimizer()
+        training.backward(network, batch, loss)
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def twice(training: Training, batches: Sequence[Any], loss: Loss) -> None:

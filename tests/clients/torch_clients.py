@@ -115,6 +115,16 @@ LOOPS = (
     _loop("a step given up by `network.zero_grad()`", loops.discarded),
     _loop("a smaller batch", loops.smaller_last),
     _loop("two forwards before one backward", loops.twice),
+    _loop("a batch that is larger than the first", loops.larger_later),
+    _loop("an average of the `state_dict`", loops.average_of_state),
+    _loop("`OneCycleLR`", loops.one_cycle),
+    _loop("a penalty on all parameters in the loss", loops.penalised_weights),
+    _loop("`zero_grad` between forward and backward", loops.cleared_late),
+    _loop("two backward passes through one graph", loops.two_backwards),
+    _loop("`functional_call`", loops.functional),
+    _loop("adversarial examples", loops.adversarial),
+    _loop("a hook of the optimizer's step", loops.with_step_hook),
+    _loop("a layer that trains from the second step on", loops.unfrozen),
 )
 
 COMPILED = (

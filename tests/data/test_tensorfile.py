@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from ondevice_bench.data import tensorfile
+from ondevice_bench.data import nested, tensorfile
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs.data import DataSource
@@ -114,3 +114,17 @@ def test_a_header_that_is_long_or_deep_is_refused_before_it_is_read(tmp_path):
         path.write_bytes(len(text).to_bytes(8, "little") + text)
         with pytest.raises(tensorfile.NoTensorFile, match="is no safetensors file"):
             tensorfile.read(path)
+
+
+def test_a_batch_keeps_its_structure_and_numbers_of_bfloat16_become_float32(tmp_path):
+    batch = {"x": torch.tensor([1.5, 2.0], dtype=torch.bfloat16), "more": [torch.ones(2) > 0]}
+    nested.write(tmp_path / "batch", batch)
+    found = nested.read(tmp_path / "batch")
+    assert found["x"].dtype == torch.float32
+    assert found["x"].tolist() == [1.5, 2.0]
+    assert found["more"][0].tolist() == [True, True]
+
+
+def test_a_batch_of_a_type_that_no_file_can_have_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a batch cannot have tensors of the type complex64"):
+        nested.write(tmp_path / "batch", torch.zeros(2, dtype=torch.complex64))

@@ -5,6 +5,7 @@ slow-down is always the same.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import junitparser
 import pytest
 from ruamel.yaml import YAML
 
-from tests.ci_shell import Runner, bench_program, program
+from tests.ci_shell import Runner, bench_program, program, runs
 from tests.conftest import ROOT
 from tests.git import git
 
@@ -84,6 +85,7 @@ class Toy:
         """The steps of the workflow: measure, compare, and compare for a tracker."""
         installed, *steps = self.runner.workflow(self.folder / "workflow.yml")
         assert installed.code == 0
+        assert (steps[-1].summary, steps[-1].annotations) == ("", [])  # nothing is said twice
         return steps
 
     def bench(self, *words):
@@ -133,7 +135,7 @@ def test_an_edit_without_a_cost_is_green_and_says_which_file_changed_and_a_cell_
     assert gate.annotations == []
     page = (toy.folder / "comparison.html").read_text()
     assert page.index("<h1>Not worse: ") < page.index("net.py changed")
-    suite = junitparser.JUnitXml.fromfile(str(toy.folder / "junit.xml"))
+    suite = junitparser.JUnitXml.fromfile(str(toy.folder / "comparison.xml"))
     (cases,) = suite
     assert (cases.failures, cases.errors, cases.skipped) == (0, 0, 0)
     assert cases.tests == len(list(cases)) > 5
@@ -162,7 +164,7 @@ def test_a_saved_tensor_fails_the_job_until_somebody_accepts_it_and_a_further_on
     assert first.startswith("::error file=suites/net.py,line=1,title=bench compare::regressed: ")
     (found,) = [line for line in gate.annotations if ": activation_bytes: " in line]
     assert "net.py changed (" in found
-    (cases,) = junitparser.JUnitXml.fromfile(str(toy.folder / "junit.xml"))
+    (cases,) = junitparser.JUnitXml.fromfile(str(toy.folder / "comparison.xml"))
     assert cases.failures == len(gate.annotations)
 
     text = (toy.folder / "baselines/main.json").read_text()
@@ -207,9 +209,17 @@ def test_a_cell_that_is_gone_is_no_green_job(toy):
     assert warning.startswith("::warning title=bench compare::only in ")
 
 
+def test_a_cell_that_fails_is_told_in_the_summary_too(toy):
+    toy.write(body="x.no_such_thing() if len(x) == 4 else x")  # not when `bench` looks at it
+    run, gate, tracker = toy.check()
+    assert (run.code, gate.code, tracker.code) == (3, 4, 4), run.log
+    assert gate.summary.startswith("## ❌ Worse: rounds of 1 cell failed")
+    assert "no_such_thing" in gate.summary.replace("\\", "")
+    assert gate.annotations[0].startswith("::error file=suites/net.py,line=1,")
+
+
 def test_the_documented_history_draws_its_page_however_few_runs_there_are(toy):
-    text = recipe("history").replace("regression", "mine")
-    (toy.folder / "workflow.yml").write_text(text)
+    (toy.folder / "workflow.yml").write_text(recipe("history"))
     installed, run, history = toy.runner.workflow(toy.folder / "workflow.yml")
     assert (installed.code, run.code, history.code) == (0, 0, 0), history.log
     assert (toy.folder / "trend.html").exists()
@@ -238,6 +248,14 @@ def test_the_action_compares_two_commits_and_keeps_one_comment(toy):
     assert compare.outputs["code"] == "4"
     assert compare.summary.startswith("## ❌ Worse: ")
     assert compare.annotations[0].startswith("::error file=suites/net.py,line=1,title=bench ab::")
+    said = compare.summary.replace("\\", "")
+    shown = (ROOT / "docs/ci.md").read_text()
+    sentence, *_, row, _, code = re.findall(r"^> ?(.*)$", shown, re.MULTILINE)
+    assert f"## {sentence.strip('*')}\n" in said
+    assert code in said.splitlines()
+    (found,) = [line for line in said.splitlines() if "| activation_bytes |" in line]
+    assert set(row.split(" | ")) <= {*found.split(" | "), "regressed |"}
+    assert re.search(r"^ +(regressed: .*)$", shown, re.MULTILINE)[1] in compare.log
     page = Path(compare.outputs["page"]).read_text()
     assert page.index("<h1>Worse: ") < page.index("<td>activation_bytes</td>")
     comment = (toy.folder / "comment.md").read_text()
@@ -257,6 +275,27 @@ def test_the_action_compares_two_commits_and_keeps_one_comment(toy):
     assert "--method PATCH repos/somebody/toy/issues/comments/3 " in told[-1]
     assert "Not worse" in (toy.folder / "comment.md").read_text()
     assert "had too few rounds for an interval" in again["Compare"].summary
+
+
+def test_the_action_may_report_without_a_red_job_and_without_a_comment(toy):
+    toy.write(body="x.sin()")
+    toy.commit("keep a sine")
+    inputs = {"install": "", "suite": "mine", "budget": "0.1s", "fail-on": "", "comment": "false"}
+    ended = toy.runner.action(ROOT / "action.yml", inputs)
+    assert list(ended) == ["Install", "Compare", "Decide"]
+    assert ended["Decide"].code == 0, ended["Compare"].log
+    assert ended["Compare"].outputs["code"] == "0"
+    assert ended["Compare"].summary.startswith("## ✅ Worse, which does not fail here: ")
+
+
+def test_the_action_needs_no_pull_request_and_then_comments_nowhere():
+    steps = YAML(typ="safe").load((ROOT / "action.yml").read_text())["runs"]["steps"]
+    (condition,) = [step["if"] for step in steps if step["name"] == "Comment"]
+    asked = {"inputs.comment": "true"}
+    assert not runs(condition, asked, has_failed=False)
+    asked["github.event.pull_request.number"] = "7"
+    assert runs(condition, asked, has_failed=False)
+    assert not runs(condition, asked, has_failed=True)
 
 
 def test_the_comment_is_found_whoever_has_the_token_and_never_written_twice(toy):
@@ -279,7 +318,8 @@ def test_the_comment_is_found_whoever_has_the_token_and_never_written_twice(toy)
     (toy.folder / "gh.answer").unlink()  # the comments cannot be read
     ended = toy.runner.step(script, env)
     assert ended.code == 0, ended.log
-    assert "the token may not read or write comments" in ended.annotations[0]
+    _, _, text = ended.annotations[0].removeprefix("::warning ").partition("::")
+    assert text == "the token may not read or write comments: the job needs pull-requests: write"
     told = (toy.folder / "gh.log").read_text().splitlines()
     assert "--paginate" in told[-1]
 
@@ -330,6 +370,11 @@ def test_a_step_that_is_ten_per_cent_slower_fails_the_tests_of_the_job(tmp_path,
     line = (tmp_path / "baselines/main.json").read_text().splitlines()[number - 1]
     assert line.strip().startswith('"time/step_seconds": ')
     assert "1.00 s → 1.10 s (1.10×, " in error
+    compared = runner.step("bench compare baselines/main.json timed")
+    assert compared.code == 4, compared.log
+    assert compared.summary.startswith("## ❌ Worse: 1 metric of 1 cell regressed")
+    (error,) = compared.annotations
+    assert error.startswith(f"::error {place}{number},title=bench compare::regressed: ")
     accepted = runner.step(
         'bench baseline accept main vanilla step_seconds --because "a better loss" --by Ada'
     )
@@ -382,4 +427,10 @@ def test_a_baseline_edited_by_hand_is_one_line_with_its_place(saved, bench, tmp_
     assert ended.code == 2
     number = text[: text.index('"values": [')].count("\n") + 1
     assert ended.err.startswith(f"bench: edited.json:{number}: not JSON, so not a baseline: ")
+    before = edited.read_bytes()
+    accepted = bench(
+        *("baseline", "accept", "edited.json", "net", "all", "--because", "x"), cwd=saved.folder
+    )
+    assert (accepted.code, accepted.err, accepted.out) == (2, ended.err, "")
+    assert edited.read_bytes() == before
     edited.unlink()

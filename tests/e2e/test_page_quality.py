@@ -140,6 +140,30 @@ def test_no_page_of_paper_ends_with_a_heading(desk, tmp_path):
     assert {"Decision", "Trade-offs", "Environment"} <= words
 
 
+@pytest.mark.parametrize(("section", "head"), [("table", "status"), ("scopes", "as stored")])
+def test_the_head_of_a_table_is_on_each_of_its_pages_and_no_row_is_cut(
+    browser, tmp_path, section, head
+):
+    cells = synthetic.cells(seeds=tuple(range(16)))
+    layout = tmp_path / "one.yaml"
+    layout.write_text(f"schema: 1\ntitle: One table\nsections: [{section}]\n")
+    summary = stored_summary(
+        tmp_path, synthetic.records(cells), synthetic.planned(cells), synthetic.run_of()
+    )
+    write_report([summary], tmp_path / "one.html", str(layout))
+    with Visit(browser, tmp_path / "one.html", viewport=DESK) as visit:
+        visit.page.pdf(path=tmp_path / "one.pdf", prefer_css_page_size=True)
+    pages = [
+        " ".join(unicodedata.normalize("NFKC", page.extract_text()).split())
+        for page in PdfReader(tmp_path / "one.pdf").pages
+    ]
+    with_rows = [text for text in pages if "seed 1" in text]
+    assert len(with_rows) > 1
+    assert [text[:200] for text in with_rows if head not in text] == []
+    if section == "table":  # the last line of each row says which share of the memory it takes
+        assert all(text.count("· seed") == text.count("% of 7.5 GiB") for text in with_rows)
+
+
 def test_paper_shows_what_a_phone_had_folded(phone, tmp_path):
     phone.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
     phone.wait("document.querySelectorAll('details.fold[open]').length === 0")

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Error
-from ruamel.yaml import YAML
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
@@ -21,10 +20,7 @@ from ondevice_bench.record.store import Store
 from ondevice_bench.site import pairs
 from ondevice_bench.site.publish import publish
 from ondevice_bench.validation import pi
-from tests.ci_shell import Runner
 from tests.e2e.browsing import DESK, PHONE, Visit
-from tests.e2e.test_ci import programs, recipe, saved, toy  # noqa: F401  # fixtures
-from tests.git import git
 from tests.report.hostile import hostile_run
 from tests.site.conftest import SLOW_FROM, content
 
@@ -294,40 +290,6 @@ def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
     prune.prune(None, 1, 0, prune.BASELINES, dry_run=True, as_json=True)
     (row,) = json.loads(capsys.readouterr().out)["stores"]
     assert [each["run"][-2:] for each in row["removed"]] == ["00", "02"]
-
-
-def test_the_documented_jobs_publish_two_commits(toy, tmp_path):  # noqa: F811  # a fixture
-    jobs = YAML(typ="safe").load(recipe("site"))["jobs"]
-    here, remote = toy.folder, tmp_path / "remote.git"
-    git("init", "-q", "--bare", str(remote))
-    git("remote", "add", "origin", str(remote), cwd=here)
-    for number in range(2):
-        toy.write(body="x.sin()" if number else "x", note=f"# {number}\n")
-        toy.commit(f"commit {number}")
-        runner = Runner(here, toy.runner.programs)
-        for step in jobs["measure"]["steps"]:
-            if "run" in step:
-                ended = runner.step(step["run"].replace("regression", "mine"))
-                assert ended.code == 0, ended.log
-        arrived = here / "bundles/bundle-ubuntu-latest"
-        arrived.mkdir(parents=True, exist_ok=True)
-        (here / "run.bundle").rename(arrived / "run.bundle")
-        for step in jobs["publish"]["steps"]:
-            if "run" in step:
-                ended = runner.step(step["run"])
-                assert ended.code == 0, ended.log
-        git("worktree", "remove", "--force", "site", cwd=here)
-    shown = git("show", "bench-site:index.html", cwd=remote)
-    assert "Worse: " in shown
-    assert "2 runs</a>" in shown
-    assert git("rev-list", "--count", "bench-site", cwd=remote) == "2"
-    listed = git("ls-tree", "-r", "--name-only", "bench-site", cwd=remote).splitlines()
-    assert not [name for name in listed if name.startswith(("suites", "bundles"))]
-    assert sum("/data/" in name for name in listed) == 2
-    (board,) = (name for name in listed if name.endswith("/index.html"))
-    page = git("show", f"bench-site:{board}", cwd=remote)
-    assert "2 runs, ordered by their commits in this repository" in page
-    assert "net.py changed (" in page
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,16 @@ def test_every_warning_has_an_effect_and_a_cure(examined):
     assert found["threads"].observation == "4 for each worker; workers ignore OMP_NUM_THREADS=8"
 
 
+def test_a_quota_of_version_1_is_a_quota(examined):
+    cpu = "sys/fs/cgroup/cpu"
+    files = {f"{cpu}/cpu.cfs_quota_us": "200000\n", f"{cpu}/cpu.cfs_period_us": "100000\n"}
+    found = examined("x86", {**laptop(), **files})["quota"]
+    assert (found.level, found.observation) == (
+        "warning",
+        "2 processors; 4 threads for each worker",
+    )
+
+
 def test_the_bits_of_throttling_are_read_as_the_firmware_means_them(examined):
     found = examined("pi5", pi5(), said="throttled=0x50000\n")["throttling"]
     assert (found.level, found.observation) == ("warning", "since boot: under-voltage, throttled")
@@ -90,6 +100,13 @@ def test_turbo_has_two_switches(examined):
         examined("x86", {**laptop(), f"{CPUS}/cpufreq/boost": "0\n"})["turbo"].observation == "off"
     )
     assert examined("x86", {f"{CPUS}/intel_pstate/no_turbo": "1\n"})["turbo"].level == "ok"
+
+
+def test_the_setting_of_huge_pages_is_told(examined):
+    enabled = "sys/kernel/mm/transparent_hugepage/enabled"
+    found = examined("x86", {**laptop(), enabled: "always [madvise] never\n"})["huge pages"]
+    assert (found.level, found.observation) == ("ok", "madvise")
+    assert examined("x86", {enabled: "odd\n"})["huge pages"].level == "unknown"
 
 
 def test_memory_is_weighed_against_what_a_suite_needs(machine_tree):

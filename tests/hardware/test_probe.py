@@ -4,7 +4,7 @@ import psutil
 
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.state import read_state
-from tests.hardware.conftest import laptop, pi5
+from tests.hardware.conftest import PI5_CPU, laptop, pi5
 
 
 def test_a_raspberry_pi_5_is_known_by_its_device_tree(machine_tree):
@@ -24,6 +24,26 @@ def test_a_laptop_has_a_brand_and_fewer_cores_than_threads(machine_tree):
     assert machine.cpu == "Intel(R) Core(TM) i5-8250U CPU @ 1.60GHz"
     assert (machine.physical_cores, machine.logical_cores) == (4, 8)
     assert machine.memory_gib == 16
+
+
+def test_the_cores_of_both_clusters_of_a_big_little_count(machine_tree):
+    """An RK3588 under Linux 6: clusters of four, two and two cores, each counted from 0."""
+    files = {"proc/cpuinfo": "\n".join(PI5_CPU.format(n=n) for n in range(8))}
+    places = [(0, n) for n in range(4)] + [(1, 0), (1, 1), (2, 0), (2, 1)]
+    for number, (cluster, core) in enumerate(places):
+        topology = f"sys/devices/system/cpu/cpu{number}/topology"
+        files[f"{topology}/physical_package_id"] = "0\n"
+        files[f"{topology}/cluster_id"] = f"{cluster}\n"
+        files[f"{topology}/core_id"] = f"{core}\n"
+    machine = probe(machine_tree(files))
+    assert (machine.physical_cores, machine.logical_cores) == (8, 8)
+
+
+def test_threads_of_a_core_are_one_core_whatever_its_cluster_is(machine_tree):
+    clusters = {
+        f"sys/devices/system/cpu/cpu{n}/topology/cluster_id": "65535\n" for n in range(8)
+    }  # 65535: the kernel knows no clusters
+    assert probe(machine_tree({**laptop(), **clusters})).physical_cores == 4
 
 
 def test_clocks_and_reserved_memory_are_no_part_of_the_identity(machine_tree):

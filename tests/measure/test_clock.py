@@ -1,5 +1,8 @@
 import gc
+import itertools
+import resource
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,6 +173,20 @@ def test_what_stays_disturbed_is_said(monkeypatch, fake_clock, bound, count):
     assert timed.spoilt
     assert len(timed.samples) >= count
     assert len(timed.disturbed) <= 20
+
+
+@pytest.mark.parametrize(
+    ("pages", "notes"), [(0, []), (7, ["a step waited for 7 pages from swap or from a disk"])]
+)
+def test_steps_that_wait_for_pages_are_noted(monkeypatch, fake_clock, pages, notes):
+    major = itertools.count(step=pages)  # it is read before and after each step
+    monkeypatch.setattr(
+        resource,
+        "getrusage",
+        lambda _: SimpleNamespace(ru_minflt=0, ru_majflt=next(major), ru_nivcsw=0),
+    )
+    timed = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6))
+    assert clock.notes_of_faults(timed.samples) == notes
 
 
 def test_warming_up_goes_on_while_it_gets_faster(fake_clock):

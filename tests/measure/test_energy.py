@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ondevice_bench.measure import energy
+from ondevice_bench.measure import energy, rapl
 from ondevice_bench.measure.hwmon import Hwmon
 from ondevice_bench.measure.pmic import Pmic, rail_watts
 from ondevice_bench.measure.printed_power import PrintedPower
@@ -88,6 +88,29 @@ def test_counters_that_stand_still_or_vanish_are_no_zero(packages):
             metering.joules(start, end)
 
 
+def test_counters_that_stall_between_two_marks_are_no_zero(packages, monkeypatch):
+    with Rapl(packages).begin() as metering:
+        start = metering.mark()
+        (packages / "intel-rapl:1/energy_uj").write_text("3000000\n")
+        middle = metering.mark()
+        monkeypatch.setattr(time, "perf_counter", lambda: middle + 5.0)
+        end = metering.mark()
+        assert metering.joules(start, end) == pytest.approx(2.0)
+        with pytest.raises(energy.EnergyUnavailable, match="do not rise"):
+            metering.joules(middle, end)
+
+
+def test_a_counter_that_a_suspended_machine_began_anew_has_not_wrapped(packages, monkeypatch):
+    with Rapl(packages).begin() as metering:
+        start = metering.mark()
+        slept = rapl.suspended_seconds() + 40.0
+        monkeypatch.setattr(rapl, "suspended_seconds", lambda: slept)
+        (packages / "intel-rapl:0/energy_uj").write_text("1000\n")
+        end = metering.mark()
+        with pytest.raises(energy.EnergyUnavailable, match="was suspended for 40 s"):
+            metering.joules(start, end)
+
+
 def test_a_machine_without_packages_says_so(tmp_path):
     with pytest.raises(energy.EnergyUnavailable, match="has no package of a RAPL"):
         Rapl(tmp_path / "none")
@@ -112,6 +135,37 @@ def test_power_is_sampled_from_a_process_outside(tmp_path):
     assert spent / (end - start) == pytest.approx(sum(rail_watts(PMIC).values()))
     assert metering.scope.startswith("the board's rails by its power chip")
     assert ", a reading every 0." in metering.scope
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        (PMIC.replace("VDD_CORE_A", "VDD_CORE"), "the same rails each time: VDD_CORE$"),
+        ('error=1 error_msg="busy"', "the same rails each time: 3V3_SYS, 3V7_WL_SW, VDD_CORE$"),
+        (PMIC.replace("0.84516000A", "?"), "could not convert string to float: '[?]'"),
+    ],
+)
+def test_a_reading_without_all_rails_is_no_smaller_power(tmp_path, later, reason):
+    said, texts = tmp_path / "said", [PMIC, PMIC, later]
+    script = tmp_path / "vcgencmd"
+    script.write_text(
+        f"import pathlib\nsaid = pathlib.Path({str(said)!r})\n"
+        "count = int(said.read_text()) if said.exists() else 0\n"
+        f"said.write_text(str(count + 1))\nprint({texts!r}[min(count, 2)])\n"
+    )
+    with Pmic((sys.executable, str(script))).begin() as metering:
+        start = metering.mark()
+        time.sleep(1.5)
+        end = metering.mark()
+        metering.settle()
+        with pytest.raises(energy.EnergyUnavailable, match=reason):
+            metering.joules(start, end)
+
+
+def test_a_chip_that_gives_no_number_says_so():
+    command = (sys.executable, "-c", "print('VDD_CORE_A current(7)=nothing')")
+    with pytest.raises(energy.EnergyUnavailable, match="could not convert string to float"):
+        Pmic(command)
 
 
 def test_a_machine_without_the_chip_says_so():

@@ -70,6 +70,29 @@ def test_a_quota_of_either_version(files, groups, folder, content):
     assert interference.read().throttled == 1.5
 
 
+def test_a_quota_of_a_group_around_the_own_one_counts_too(files):
+    """A service without a quota, in a slice with one, below a slice without one."""
+    (files / "stat").write_text(STAT)
+    (files / "cgroup").write_text("0::/user/slice/service\n")
+    for folder, throttled, quota in (
+        ("user/slice/service", 250_000, "max 100000"),
+        ("user/slice", 1_500_000, "50000 100000"),
+        ("user", 70_000_000, "max 100000"),  # by a quota that it had before
+    ):
+        (files / "fs" / folder).mkdir(parents=True, exist_ok=True)
+        (files / "fs" / folder / "cpu.stat").write_text(f"throttled_usec {throttled}\n")
+        (files / "fs" / folder / "cpu.max").write_text(f"{quota}\n")
+    assert interference.read().throttled == 1.75
+
+
+def test_the_group_of_a_container_of_version_1_is_the_top_one(files):
+    (files / "stat").write_text(STAT)
+    (files / "cgroup").write_text("3:cpu,cpuacct:/docker/8d1f\n0::/\n")
+    (files / "fs/cpu").mkdir(parents=True)
+    (files / "fs/cpu/cpu.stat").write_text("nr_periods 4\nthrottled_time 1500000000\n")
+    assert interference.read().throttled == 1.5
+
+
 @pytest.mark.parametrize(
     ("taken", "disturbed"), [((0.0, 0.0), False), ((0.11, 0), False), ((0.13, 0), True), ((0.0, 0.2), True)]
 )  # fmt: skip

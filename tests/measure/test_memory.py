@@ -80,6 +80,8 @@ def test_swapped_pages_are_counted_or_unknown(monkeypatch, tmp_path):
     sample.write_text("nr_free_pages 12\npswpin 7\npswpout 5\n")
     monkeypatch.setattr(memory, "_VMSTAT", sample)
     assert memory.swapped_pages() == 12
+    sample.write_text("pswpin 7\npswpout 5\nzswpin 2\nzswpout 3\nzswpwb 1\n")
+    assert memory.swapped_pages() == 17  # also pages that zswap keeps in memory
     sample.write_text("nr_free_pages 12\n")
     assert memory.swapped_pages() is None
     monkeypatch.setattr(memory, "_VMSTAT", tmp_path / "none")

@@ -149,6 +149,20 @@ def test_what_throttled_before_the_beginning_does_not_count(clock, pi):
     assert sustain(steps_of(clock, lambda _: 0.5), 120.0, sensors.read, clock).throttled() is None
 
 
+def test_bits_that_the_kernel_clears_count_when_they_are_set_again(clock):
+    """The kernel's file has what throttled in the last two seconds, not since the boot."""
+    began = clock()
+
+    def read():
+        since = clock() - began
+        return {"throttle_bits": 0x40000 if since < 2 or 60 <= since < 62 else 0}
+
+    run = sustain(steps_of(clock, lambda _: 0.5), 120.0, read, clock)
+    moment, causes = run.throttled()
+    assert moment == pytest.approx(60.0, abs=1.5)
+    assert causes == ("throttled",)
+
+
 def test_a_counter_that_is_lost_has_no_rise_and_a_shorter_column(clock, pi):
     def step():
         clock.pass_by(0.5)

@@ -214,12 +214,17 @@ def test_hooks_on_the_gradients_of_factors_are_refused(method):
 
 
 @BOTH
-def test_the_parameter_that_shows_the_norm_is_in_no_state(method):
+def test_the_parameter_that_shows_the_norm_marks_the_factors_in_a_state(method):
     module = treat(network(), method, fraction=1.0).module
     names = {name for name, _ in module.named_parameters()}
     assert {"0.pending.norm", "2.pending.norm"} <= names
-    assert not [name for name in module.state_dict() if "pending" in name]
-    module.load_state_dict(module.state_dict())
+    state = module.state_dict()
+    assert {"0.pending.norm", "2.pending.norm"} <= state.keys()
+    twin = treat(network(), method, fraction=1.0).module
+    twin.load_state_dict(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in twin.state_dict().items())
+    twin.load_state_dict({name: tensor for name, tensor in state.items() if "norm" not in name})
+    twin(batches()[0][0])
 
 
 def error_of_a_step(smallest, size):

@@ -10,6 +10,7 @@ from torch import nn
 from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.specs import mix
 from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.matrix import OWN_DATA
 from ondevice_bench.suite.training_script import NO_TABLE, training_lines
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -85,6 +86,22 @@ def test_microbatch_says_what_an_exact_gradient_needs():
     assert "frozen batch-norm" in training_lines(cell("microbatch"))
     thawed = Train(freeze_bn=False)
     assert "frozen batch-norm" not in training_lines(cell("microbatch", train=thawed))
+
+
+def test_a_network_with_batches_of_its_own_trains_with_the_loss_of_its_file(names):
+    calls = []
+
+    def loss(model, batch):
+        calls.append(len(batch[0]))
+        return model(batch[0]).square().mean()
+
+    lines = training_lines(cell("wasi", ("epsilon", 0.8), layers="last:1", data=OWN_DATA))
+    assert "treatment.calibrate(batch, loss)" in lines
+    exec(lines, names | {"loss": loss})
+    assert calls == [8, 8, 8]  # to choose ranks, and two steps
+    sliced = training_lines(cell("microbatch", ("slices", 4), data=OWN_DATA))
+    exec(sliced, names | {"loss": loss})
+    assert calls[3:] == [2] * 8
 
 
 def test_plain_training_needs_no_lines_and_ranks_of_a_table_have_none():

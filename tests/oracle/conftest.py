@@ -2,11 +2,8 @@
 
 import pytest
 
-from ondevice_bench.models.user_models import (
-    UserModelError,
-    torchvision_models,
-    transformers_library,
-)
+from ondevice_bench.errors import UserModelError
+from ondevice_bench.models.user_models import torchvision_models, transformers_library
 
 
 @pytest.fixture(scope="session")

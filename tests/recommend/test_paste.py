@@ -11,6 +11,7 @@ from ondevice_bench.recommend.paste import lines_to_paste
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.matrix import OWN_DATA
 from ondevice_bench.suite.space import load_space
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
@@ -44,17 +45,21 @@ def planned(space, model, options):
     return {cell.id: cell for cell in cells}
 
 
-def train_as_pasted(cell):
-    """Run the lines as a user would, and the step a second time; the two losses."""
+def network_of(cell):
     spec = registry.model(cell.model)
-    options = dict(cell.model_options)
     network = family(spec.implementation)
     torch.manual_seed(0)
-    model = network.construct(**{**{o.name: o.default for o in spec.options}, **options})
+    defaults = {option.name: option.default for option in spec.options}
+    model = network.construct(**{**defaults, **dict(cell.model_options)})
     network.initialise(model, 0)
-    size = options["image_size"]
+    return model
+
+
+def train_as_pasted(cell):
+    """Run the lines as a user would, and the step a second time; the two losses."""
+    size = dict(cell.model_options)["image_size"]
     names = {
-        "model": model,
+        "model": network_of(cell),
         "inputs": torch.randn(cell.batch, 3, size, size),
         "targets": torch.arange(cell.batch) % 10,
     }
@@ -109,6 +114,23 @@ def test_the_lines_know_mixes_layouts_optimizers_and_methods_in_files(workplace)
         if "Mine" not in name:
             first, second = train_as_pasted(cell)
             assert second < first * 2, name
+
+
+def test_a_network_with_batches_of_its_own_trains_with_the_loss_of_its_file():
+    cells = planned("default", "mcunet", ["image_size=32", "classes=10"])
+    cell = replace(next(each for each in cells.values() if each.method == "asi"), data=OWN_DATA)
+    lines = lines_to_paste(cell)
+    calls = []
+
+    def loss(model, batch):
+        calls.append(batch["x"].shape)
+        return model(batch["x"]).square().mean()
+
+    names = {"model": network_of(cell), "batch": {"x": torch.randn(2, 3, 32, 32)}, "loss": loss}
+    exec("\n".join(lines), names)
+    exec("\n".join(lines[lines.index("# each step") :]), names)
+    assert calls == [(2, 3, 32, 32)] * 3  # to choose ranks, and two steps
+    assert float(names["value"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from ondevice_bench.metrics import BY_NAME
 from ondevice_bench.recommend.question import TO_TARGET, Limits, Question
-from ondevice_bench.recommend.race import MOST_ROUNDS, OutOfTime, Race
+from ondevice_bench.recommend.race import MOST_ROUNDS, OutOfTime, Race, confidence_of
+from ondevice_bench.stats import change
 from tests.conftest import ROOT
 
 NOISES = runpy.run_path(str(ROOT / "benchmarks" / "gate.py"), run_name="loaded")["NOISES"]
@@ -161,8 +162,58 @@ def test_ratios_are_those_to_the_leader_of_the_end():
     board.confirms = lambda name: name != "out"
     race = Race(list(board.true), board, threshold=0.05).run()
     assert race.leader == "twin"
-    assert race.behind == {"worse": "proven"}  # beside the first leader
-    assert race.ratios == {}
+    assert race.behind == {"worse": "proven"}  # beside both leaders
+    assert race.ratios["worse"].ratio == pytest.approx(1.04)
+
+
+def test_who_costs_more_than_a_leader_that_is_out_may_still_be_the_best():
+    class Plain(Board):
+        def reading(self, name, number):
+            noise = 0.1 * (number % 5 - 2) if name == "noisy" else 0.0
+            return self.true[name] * (1 + noise)
+
+    board = Plain("long", 8)
+    board.true = {"out": 1.0, "near": 1.02, "noisy": 1.03, "far": 1.05}
+    board.fits = dict.fromkeys(board.true, True)
+    board.confirms = lambda name: name != "out"
+    race = Race(list(board.true), board, threshold=0.05).run()
+    assert race.leader == "near"
+    assert race.relation("noisy") == "open"
+    assert race.behind == {"far": "proven"}  # beside the new leader, too
+    assert {len(race.readings[name]) for name in ("near", "noisy")} == {MOST_ROUNDS}
+
+
+def test_the_last_round_is_judged_whatever_the_looks_are():
+    class Noisy(Board):
+        def reading(self, name, number):
+            return self.true[name] * (1 + (0.1 * (number % 5 - 2) if name == "noisy" else 0.0))
+
+    board = Noisy("long", 9)
+    board.true = {"one": 1.0, "noisy": 1.0}
+    board.fits = dict.fromkeys(board.true, True)
+    race = Race(list(board.true), board, threshold=0.05).run()
+    pairs = [race.readings[name] for name in ("one", "noisy")]
+    assert [len(each) for each in pairs] == [MOST_ROUNDS] * 2
+    assert race.ratios["noisy"] == change(*pairs, 0.05, confidence_of(2))
+
+
+def test_any_pair_of_those_that_are_left_may_be_judged():
+    """The leader is chosen by the same readings, so each pair counts as one comparison."""
+    assert [round((1 - confidence_of(left)) / 0.01, 9) for left in (1, 2, 3, 4)] == [
+        1, 1, round(1 / 3, 9), round(1 / 6, 9),
+    ]  # fmt: skip
+
+
+def test_of_equal_candidates_few_are_called_costlier():
+    """Four equal ones, until the end: one in fifty such searches, with all its looks."""
+    false = 0
+    for seed in range(SEEDS):
+        board = Board("turns", seed)
+        board.true = dict.fromkeys(("one", "two", "three", "four"), 1.0)
+        board.fits = dict.fromkeys(board.true, True)
+        race = Race(list(board.true), board, threshold=0.05).run()
+        false += "proven" in race.behind.values()
+    assert false <= 5
 
 
 def test_nobody_leads_where_nobody_meets_the_limits():

@@ -187,6 +187,14 @@ def test_runners_up_of_other_batches_have_the_cost_of_one_example(world):
     assert re.search(r"vanilla · batch 8 .*12\d ms", text)  # its step takes 1 s
 
 
+def test_those_left_behind_in_the_first_rounds_are_not_said_to_be_proven(world):
+    behind = (Behind("slow", "early", 1.2), Behind("slower", "proven", 1.3))
+    _, sure, *_ = headline(replace(world.search(), behind=behind, rivals=()))
+    assert sure.endswith(
+        "rounds, proven against 1 of them; likely against 1 of them, by the first rounds."
+    )
+
+
 def test_those_left_behind_by_a_guess_are_not_said_to_be_measured(world):
     found = replace(world.search(), behind=(Behind("slow", "guess", 9.0),), rivals=())
     _, sure, *_ = headline(found)

@@ -29,6 +29,15 @@ def test_it_keeps_figures_and_leaves_samples_and_states(saved):
     assert not timed.details
 
 
+def test_it_keeps_the_board_of_each_process_of_a_fleet(tmp_path):
+    """Without it, numbers of other boards would be compared with those of the baseline."""
+    whole = content()
+    records = [replace(each, details={**each.details, "unit": "a1b2"}) for each in whole.records]
+    path = tmp_path / "fleet.json"
+    baseline.write(replace(whole, records=records), path)
+    assert {record.details["unit"] for record in baseline.read(path).records} == {"a1b2"}
+
+
 def test_equal_runs_give_equal_bytes(saved):
     first = saved.read_bytes()
     baseline.write(content(), saved)

@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.probe import probe
 from ondevice_bench.protocol import frames
 from ondevice_bench.protocol.frames import MARK, packed
+from ondevice_bench.remote import answers
 from ondevice_bench.remote import host as hosts
 from ondevice_bench.remote import link as links
 from ondevice_bench.remote.far_side import hello
@@ -31,8 +33,6 @@ def saying(content: bytes, tmp_path) -> tuple[str, ...]:
 
 
 def greeting(**changes) -> bytes:
-    from ondevice_bench.hardware.probe import probe
-
     return MARK + packed({**hello(probe()), **changes})
 
 
@@ -53,6 +53,7 @@ def greeting(**changes) -> bytes:
         greeting(torch=["2"]),
         greeting(torch="two", machine=MACHINE),
         greeting(caches_kib={"x": 1}),
+        greeting(memory_limit=-1),
         greeting() + packed({"state": {"load_1min": "much"}}),
         greeting() + packed({"error": "\x1b[2J" * 10_000}),
         greeting() + packed({"error": 3}),
@@ -66,6 +67,12 @@ def test_what_a_board_says_is_checked_before_it_is_used(tmp_path, monkeypatch, c
     (line,) = error.value.lines
     assert line.startswith("board: ")
     assert len(line) < 1000
+
+
+def test_a_board_says_how_much_memory_its_container_allows():
+    for limit in (None, 1 << 29):
+        frame = frames.Frame({**hello(probe()), "memory_limit": limit})
+        assert answers.hello(frame).memory_limit == limit
 
 
 STATE = {

@@ -68,3 +68,10 @@ def test_exact_metrics_stay_compared_if_the_step_fails_after_them():
 def test_a_threshold_below_one_per_cent_is_not_none():
     *_, last = ab_lines(["main", "HEAD"], [], BY_ID, join([FOUR], []), 0.005)
     assert "at a threshold of 0.5%" in last
+
+
+def test_a_cell_that_became_faster_hides_no_slow_down():
+    faster = CellPair("one", CELLS[0].id, "b", [], [1.0] * 9, [0.8] * 9)
+    faster.step = Change(0.8, 0.78, 0.82, "less")
+    lines = ab_lines(["main", "HEAD"], [faster], BY_ID, join([], []), 0.02)
+    assert not any("hidden" in line for line in lines)

@@ -23,6 +23,13 @@ def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap
     assert usable_memory(run) == expected
 
 
+@pytest.mark.parametrize(("limit", "expected"), [(2048, 1536), (8192, 3584), (256, None)])
+def test_a_container_may_allow_less_than_the_board_has(limit, expected):
+    run = make_run(settings={"memory_cap_bytes": None, "memory_limit_bytes": limit * MIB})
+    run = dataclasses.replace(run, machine={**run.machine, "memory_gib": 4})
+    assert usable_memory(run) == (None if expected is None else expected * MIB)
+
+
 def chip_of(summary, name):
     (found,) = (chip for chip in chips([summary], ["net, batch 2"]) if chip.name == name)
     return found
@@ -48,6 +55,13 @@ def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
         "no disturbance seen, but step times vary by 1.50×",
         "warning",
     )
+
+
+def test_a_machine_on_which_nothing_was_measured_is_not_called_calm(summary_of):
+    failed = make_record(status="failed", reason="MemoryError: no")
+    for records in ([], [failed]):
+        chip = chip_of(summary_of(records, planned(CELL)), "machine")
+        assert (chip.text, chip.tone) == ("nothing measured yet", "plain")
 
 
 def test_the_page_says_when_it_was_measured_how_long_and_of_which_code(summary_of):

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ondevice_bench.report.drawing import FURTHER_COLOURS, METHOD_COLOURS, colour
+from ondevice_bench import metrics
+from ondevice_bench.report.drawing import FURTHER_COLOURS, METHOD_COLOURS, colour, lines
+from ondevice_bench.report.sections import trends
 from ondevice_bench.specs import builtin_methods
 
 COLOURS = (*METHOD_COLOURS.values(), *FURTHER_COLOURS)
@@ -55,6 +57,21 @@ def test_all_colours_can_be_told_apart_and_seen_on_white_and_on_black():
     for one, other in itertools.combinations(points, 2):
         assert numpy.linalg.norm(one - other) >= APART
     assert all(0.35 < point[0] < 0.93 for point in points)
+
+
+def test_no_part_and_no_mark_has_the_colour_of_a_method():
+    of_methods = {each.upper() for each in COLOURS}
+    parts = {metric.name: metric.colour for metric in metrics.ALL if metric.colour}
+    assert len(parts) > 15
+    assert [
+        name for name, each in (parts | trends.MARKS).items() if each.upper() in of_methods
+    ] == []
+
+
+def test_lines_of_one_method_differ_by_their_dashes():
+    first, other, second = lines(["asi", "svd", "asi"])
+    assert first["color"] == second["color"] != other["color"]
+    assert (first["dash"], other["dash"], second["dash"]) == ("solid", "solid", "dash")
 
 
 def test_every_builtin_method_has_a_colour_of_its_own():

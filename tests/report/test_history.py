@@ -131,6 +131,14 @@ def test_the_page_draws_each_cell_over_its_runs(runs):
     assert "r27" in re.findall(r"<title>(.*?)</title>", text, re.DOTALL)[0]
 
 
+def test_a_change_that_rounding_hides_is_shown_with_all_digits(runs):
+    page = body(pages.render([runs[-1], *runs[:-1]], "regression"))
+    (row,) = (each for each in page.split("<tr>") if "svd" in each and "<td>activations<" in each)
+    assert ">33.00 MiB (34,603,008 bytes)<" in row
+    assert ">33.00 MiB (34,603,520 bytes)<" in row
+    assert ">25.00 MiB<" in page  # ASI did not change
+
+
 def test_the_page_shows_what_was_asked_for(runs):
     asked = HistoryQuery(metrics=("inference_seconds", "step_flops"))
     assert list(drawn(pages.render(runs, "regression", query=asked))) == ["trend-step_flops"]

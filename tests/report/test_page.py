@@ -241,6 +241,32 @@ def test_every_section_of_plots_draws_what_was_measured(trained):
     assert kinds == {"bar", "scatter", "heatmap"}  # all of them in the bundle that is vendored
 
 
+@pytest.mark.parametrize(
+    ("figure", "unit"),
+    [
+        ("by-kernel", "MiB"),
+        ("by-tensors", "MiB"),
+        ("step-phases", "ms"),
+        ("growth-peak", "MiB"),
+        ("growth-step", "ms"),
+        ("rank-step", "×"),
+        ("accuracy-seconds", " s: "),
+        ("sustained-speed", "ms"),
+        ("sustained-temperature", "°C"),
+        ("own-axes", "%{yaxis.title.text}: %{y"),
+    ],
+)
+def test_a_tooltip_has_the_unit_of_its_number(trained, figure, unit):
+    shown = [
+        trace["hovertemplate"]
+        for each in drawn(render(trained))[figure]
+        for trace in each["data"]
+        if "hovertemplate" in trace
+    ]
+    assert shown
+    assert [text for text in shown if unit not in text] == []
+
+
 def test_tensors_add_up_to_the_highest_moment(whole):
     figure, _ = drawn(render(whole))["by-tensors"]
     place = {t["name"]: dict(zip(t["y"], t["x"], strict=True)) for t in bars(figure)}
@@ -292,6 +318,16 @@ def test_a_run_without_figures_has_a_page_without_plots(summary_of):
     page = body(render(summary_of([], planned(CELL))))
     assert 'class="plot"' not in page
     assert "unfinished" in page
+
+
+def test_a_run_without_numbers_says_that_there_is_nothing_to_decide(summary_of):
+    failed = make_record(status="failed", reason="MemoryError: no")
+    page = body(render(summary_of([failed], planned(CELL))))
+    section = page[page.index('<section id="verdict">') :]
+    section = section[: section.index("</section>")]
+    assert "There is nothing to decide yet: no cell of this run has a number." in section
+    assert 'href="#problems"' in section
+    assert 'class="card' not in section
 
 
 def test_pending_cells_are_named_never_drawn(summary_of):

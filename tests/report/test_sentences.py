@@ -2,9 +2,11 @@
 
 import pytest
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report import sentences
-from ondevice_bench.report.sections import anatomy, fronts, layers, times
+from ondevice_bench.report.sections import anatomy, fronts, growth, layers, ranks, roofline, times
+from ondevice_bench.stats import Estimate
 from tests.report import synthetic
 
 TESTED = {
@@ -21,6 +23,11 @@ TESTED = {
     "limit",
     "stored",
     "cosine",
+    "growth",
+    "least growth",
+    "rank",
+    "roof",
+    "roof of baseline",
     # in test_sustained_section.py
     "slower",
     "faster",
@@ -120,4 +127,68 @@ def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
     )
     assert says(layers, "layer-cosines", group) == (
         "The worst layer is blocks.0.conv with svd fraction=0.25: a cosine of 0.50 at step 1."
+    )
+
+
+@pytest.fixture
+def two_batches(summary_of):
+    """Batch 16 takes twice as much of everything, but checkpoint keeps only half more."""
+    cells = [*synthetic.cells(8), *synthetic.cells(16)]
+    records = synthetic.records(cells)
+    for record in records:
+        if "activation_bytes" in record.metrics and "checkpoint/all/b16" in record.key.cell:
+            record.metrics["activation_bytes"] *= 0.75
+    return groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+
+
+def test_growth_says_how_much_more_a_larger_batch_takes(two_batches, group):
+    for each in two_batches:
+        assert says(growth, "growth-peak", each) == (
+            "At batch 16, vanilla has 2.00× the median peak memory of batch 8."
+        )
+        assert says(growth, "growth-activations", each) == (
+            "At batch 16, vanilla has 2.00× the activation bytes of batch 8.\n"
+            "The least growth: checkpoint, 1.50×."
+        )
+    assert says(growth, "growth-step", group) == ""
+
+
+def test_growth_says_nothing_of_numbers_that_are_too_noisy_or_zero():
+    noisy, zero = Estimate(1.0, 0.1, 9.0, "median"), Estimate(0.0, 0.0, 0.0, "exact")
+    end = (16, Estimate(2.0, 2.0, 2.0, "exact"))
+    step, kept = metrics.BY_NAME["step_seconds"], metrics.BY_NAME["activation_bytes"]
+    assert sentences.growth({"asi": ((8, noisy), end)}, step) == ""
+    assert sentences.growth({"asi": ((8, zero), end)}, kept) == ""
+
+
+def test_ranks_say_what_the_lowest_and_the_highest_give(group):
+    assert says(ranks, "rank-step", group) == (
+        "asi: median step time 1.10× at fraction 0.125, 1.30× at fraction 0.25."
+    )
+    assert says(ranks, "rank-activations", group) == (
+        "asi: activation bytes 0.625× at fraction 0.125, 0.750× at fraction 0.25."
+    )
+    assert says(ranks, "rank-cosine", group) == (
+        "asi: lowest gradient cosine 0.90 at fraction 0.125, 0.97 at fraction 0.25."
+    )
+
+
+def test_a_rank_that_is_too_noisy_has_no_sentence(summary_of):
+    cells = synthetic.cells()
+    records = synthetic.records(cells)
+    for record in records:
+        if "asi(fraction=0.25)" in record.key.cell and record.key.pass_name == "time":
+            pace = 10.0**record.key.round
+            record.metrics["step_seconds"] = pace
+            record.samples["step_seconds"][:] = [pace] * 9
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert says(ranks, "rank-step", group) == ""
+    assert says(ranks, "rank-peak", group) != ""
+
+
+def test_the_roof_names_who_comes_nearest_and_the_baseline(group):
+    # the roof is 10 GB/s at 5 FLOPs per byte: 50 GFLOP/s; wasi takes 2 GFLOP in 52 ms
+    assert says(roofline, "roofline", group) == (
+        "By the median step times, wasi fraction=0.25 comes nearest to the roof: 77 % of it.\n"
+        "vanilla reaches 40 %."
     )

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from ondevice_bench.hardware.profile import load_profile
 from ondevice_bench.running.boards import board_named
 from ondevice_bench.running.hosts.fake import MACHINE, FakeHost
@@ -24,6 +26,13 @@ def test_a_profile_of_the_hosts_machine_has_that_machines_memory(workplace):
         ELSEWHERE.replace("{cpu: no such processor}", f"{{arch: {machine.arch}}}")
     )
     assert board_named("./mine.yaml", FakeHost(machine=machine)).memory_gib == 5
+
+
+@pytest.mark.parametrize("name", [None, "x86"])
+def test_a_container_may_allow_less_than_the_machine_has(name):
+    host = FakeHost(profile=load_profile("x86"), memory_cap=3 << 30)
+    host.memory_limit = 1 << 29
+    assert board_named(name, host).memory_gib == 0.5
 
 
 def test_without_a_name_the_board_is_the_host(workplace):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+import shutil
 
 import numpy
 import pytest
@@ -52,6 +53,42 @@ def test_a_run_stores_every_process_and_then_is_finished(world, stored, workplac
     assert not (workplace / "out" / "batches").exists()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "causes"),
+    [
+        (0x50000, 0x50000, ""),  # before the run
+        (0, 0xC0000, "throttled, soft temperature limit"),
+        (0x50004, 0x50000, "throttled"),  # at the beginning
+        (0x50000, 0x50001, "under-voltage"),  # at the end
+        (None, 0x50005, ""),
+    ],
+)
+def test_a_time_under_throttling_has_a_note_and_a_count_has_none(
+    world, workplace, host, before, after, causes
+):
+    readings = iter([before, after] * 9)
+    idle = host.state()
+    host.state = lambda: dataclasses.replace(idle, throttle_bits=next(readings))
+    with world() as session:
+        session.perform_all(Silent())
+        run_id = session.run.id
+    with Store.open(workplace / "out" / FILE_NAME) as store:
+        records = list(store.records(run_id))
+    found = {(record.key.pass_name, *record.details.get("notes", [])) for record in records}
+    notes = [f"the board reported throttling meanwhile: {causes}"] if causes else []
+    assert found == {("trace",), ("time", *notes)}
+
+
+def test_notes_that_are_no_list_fail_only_their_cell_under_throttling(world, stored, host):
+    odd = PassResult(metrics={"step_seconds": 1.0}, details={"notes": 7})
+    host.answer, idle = (lambda _: Reply("ok", result=odd)), host.state()
+    host.state = lambda: dataclasses.replace(idle, throttle_bits=0x40004)
+    with world() as session:
+        session.perform_all(Silent())
+        run_id = session.run.id
+    assert set(stored()[run_id].values()) == {"failed"}
+
+
 def test_a_failed_cell_keeps_its_reason_and_the_rest_goes_on(world, stored, workplace, host):
     def answer(job):
         if job.cell.model == "vit_b_32":
@@ -96,6 +133,19 @@ def test_run_ids_say_suite_time_and_commit_and_never_collide(world, stored):
     ids = list(stored())
     assert len(set(ids)) == 3
     assert all(run_id.startswith("x-20") and "-abc" in run_id for run_id in ids)
+
+
+def test_runs_of_one_commit_in_one_second_on_several_boards_have_ids_of_their_own(
+    world, stored, workplace
+):
+    """They may meet in one site, to which another run with the same id would be a contradiction."""
+    ids = set()
+    for _ in range(3):
+        with world():
+            pass
+        ids.update(stored())
+        shutil.rmtree(workplace / "out")
+    assert len(ids) == 3
 
 
 def test_progress_hears_of_every_task_and_of_time_once_it_is_known(world):

@@ -13,6 +13,7 @@ from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.hosts.host import NoAnswer
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries import user_models
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.inputs import Images, OwnBatch
 from ondevice_bench.suite.board import Board
@@ -20,6 +21,7 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
+from ondevice_bench.units import GIB, MIB
 from ondevice_bench.worker import describe as describe_module
 
 NET = """\
@@ -52,6 +54,9 @@ def nothing():
 def cube():
     return nn.Flatten(2)
 
+def wide(image_size=(24, 32)):
+    return nn.Conv2d(3, 2, 3)
+
 def picky():
     class Picky(nn.Module):
         def forward(self, x):
@@ -64,21 +69,26 @@ from torch import nn
 
 layout = {"blocks": "trunk.*", "head": "head"}
 
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
+        self.head = nn.Linear(5, 1)
+
+    def forward(self, x, more):
+        for layer in self.trunk:
+            x = layer(x)
+        return self.head(x)
+
 def model(width=8):
-    net = nn.Module()
-    net.trunk = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
-    net.head = nn.Linear(5, 1)
-    return net
+    return Net()
 
 def batch(size, seed):
     stream = torch.Generator().manual_seed(seed)
     return {"x": torch.randn(size, 5, generator=stream), "more": (torch.zeros(size),)}
 
 def loss(model, batch):
-    x = batch["x"]
-    for layer in model.trunk:
-        x = layer(x)
-    return (model.head(x).squeeze(1) - batch["more"][0]).square().mean()
+    return (model(**batch).squeeze(1) - batch["more"][0]).square().mean()
 """
 
 
@@ -207,8 +217,19 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
         ),
         ("./mynet.py:nothing", (), "nothing returned a int, not a torch.nn.Module"),
         ("./mynet.py:deep", (), "deep: missing a required argument: 'depth'"),
+        (
+            "./mynet.py:deep",
+            ("dept=3",),
+            "deep: unknown option 'dept'; did you mean 'depth'? (allow",
+        ),
         ("./mynet.py:net", ("clases=3",), "net raised TypeError: Net.__init__() got an unexpected"),
         ("./mynet.py:cube", (), "gives (2, 3, 50176) for a batch of shape (2, 3, 224, 224), not ("),
+        ("./mynet.py:wide", ("image_size=24x32",), "the number of pixels of a side, got '24x32': "),
+        (
+            "./mynet.py:wide",
+            (),
+            "image_size must be the number of pixels of a side, got (24, 32): ",
+        ),
         (
             "./mynet.py:picky",
             (),
@@ -249,6 +270,108 @@ def test_what_is_wrong_in_a_file_is_one_clear_line(said, workplace, text, says):
         said("./wrong.py:net")
     (line,) = error.value.lines
     assert says in line
+
+
+PAIR = """\
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return y, y.sum(1)
+
+def net():
+    return Net()
+
+def batch(size, seed):
+    return BATCH
+
+def loss(model, batch):
+    return LOSS
+"""
+REFUSE = """\
+from ondevice_bench.methods import Refusal
+
+def refuse():
+    raise Refusal("not this one")
+
+"""
+PLAIN = "torch.zeros(size, 4), torch.zeros(size)"
+MEAN = "model(batch[0])[0].mean()"
+
+
+@pytest.mark.parametrize(
+    ("batch", "loss", "says"),
+    [
+        (
+            "torch.zeros(size, 4), torch.zeros(size), torch.zeros(size)",
+            MEAN,
+            "cannot be called with the inputs of its own batch: TypeError: Net.forward() takes 2 po",
+        ),
+        (
+            PLAIN,
+            "model(batch[0])[1]",
+            "loss must return a tensor of one number, the mean loss of the batch, got shape (2,)",
+        ),
+        (PLAIN, "1.0", "the mean loss of the batch, got float"),
+        (PLAIN, "model(batch)", "loss raised TypeError: "),
+        ("torch.zeros(size, 4), torch.zeros(3)", MEAN, "got (2, 4), (3,)"),
+        (
+            "torch.zeros(1, 4), torch.zeros(1)",
+            MEAN,
+            "tensors of length 2, got (1, 4), (1,): if there are fewer examples, use them again",
+        ),
+        (
+            "torch.zeros(size, 4, device='meta'), torch.zeros(size)",
+            MEAN,
+            "batch must return tensors on the CPU, because bench measures there: one is on meta",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_batch_or_a_loss_is_one_clear_line(said, workplace, batch, loss, says):
+    (workplace / "pair.py").write_text(PAIR.replace("BATCH", batch).replace("LOSS", loss))
+    with pytest.raises(BadInput) as error:
+        said("./pair.py:net")
+    (line,) = error.value.lines
+    assert says in line
+
+
+@pytest.mark.parametrize("batch", [PLAIN, "torch.zeros(size, 4).double(), torch.zeros(size)"])
+def test_a_batch_is_described_with_the_types_of_a_measurement(said, workplace, batch):
+    (workplace / "pair.py").write_text(PAIR.replace("BATCH", batch).replace("LOSS", MEAN))
+    _, spec = said("./pair.py:net")
+    assert spec.inputs({}) == OwnBatch()
+
+
+def test_without_a_loss_the_line_names_the_default_loss(said, workplace):
+    text = PAIR.partition("def loss")[0].replace("BATCH", PLAIN)
+    (workplace / "pair.py").write_text(text)
+    with pytest.raises(BadInput) as error:
+        said("./pair.py:net")
+    (line,) = error.value.lines
+    assert "cannot take its own batch: " in line
+    assert "; the loss is the cross-entropy of (inputs, targets), with numbers of classes" in line
+
+
+def test_a_network_on_another_device_is_one_clear_line(said, workplace):
+    text = "from torch import nn\ndef net():\n    return nn.Linear(4, 2).to('meta')\n"
+    (workplace / "there.py").write_text(text)
+    with pytest.raises(BadInput, match="net returned a network on meta: bench measures on the CPU"):
+        said("./there.py:net")
+
+
+def test_data_that_no_network_reads_is_refused(said, workplace):
+    says = "data: digits is not used, because each network has a batch function of its own"
+    with pytest.raises(BadInput, match=says):
+        said("./batched.py", data="digits")
+    text = "models: [./batched.py, mcunet]\nmethods: [vanilla]\ndata: digits\n"
+    (workplace / "both.yaml").write_text(f"schema: 1\ntitle: t\n{text}")
+    user_models.describe(HERE, load_suite("both.yaml"))
 
 
 def test_weights_that_do_not_fit_are_said_before_anything_runs(said, workplace):
@@ -314,3 +437,41 @@ def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, for
     assert torch.equal(found["x"], torch.randn(4, 5, generator=torch.Generator().manual_seed(3)))
     assert isinstance(found["more"], tuple)
     assert not torch.equal(found["x"], other["x"])
+
+
+def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, forked):
+    """Its numbers would be those of another batch."""
+    few = PAIR.replace("BATCH", "torch.zeros(size, 4)[:3], torch.zeros(size)[:3]")
+    (workplace / "few.py").write_text(few.replace("LOSS", MEAN))
+    store, host = BatchStore(tmp_path / "batches"), local_host()
+    file = str(workplace / "few.py:net")
+    with pytest.raises(NoBatch, match=r"batch\(4, seed\) must return tensors of length 4"):
+        user_models.batch(host, store, file, Cell("x", "own", "vanilla", 4), "batch")
+    suite = Words(["./few.py:net"], batches=[2, 4]).suite()
+    user_models.describe(HERE, suite)
+    reasons = [
+        host.run(JobMaker(host, None).job(item.cell, "shapes"), 60.0).reply.reason
+        for item in plan(suite, Board("here"))
+    ]
+    assert reasons[0] == ""
+    assert reasons[1].startswith("batch(4, seed) must return tensors of length 4")
+
+
+def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
+    workplace, tmp_path, forked
+):
+    host, found = local_host(), {}
+    stores = JobMaker(host, BatchStore(tmp_path / "batches"), memory_cap=4 * GIB)
+    for name, loss in {
+        "large": f"{MEAN} + torch.zeros(2**42).sum()",
+        "refused": f"refuse() if model.training else {MEAN}",
+    }.items():
+        text = PAIR.replace("BATCH", PLAIN).replace("LOSS", loss)
+        (workplace / f"{name}.py").write_text(REFUSE + text)
+        suite = Words([f"./{name}.py:net"], batches=[4]).suite()
+        user_models.describe(HERE, suite)
+        (item,) = plan(suite, Board("here"))
+        found[name] = host.run(stores.job(item.cell, "memory"), 60.0).reply
+    assert found["large"].status == "oom"
+    assert f"could not allocate {2**44 // MIB}.00 MiB" in found["large"].reason
+    assert (found["refused"].status, found["refused"].reason) == ("skipped", "not this one")

@@ -49,10 +49,44 @@ def test_zero_stays_zero_where_it_is_really_zero(pi):
     assert [readings[name] for name in machine.COUNTERS] == [0, 0, 0]
 
 
+def test_pages_that_zswap_keeps_in_memory_are_swapped(pi):
+    with (pi.root / "proc/vmstat").open("a") as file:
+        file.write("swpin_zero 70\nzswpin 5\nzswpout 6\nzswpwb 50\n")
+    assert MachineSensors([0], "", pi.root).read()["swapped_bytes"] == 11 * PAGE
+
+
+@pytest.mark.parametrize(
+    ("names", "sectors"),
+    [
+        (("nvme0n1", "nvme0c0n1"), 30),  # the disk, and a way to it
+        (("sda", "sdb", "md0", "bcache0", "zd16"), 30),  # two disks, and three made of them
+        (("mmcblk0", "mmcblk0boot0"), 30),  # the parts of a card that hold its loader
+    ],
+)
+def test_no_write_counts_twice(tmp_path, names, sectors):
+    written = {"sda": 10, "sdb": 20, "mmcblk0boot0": 0}  # the others: 30
+    (tmp_path / "proc").mkdir()
+    rows = [f"8 0 {name} 1 0 8 0 9 0 {written.get(name, 30)} 0 0 0 0" for name in names]
+    (tmp_path / "proc/diskstats").write_text("\n".join(rows))
+    for name in names:
+        (tmp_path / "sys/block" / name).mkdir(parents=True)
+    assert MachineSensors([0], "", tmp_path).read()["written_bytes"] == sectors * 512
+
+
 def test_only_the_processors_of_the_worker_count(pi):
     fast = pi.root / "sys/devices/system/cpu/cpu3/cpufreq/scaling_cur_freq"
     fast.write_text("3000000\n")
     assert MachineSensors([0, 3], "", pi.root).read()["mhz"] == 2700
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "frequency(0)=0", "frequency(0)=fast", 'error=2 error_msg="Invalid arguments"']
+)
+def test_a_pi_whose_firmware_tells_no_clock_has_none(pi, answer):
+    """The files of its kernel have a clock, but only the one that the kernel wants."""
+    sensors = MachineSensors(range(4), "vcgencmd", pi.root, lambda _: answer)
+    assert "mhz" not in sensors.read()
+    assert sensors.unavailable["mhz"] == f"no clock in {answer!r}"
 
 
 def test_the_hottest_zone_counts_if_none_is_of_a_processor_and_broken_ones_do_not(pi):
@@ -75,19 +109,35 @@ def test_a_zone_of_a_jetson_that_always_shows_100_degrees_is_not_the_hottest(pi)
     assert MachineSensors([0], "", pi.root).read()["celsius"] == 62.0
 
 
-def test_a_file_of_the_kernel_goes_before_the_tool(pi):
+def test_the_tool_goes_before_a_file_of_the_kernel_which_may_be_old(pi):
+    folder = pi.root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware"
+    folder.mkdir(parents=True)
+    (folder / "get_throttled").write_text("0\n")  # as at boot: nobody asks the firmware again
+    pi.throttling(0x50005)
+    sensors = MachineSensors([0], "vcgencmd", pi.root, pi.ask)
+    assert sensors.read()["throttle_bits"] == 0x50005
+
+
+def test_a_file_of_the_kernel_is_read_if_the_tool_does_not_answer(pi):
     folder = pi.root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware"
     folder.mkdir(parents=True)
     (folder / "get_throttled").write_text("50005\n")
-    sensors = MachineSensors([0], "vcgencmd", pi.root, pi.ask)
-    assert sensors.read()["throttle_bits"] == 0x50005
-    assert pi.bits_asked == 0
+
+    def ask(command):
+        raise FileNotFoundError(2, "No such file or directory", "vcgencmd")
+
+    for throttled_by in ("vcgencmd", ""):
+        sensors = MachineSensors([0], throttled_by, pi.root, ask)
+        assert sensors.read()["throttle_bits"] == 0x50005
 
 
-def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi):
-    counter = pi.root / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
-    counter.parent.mkdir(parents=True)
-    counter.write_text("7\n")
+@pytest.mark.parametrize("of", ["core", "package"])
+def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi, of):
+    folder = pi.root / "sys/devices/system/cpu/cpu0/thermal_throttle"
+    folder.mkdir(parents=True)
+    for name in ("core_throttle_count", "package_throttle_count", "core_throttle_total_time_ms"):
+        (folder / name).write_text("7\n")
+    counter = folder / f"{of}_throttle_count"
     sensors = MachineSensors([0], "", pi.root)
     found = []
     for count in (7, 9, 9):

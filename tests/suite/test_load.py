@@ -282,6 +282,19 @@ def test_a_method_in_a_file_is_named_with_a_hash_of_its_code(load, workplace):
     assert first.name != second.name
 
 
+def test_an_option_that_a_method_in_a_file_does_not_have_is_known_before_a_run(
+    load, complaints, workplace
+):
+    mine = workplace / "suites/mine.py"
+    mine.parent.mkdir()
+    mine.write_text("class Mine:\n    def __init__(self, *, share=0.5): ...\n")
+    text = HEAD + "models: [mcunet]\nmethods: [./mine.py:Mine: {shar: 0.25}]\n"
+    (said,) = complaints(text)
+    assert said.startswith("4: methods[0]: unknown option 'shar'; did you mean 'share'? (allowed: ")
+    assert load(text.replace("shar:", "share:")).methods[0].axes == (Axis("share", (0.25,)),)
+    assert load(text.replace("shar:", "rank:")).methods[0].axes == (Axis("rank", (0.25,)),)
+
+
 def test_an_allocator_is_a_name_or_a_list(load, complaints):
     assert load(HEAD + BODY + "allocator: tcmalloc\n").allocators == ("tcmalloc",)
     assert load(HEAD + BODY + "allocator: [glibc, jemalloc]\n").allocators == ("glibc", "jemalloc")

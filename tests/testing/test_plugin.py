@@ -106,6 +106,14 @@ def test_wrong_flags_are_usage_errors(tests, arguments, says):
     result.stderr.fnmatch_lines([says])
 
 
+def test_a_baseline_edited_by_hand_is_said_before_anything_is_measured(tests, hosts):
+    (tests.path / "edited.json").write_text('{\n"format": "x",,\n')
+    result = tests.runpytest("--benchmark", "--suite", "small", "--baseline", "edited.json")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*edited.json:2: not JSON, so not a baseline: *"])
+    assert hosts.jobs == []
+
+
 def test_without_the_flag_nothing_of_it_is_imported(tests):
     (tests.path / "conftest.py").unlink()
     code = (

@@ -79,6 +79,28 @@ def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypa
     assert summary.read_text().startswith("## ✅ Nothing to compare with: 1 new cell")
 
 
+def test_a_summary_that_cannot_be_written_is_said_before_a_step_is_measured(
+    steps, hosts, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    result = steps(JUDGED, "--baseline", "steps")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["bench_step: GITHUB_STEP_SUMMARY: *: cannot be written: Is a *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert hosts.jobs == []
+    without = steps("def test_it(bench_step):\n    bench_step(step)\n")  # it has no summary
+    without.assert_outcomes(passed=1)
+
+
+def test_a_baseline_edited_by_hand_fails_the_test_in_a_line(steps):
+    (steps.path / "edited.json").write_text('{"format": "x",,\n')
+    result = steps(JUDGED, "--baseline", "edited.json")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["--baseline: edited.json:1: not JSON, so not a baseline: *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_a_baseline_that_is_not_there_is_one_line(steps):
     result = steps(JUDGED, "--baseline", "stepz")
     result.assert_outcomes(failed=1)

@@ -1,13 +1,50 @@
 """The energy pass."""
 
+import time
+
 import pytest
 
-from ondevice_bench.measure import energy
+from ondevice_bench.measure import energy, interference
 from ondevice_bench.worker.passes import energy as energy_pass
 from tests.workers import CONV, FixedPower
 
 
+def others_take(share):
+    """What the machine counts if other processes always use this share of a core."""
+
+    def read():
+        now = time.perf_counter()
+        return interference.Counters(now, 0.0, share * now, 0.0, None)
+
+    return read
+
+
+def test_the_energy_of_other_programs_is_noted(make_job, monkeypatch):
+    monkeypatch.setattr(energy_pass, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(energy_pass, "ACTIVE_SECONDS", 0.3)
+    monkeypatch.setattr(energy, "meter", lambda power: FixedPower(10.0))
+    monkeypatch.setattr(interference, "read", others_take(0.4))
+    notes = energy_pass.measure(make_job("energy", CONV)).details["notes"]
+    took = "disturbed: other processes took 40% of a core {}; the meter counts their energy, too"
+    assert notes[1:] == [
+        took.format("while the machine was idle"),
+        took.format("during the steps"),
+    ]
+
+
+def test_a_meter_is_none_of_the_other_programs(monkeypatch):
+    monkeypatch.setattr(interference, "read", others_take(0.4))
+    meter = FixedPower(10.0)
+    before = energy.load_beside(meter)
+    time.sleep(0.2)
+    monkeypatch.setattr(meter, "cpu_seconds", lambda: 0.06)
+    after = energy.load_beside(meter)
+    taken = 0.4 * (after.wall - before.wall)
+    assert interference.between(before, after).foreign == pytest.approx(taken - 0.06)
+
+
 def test_the_pass_gives_joules_or_the_reason(make_job, monkeypatch):
+    monkeypatch.setattr(interference, "read", others_take(0.0))
     monkeypatch.setattr(energy_pass, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(energy_pass, "ACTIVE_SECONDS", 0.2)
     meter = FixedPower(10.0)

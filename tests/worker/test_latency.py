@@ -1,6 +1,7 @@
 """The latency pass: one example at a time."""
 
 import random
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from ondevice_bench import metrics
 from ondevice_bench.data import nested
+from ondevice_bench.measure import interference
+from ondevice_bench.measure.interference import Counters
 from ondevice_bench.worker.passes import latency
 from tests.workers import CONV
 
@@ -35,6 +38,15 @@ def test_one_example_is_timed_often_enough_for_a_percentile(make_job, monkeypatc
     assert set(found.metrics) == NAMES
     assert len(found.samples["latency_seconds"]) >= latency.LEAST
     assert 0 < found.metrics["latency_seconds"] <= found.metrics["latency_p95_seconds"]
+
+
+def test_what_stays_disturbed_is_noted(make_job, monkeypatch):
+    monkeypatch.setattr(
+        interference, "read", lambda: Counters(time.perf_counter(), 0.0, time.perf_counter(), 0, 0)
+    )  # others take one core
+    monkeypatch.setattr(interference, "SLACK", 0.0)
+    found = latency.measure(make_job("latency", CONV))
+    assert any(note.startswith("disturbed by other") for note in found.details["notes"])
 
 
 @pytest.mark.parametrize("count", [40, 41, 57, 60, 100, 1000])

@@ -238,6 +238,9 @@ class Constant:
     def settle(self):
         pass
 
+    def cpu_seconds(self):
+        return 0.0
+
     def joules(self, start, end):
         return 2.0
 

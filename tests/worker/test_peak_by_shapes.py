@@ -2,6 +2,10 @@
 
 import pytest
 
+from ondevice_bench.measure.activations import storage_bytes
+from ondevice_bench.measure.fake_live import peak_of_step
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.passes import live_peak, shapes
 from tests.workers import CONV
 
@@ -16,6 +20,15 @@ KINDS = {  # of what a method does: nothing, blocks, slices, inputs and weights,
     "galore": {**VIT, "method_options": (("rank", 4),)},
     "gradient_filter": {"model": CONV},
 }
+
+
+@pytest.mark.parametrize(("zero_grad", "copies"), [("none", 0), ("zero", 1)])
+def test_gradients_that_stay_between_two_steps_are_in_the_peak(make_job, zero_grad, copies):
+    with fake_workload(make_job("shapes", **VIT, train=Train(zero_grad=zero_grad))) as workload:
+        workload.step_without_loss()
+        weights = storage_bytes(workload.model.parameters())
+        resident = storage_bytes(workload.resident())
+        assert peak_of_step(workload, lambda: None) == resident + copies * weights
 
 
 @pytest.mark.parametrize("method", KINDS)

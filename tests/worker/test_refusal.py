@@ -11,7 +11,7 @@ from ondevice_bench.worker.worker import perform
     ("raised", "status", "reason"),
     [
         ("Refusal", "skipped", "this network has no wings"),
-        ("ValueError", "failed", "ValueError: this network has no wings"),
+        ("ValueError", "failed", "ValueError: this network has no wings (line 5 of mine.py)"),
     ],
 )
 def test_a_refusal_of_a_users_method_skips_the_cell(tmp_path, make_job, raised, status, reason):
@@ -34,3 +34,25 @@ def test_a_class_without_a_base_fails_its_cell_with_one_line(tmp_path, make_job)
     assert reply.status == "failed"
     assert reply.reason.startswith("ValueError: Old is no training method: derive it from Method")
     assert "\n" not in reply.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "import no_such_package\n",
+            "cannot be loaded: ModuleNotFoundError: No module named 'no_such",
+        ),
+        ("class Mine(Method:\n", "cannot be loaded: SyntaxError: invalid syntax (mine.py, line 2)"),
+        (
+            "class Mine(Method):\n    def __init__(self):\n        raise TypeError('no')\n",
+            "TypeError: no (line 4 of mine.py)",
+        ),
+    ],
+)
+def test_a_file_that_gives_no_method_fails_its_cell_with_the_line(tmp_path, make_job, text, reason):
+    file = tmp_path / "mine.py"
+    file.write_text(f"from ondevice_bench.methods import Method\n{text}")
+    reply = perform(replace(make_job("shapes"), methods=((f"{file}:Mine", {}),)))
+    assert reply.status == "failed"
+    assert reply.reason.startswith(f"mine.py:Mine: {reason}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import CellWithBaseline, groups, ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.analyse.verdict import proven_direction
+from ondevice_bench.analyse.verdict import direction
 from ondevice_bench.stats import Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 
@@ -26,8 +26,7 @@ class CellOnBoard:
     @property
     def direction(self) -> Direction:
         """Whether the ratio is proven to be better, worse or the same."""
-        processes = 0 if self.member is None else self.member.rounds(self.metric)
-        return proven_direction(self.ratio, self.metric, processes)
+        return "unknown" if self.member is None else direction(self.member, self.metric)
 
     @property
     def why_not(self) -> str:

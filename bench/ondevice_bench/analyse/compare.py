@@ -16,8 +16,9 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.changed_settings import changed_settings
 from ondevice_bench.analyse.failed_rounds import MoreFailed, more_failed
-from ondevice_bench.analyse.judgement import Verdict, exact_verdict, noisy_verdict
+from ondevice_bench.analyse.judgement import DRIFT, Verdict, exact_verdict, noisy_verdict
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
@@ -29,7 +30,6 @@ from ondevice_bench.suite.join import JoinedCells, join
 NOISY = metrics.with_role("compared")
 CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
-DRIFT = 2  # multiplies a metric's threshold if all rounds of a cell ran one after another
 # the verdicts on a metric, the most important first
 VERDICTS: tuple[Verdict, ...] = (
     "regressed",
@@ -46,9 +46,11 @@ _Accepted = Mapping[tuple[str, str], Acceptance]  # by cell and metric
 class Difference:
     """One metric of one cell in both runs; `new` is None if it was not measured.
 
-    A noisy metric with enough rounds has the interval of its ratio. `reason` says why a verdict is
-    `missing` or `inconclusive`. `accepted` is a change of the base that somebody accepted. If the
-    verdict is another one, the metric has changed again, and `base` is the accepted value.
+    A noisy metric with enough rounds has a ratio with its interval. `ratio` is the middle of all
+    ratios of two rounds. It is not always that of both medians, which may lie outside. `reason`
+    says why a verdict is `missing` or `inconclusive`. `accepted` is a change of the base that
+    somebody accepted. If the verdict is another one, the metric has changed again, and `base` is
+    the accepted value.
     """
 
     cell: str
@@ -56,6 +58,7 @@ class Difference:
     base: float
     new: float | None
     verdict: Verdict
+    ratio: float | None = None
     lower: float | None = None
     upper: float | None = None
     reason: str = ""
@@ -72,7 +75,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     only_in_base: tuple[str, ...]
     only_in_new: tuple[str, ...]
-    unlike: tuple[str, ...]  # differences in software and machine
+    unlike: tuple[str, ...]  # differences in software, machine and settings
     not_compared: str = ""  # why noisy metrics were left out
     of_other_kernels: tuple[str, ...] = ()  # exact metrics left out, because the kernels differ
     not_interleaved: tuple[str, ...] = ()  # the ids of runs that were not interleaved
@@ -323,7 +326,12 @@ def _noisy(
     if verdict == "inconclusive":
         needed = rounds_to_decide(change, min(len(before), len(after)), threshold)
     return replace(
-        found, verdict=verdict, lower=change.lower, upper=change.upper, rounds_needed=needed
+        found,
+        verdict=verdict,
+        ratio=change.ratio,
+        lower=change.lower,
+        upper=change.upper,
+        rounds_needed=needed,
     )
 
 
@@ -367,8 +375,8 @@ def _exact(
 
 
 def _environment_differences(base: RunSummary, new: RunSummary) -> tuple[str, ...]:
-    """Differences in software and machine. They are the first causes to check."""
-    return tuple(
+    """Differences in software, machine and settings. They are the first causes to check."""
+    found = [
         f"{kind} {name}: {before.get(name)} → {after.get(name)}"
         for kind, before, after in (
             ("software", base.run.software, new.run.software),
@@ -376,4 +384,5 @@ def _environment_differences(base: RunSummary, new: RunSummary) -> tuple[str, ..
         )
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
-    )
+    ]
+    return (*found, *changed_settings(base.run, new.run))

@@ -1,9 +1,10 @@
 """Finds the cell of a run from the words of a user."""
 
 import re
+from collections.abc import Collection
 
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.errors import BadInput, suggestion
 
 LISTED = 5
 
@@ -20,13 +21,19 @@ def find_cell(summary: RunSummary, text: str) -> CellSummary:
     words = text.lower().replace("ε", "epsilon").split()
     matches = [cell for cell in cells.values() if all(word in cell.id.lower() for word in words)]
     if not matches:
-        raise BadInput(f"{summary.run.id}: {unknown('cell', text, cells)}")
+        near = suggestion(text, cells)
+        raise BadInput(f"{summary.run.id}: unknown cell {text!r}{near} (known: {_few(cells)})")
     fits = [(_whole_words(cell, words), bool(cell.estimates)) for cell in matches]
     best = [cell for cell, fit in zip(matches, fits, strict=True) if fit == max(fits)]
     if len(best) > 1:
-        listing = ", ".join(cell.id for cell in best[:LISTED]) + " …" * (len(best) > LISTED)
+        listing = _few([cell.id for cell in best])
         raise BadInput(f"{summary.run.id}: {len(best)} cells match {text!r}: {listing}")
     return best[0]
+
+
+def _few(ids: Collection[str]) -> str:
+    """The first ids. A run may have thousands."""
+    return ", ".join(list(ids)[:LISTED]) + " …" * (len(ids) > LISTED)
 
 
 def _whole_words(cell: CellSummary, words: list[str]) -> int:

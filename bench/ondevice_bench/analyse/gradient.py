@@ -50,12 +50,16 @@ class GradientQuality:
     @property
     def text(self) -> str:
         """The lowest cosine, in words."""
+        return self.text_below(None)
+
+    def text_below(self, limit: float | None) -> str:
+        """The same, with enough decimals to show that it is below the limit, if it is."""
         if self.is_exact:
             return "the exact gradient"
         if self.lowest is None:
             return "an unknown effect on the gradient"
         moment = min(self.cosines, key=self.cosines.__getitem__)
-        return f"a gradient cosine of {cosine_text(self.lowest)} {MOMENTS[moment]}"
+        return f"a gradient cosine of {cosine_text(self.lowest, limit)} {MOMENTS[moment]}"
 
 
 def gradient_quality(member: CellWithBaseline) -> GradientQuality:
@@ -109,6 +113,13 @@ def has_exact_updates(cell: Cell) -> bool:
     return has_exact_gradient(cell.method) and (cell.train.freeze_bn or not sliced)
 
 
-def cosine_text(value: float) -> str:
-    """A cosine with two decimals. It is never rounded up to 1."""
-    return f"{min(value, 0.99):.2f}" if 0.99 < value < 1 else f"{value:.2f}"
+def cosine_text(value: float, limit: float | None = None) -> str:
+    """A cosine with two decimals. It is never rounded up to 1, nor from below a limit to it.
+
+    Near the limit it has more decimals.
+    """
+    text = f"{min(value, 0.99):.2f}" if 0.99 < value < 1 else f"{value:.2f}"
+    if limit is None or value >= limit or float(text) < limit:
+        return text
+    longer = (f"{value:.{places}f}" for places in range(3, 17))
+    return next((each for each in longer if float(each) < limit), repr(value))

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import allocators, metrics, passes
+from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, estimate_of
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate, estimate_readings
@@ -30,6 +31,7 @@ class CellWithBaseline:
     base: CellSummary | None  # None if the baseline was not measured with it
     # the baseline under the default allocator, for a cell with another one
     default_base: CellSummary | None = None
+    drift: int = 1  # multiplies thresholds: above 1 if the rounds of the run were not interleaved
 
     @property
     def method(self) -> str:
@@ -118,7 +120,8 @@ def groups(
         if is_member(cell):
             cells_by_workload.setdefault(cell.planned.cell.of_any_method, []).append(cell)
     firsts = [cells[0].planned.cell for cells in cells_by_workload.values()]
-    members = [_members(cells, against) for cells in cells_by_workload.values()]
+    drift = 1 if summary.is_interleaved else DRIFT
+    members = [_members(cells, against, drift) for cells in cells_by_workload.values()]
     all_batches = _over_batches(firsts, members)
     peaks = summary.run.settings.get("peaks") or {}
     limit = usable_memory(summary.run)
@@ -226,7 +229,9 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
     )
 
 
-def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBaseline, ...]:
+def _members(
+    cells: Sequence[CellSummary], baseline: str, drift: int
+) -> tuple[CellWithBaseline, ...]:
     bases: dict[tuple[int, str, str], CellSummary] = {}
     of_same_layers: dict[tuple[int, str, str], CellSummary] = {}
     for cell in cells:
@@ -241,6 +246,7 @@ def _members(cells: Sequence[CellSummary], baseline: str) -> tuple[CellWithBasel
             of_same_layers.get(_own_key(cell.planned.cell))
             or bases.get(_baseline_key(cell.planned.cell, baseline)),
             _default_base(cell.planned.cell, baseline, bases),
+            drift,
         )
         for cell in cells
     )

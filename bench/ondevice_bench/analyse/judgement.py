@@ -19,6 +19,9 @@ Verdict = Literal[
     "skipped",
 ]
 
+# multiplies a noisy metric's threshold if all rounds of a cell ran one after another, because such
+# rounds do not show how the machine drifts
+DRIFT = 2
 FAILING = ("regressed", "inconclusive")  # the verdicts that a user may let fail a gate
 
 

@@ -12,13 +12,20 @@ from typing import Literal
 
 from ondevice_bench import passes
 from ondevice_bench.analyse.groups import CellWithBaseline, groups
-from ondevice_bench.analyse.learning import Learning, is_trained, learning_groups, trained
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.learning import (
+    Learning,
+    has_diverged,
+    is_trained,
+    learning_groups,
+    trained,
+)
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record.details import LearningCurve, TriedRate
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
 
 FINAL = "final_accuracy"
+FEWEST_SEEDS = 3  # both of two seeds are on one side of the truth in every second case
 POINT = 0.01  # of accuracy: a method that loses no more than one point keeps it
 _ROUNDING = 1e-9
 
@@ -92,27 +99,15 @@ def lost_accuracy(summary: RunSummary, baseline: str | None = None) -> Mapping[s
     }
 
 
-def verdict(difference: Estimate | None, *, has_every_seed: bool = True) -> Verdict:
-    """What an interval of differences proves. It proves nothing with one seed or without some."""
+def verdict(difference: Estimate | None, *, has_enough_seeds: bool = True) -> Verdict:
+    """What an interval of differences proves. It proves nothing with few seeds or without some."""
     if difference is None:
         return "unknown"
-    if difference.lower is None or difference.upper is None or not has_every_seed:
+    if difference.lower is None or difference.upper is None or not has_enough_seeds:
         return "unsure"
     if difference.lower >= -POINT - _ROUNDING:
         return "kept"
     return "lost" if difference.upper < -POINT - _ROUNDING else "unsure"
-
-
-def has_diverged(cell: CellSummary) -> bool:
-    """Whether the training of a cell ended because a number was not finite.
-
-    The last test of such a training is missing. With a grid, no learning rate has an accuracy.
-    """
-    plan, tried = cell.planned.cell.learning, cell.details_of(passes.LEARNING_RATE).tried_rates
-    if tried and all(each.accuracy is None for each in tried):
-        return True
-    curve = cell.details_of(passes.LEARNING).learned
-    return plan is not None and curve.rate is not None and len(curve.accuracy) <= plan.epochs
 
 
 def _loss_text(difference: Estimate | None) -> str:
@@ -150,7 +145,8 @@ def _verdict(differences: Sequence[float], diverged: int, seeds: int) -> Verdict
     if diverged == seeds:
         return "lost"
     found = _over_seeds([*differences, *[-math.inf] * diverged], seeds)
-    return verdict(found, has_every_seed=len(differences) + diverged == seeds)
+    is_enough = len(differences) + diverged == seeds >= FEWEST_SEEDS
+    return verdict(found, has_enough_seeds=is_enough)
 
 
 def _diverges_alone(member: CellWithBaseline) -> bool:

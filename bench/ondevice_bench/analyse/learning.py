@@ -116,16 +116,32 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
     )
 
 
+def has_diverged(cell: CellSummary) -> bool:
+    """Whether the training of a cell ended because a number was not finite.
+
+    The last test of such a training is missing. With a grid, no learning rate has an accuracy.
+    """
+    plan, tried = cell.planned.cell.learning, cell.details_of(passes.LEARNING_RATE).tried_rates
+    if tried and all(each.accuracy is None for each in tried):
+        return True
+    curve = cell.details_of(passes.LEARNING).learned
+    return plan is not None and curve.rate is not None and len(curve.accuracy) <= plan.epochs
+
+
 def _never_reached(cells: Sequence[CellSummary]) -> int:
     """The number of seeds that were trained and never reached the target."""
     return sum(_missed(cell) for cell in cells)
 
 
 def _missed(cell: CellSummary) -> bool:
+    """Whether the training is over, and no test of it reached the target.
+
+    Without a test, that is known only if the training diverges with each learning rate.
+    """
     plan, tested = cell.planned.cell.learning, cell.details_of(passes.LEARNING).learned.accuracy
-    if plan is None or plan.target is None or not tested:
+    if plan is None or plan.target is None:
         return False
-    return max(tested) < plan.target
+    return max(tested) < plan.target if tested else has_diverged(cell)
 
 
 def _bounded(estimate: Estimate, endless: int) -> Estimate:

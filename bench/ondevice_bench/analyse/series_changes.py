@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
+from ondevice_bench.analyse.changed_settings import changed_settings
 from ondevice_bench.analyse.series import TRAITS, HistoryChange, Point, Series
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import fewest_rounds, more_rounds
@@ -89,7 +90,7 @@ def software_changes(before: Run, after: Run) -> list[str]:
 def _causes(before: Point, after: Point) -> tuple[str, ...]:
     """Differences between the records of both runs. They are the first causes to check."""
     old, new = before.run, after.run
-    causes = software_changes(old, new)
+    causes = [*software_changes(old, new), *changed_settings(old, new)]
     one, other = before.traits, after.traits
     causes += [cause for name, cause in TRAITS.items() if one.details[name] != other.details[name]]
     causes += map(str, changed(one.code, other.code))

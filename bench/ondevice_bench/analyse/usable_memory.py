@@ -8,12 +8,14 @@ from ondevice_bench.units import GIB, parse_bytes
 def usable_memory(run: Run) -> int | None:
     """The memory cap of the run, or else the board's memory minus the share of the system.
 
+    A container may allow less than the board has.
     It is compared with a peak over the runtime floor, because the floor belongs to torch itself.
     """
     cap = run.settings.get("memory_cap_bytes")
     if cap is not None:
         return int(cap)
-    memory = run.machine.get("memory_gib")
-    return (
-        None if memory is None else max(0, int(memory * GIB) - parse_bytes(SYSTEM_RESERVE)) or None
-    )
+    memory, limit = run.machine.get("memory_gib"), run.settings.get("memory_limit_bytes")
+    if memory is None:
+        return None
+    whole = int(memory * GIB) if limit is None else min(int(memory * GIB), limit)
+    return max(0, whole - parse_bytes(SYSTEM_RESERVE)) or None

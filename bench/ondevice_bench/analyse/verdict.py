@@ -12,6 +12,7 @@ from ondevice_bench.stats import Direction, Estimate, direction_of, is_too_wide
 from ondevice_bench.suite.goal import Goal
 
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
+MOST_NEAR = 3  # methods that a sentence lists
 SLOWEST = 1.1  # multiples of the baseline's step that still count as about as fast
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
@@ -22,6 +23,8 @@ SENTENCES: Mapping[str, str] = {
     "best": "{method} has the lowest {metric}: {ratio} of {baseline}'s.",
     "best unsure": "{method} had the lowest {metric} here, {ratio} of {baseline}'s, but this is "
     "not proven: {missing}.",
+    "near": "{others} may be as low: the noise hides which is lower.",
+    "tie": "The same number: {others}.",
     "none better": "No method has a lower {metric} than {baseline} by more than the noise.",
     "costs": "It has {facts}.",
     "other": "{method} has the lowest peak memory: {ratio} of {baseline}'s, at {step}.",
@@ -46,6 +49,8 @@ class Choice:
     unclear: tuple[CellWithBaseline, ...] = ()
     # if the gradient of this method is unknown: the choice among methods with a known gradient
     known: "Choice | None" = None
+    # of a proven choice: the methods that may be as low. The proof is against the baseline only
+    near: tuple[CellWithBaseline, ...] = ()
 
     @property
     def ratio(self) -> Estimate | None:
@@ -74,18 +79,23 @@ def fewest(metric: str) -> int:
     return 1 if described.kind == "exact" else passes.BY_NAME[described.pass_name].fewest_processes
 
 
-def proven_direction(ratio: Estimate | None, metric: str, processes: int) -> Direction:
-    """The direction that a ratio to the baseline proves. Too few processes prove nothing."""
+def proven_direction(
+    ratio: Estimate | None, metric: str, processes: int, drift: int = 1
+) -> Direction:
+    """The direction that a ratio to the baseline proves. Too few processes prove nothing.
+
+    `drift` multiplies the threshold of the metric.
+    """
     if ratio is None or ratio.lower is None or ratio.upper is None:
         return "unknown"
     if processes < fewest(metric):
         return "unknown"
-    return direction_of(ratio.lower, ratio.upper, metrics.BY_NAME[metric].threshold)
+    return direction_of(ratio.lower, ratio.upper, drift * metrics.BY_NAME[metric].threshold)
 
 
 def direction(member: CellWithBaseline, metric: str) -> Direction:
     """The direction that the results of a cell prove."""
-    return proven_direction(member.ratio(metric), metric, member.rounds(metric))
+    return proven_direction(member.ratio(metric), metric, member.rounds(metric), member.drift)
 
 
 def verdict(
@@ -177,14 +187,33 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
         return None
     by_value = sorted(ratios.values(), key=lambda pair: pair[1].estimate)
     proven = [member for member, _ in by_value if direction(member, metric) == "less"]
-    if proven:
-        return Choice(metric, proven[0], "proven")
     usable = [(member, ratio) for member, ratio in by_value if not is_too_wide(ratio)]
+    if proven:
+        near = tuple(each for each, _ in usable if _may_be_as_low(each, proven[0], metric))
+        return Choice(metric, proven[0], "proven", near=near)
     if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
         lowest, _ = usable[0]
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
     unclear = tuple(member for member, _ in by_value if direction(member, metric) == "unknown")
     return Choice(metric, None, "none", _missing(unclear[0], metric) if unclear else "", unclear)
+
+
+def _may_be_as_low(rival: CellWithBaseline, chosen: CellWithBaseline, metric: str) -> bool:
+    """Whether a rival with the same baseline is not proven to have more than the choice."""
+    if rival is chosen or rival.base is not chosen.base:
+        return False
+    return direction(replace(rival, base=chosen.cell), metric) != "more"
+
+
+def about_near(choice: Choice) -> str:
+    """The sentence about methods that are, or may be, as low as the choice; empty without any."""
+    if not choice.near:
+        return ""
+    labels = [member.label for member in choice.near]
+    more = len(labels) - MOST_NEAR
+    others = _listing([*labels[:MOST_NEAR], *([f"{more} more"] if more > 0 else [])])
+    is_exact = metrics.BY_NAME[choice.metric].kind == "exact"
+    return SENTENCES["tie" if is_exact else "near"].format(others=others)
 
 
 def _and_with_known_gradient(
@@ -227,7 +256,7 @@ def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice
             f"its step may take up to {units.ratio(step.upper)} as long as {baseline}'s. "
             "Use a quieter machine and run again"
         )
-    return replace(choice, proof="not proven", missing=missing)
+    return replace(choice, proof="not proven", missing=missing, near=())
 
 
 def _missing(member: CellWithBaseline, metric: str) -> str:
@@ -238,6 +267,11 @@ def _missing(member: CellWithBaseline, metric: str) -> str:
         return (
             f"only {_processes(rounds)} measured each side. "
             f"Set `rounds: {{{pass_name}: {needed}}}` and run again"
+        )
+    if direction(replace(member, drift=1), metric) != "unknown":
+        return (
+            "the rounds of a cell ran one after another, so a drift of the machine may look like "
+            "this difference. Use `bench run`, or `--interleave` of pytest"
         )
     return "the results vary by more than the difference. Use a quieter machine and run again"
 
@@ -255,7 +289,13 @@ def _about_goal(choice: Choice | None, baseline: str) -> list[str]:
     if choice.proof == "not proven":
         return [SENTENCES["best unsure"].format(missing=choice.missing, **values)]
     facts = _facts(choice.member, choice.metric, baseline)
-    return [SENTENCES["best"].format(**values), SENTENCES["costs"].format(facts=facts)]
+    best = _with_near(SENTENCES["best"].format(**values), choice)
+    return [best, SENTENCES["costs"].format(facts=facts)]
+
+
+def _with_near(sentence: str, choice: Choice) -> str:
+    """The sentence about a choice, then the one about methods as low as the choice."""
+    return " ".join(filter(None, [sentence, about_near(choice)]))
 
 
 def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) -> tuple[str, ...]:
@@ -266,14 +306,13 @@ def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) 
         return ()
     step = choice.member.ratio(STEP)
     time = f"{_ratio(step)} of its step time" if step else "a step time that was not measured"
-    return (
-        SENTENCES["other"].format(
-            method=choice.member.full_label,
-            ratio=_ratio(choice.ratio),
-            baseline=baseline,
-            step=time,
-        ),
+    sentence = SENTENCES["other"].format(
+        method=choice.member.full_label,
+        ratio=_ratio(choice.ratio),
+        baseline=baseline,
+        step=time,
     )
+    return (_with_near(sentence, choice),)
 
 
 def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
@@ -307,7 +346,8 @@ def _gradient_refusal(member: CellWithBaseline, goal: Goal) -> str:
     quality = gradient_quality(member)
     if quality.is_exact or quality.lowest is None or quality.lowest >= goal.min_cosine:
         return ""
-    return f"it has {quality.text}, but the goal asks for at least {goal.min_cosine:g}"
+    text = quality.text_below(goal.min_cosine)
+    return f"it has {text}, but the goal asks for at least {goal.min_cosine:g}"
 
 
 def _refusal(member: CellWithBaseline, goal: Goal) -> str:

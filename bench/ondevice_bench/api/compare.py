@@ -27,6 +27,7 @@ COLUMNS = (
     "unit",
     "base",
     "new",
+    "ratio",
     "lower",
     "upper",
     "verdict",
@@ -57,7 +58,7 @@ class ComparedRuns:
 
     @property
     def frame(self) -> "pandas.DataFrame":
-        """A row of pandas for each metric of each cell. `lower` and `upper` are of the ratio."""
+        """A row of pandas for each metric of each cell. `lower` and `upper` are of `ratio`."""
         import pandas
 
         rows = [
@@ -67,6 +68,7 @@ class ComparedRuns:
                 metrics.BY_NAME[item.metric].unit,
                 item.base,
                 item.new,
+                item.ratio,
                 item.lower,
                 item.upper,
                 item.verdict,

@@ -45,11 +45,20 @@ def write(path: Path, batch: Any) -> None:
         if isinstance(value, (tuple, list)):
             return [names(part) for part in value]
         name = str(len(arrays))
-        arrays[name] = value.detach().cpu().contiguous().numpy()
+        arrays[name] = _array(value)
         return name
 
     tree = json.dumps(names(batch))
     tensorfile.write(path, arrays, {_TREE: tree})
+
+
+def _array(tensor: "Tensor") -> Any:
+    """The tensor for a file. numpy has no bfloat16: float32 has the same numbers."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if not tensorfile.can_store(kind):
+        raise ValueError(f"a batch cannot have tensors of the type {kind}")
+    tensor = tensor.float() if kind == "bfloat16" else tensor
+    return tensor.detach().cpu().contiguous().numpy()
 
 
 def read(path: Path) -> Any:

@@ -37,6 +37,11 @@ class NoTensorFile(ValueError):
     """The file is not a valid file of tensors. The text has the reason."""
 
 
+def can_store(kind: str) -> bool:
+    """Whether a file can have tensors of this type, by its name in torch."""
+    return kind in _NAMES
+
+
 def write(
     path: Path,
     tensors: "Mapping[str, numpy.ndarray[Any, Any]]",

@@ -4,6 +4,7 @@ All files are read below `root`, so that a folder can replace another machine.
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
-from ondevice_bench.sensors import throttling
+from ondevice_bench.sensors import control_groups, throttling
 
 BUSY = 0.5  # of a core, by the load of the last minute
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
@@ -39,6 +40,7 @@ def examine(
         _threads(threads, environment),
         _quota(root, threads),
         _clock_source(root),
+        _huge_pages(root),
         _allocator(profile, root, environment),
     )
 
@@ -172,7 +174,7 @@ def _load(state: HardwareState) -> DoctorFinding:
         "load",
         "warning",
         f"{load:g} in the last minute",
-        "other programs are using the CPU; disturbed samples are measured again",
+        "programs used the CPU, perhaps an earlier run; disturbed samples are measured again",
         "ps -eo pcpu,comm --sort=-pcpu | head",
     )
 
@@ -197,11 +199,10 @@ def _threads(threads: int, environment: Mapping[str, str]) -> DoctorFinding:
 
 
 def _quota(root: Path, threads: int) -> DoctorFinding:
-    """The processor time that a container allows its processes."""
-    quota, _, period = _text(root / "sys/fs/cgroup/cpu.max").partition(" ")
-    if not quota.isdigit() or not period.isdigit():
+    """The processor time that a container or a service allows its processes."""
+    cpus = control_groups.processors(root)
+    if cpus is None:
         return DoctorFinding("quota", "ok", "no limit on processor time")
-    cpus = int(quota) / int(period)
     observation = f"{cpus:g} processors; {threads} threads for each worker"
     if cpus >= threads:
         return DoctorFinding("quota", "ok", observation)
@@ -227,6 +228,15 @@ def _clock_source(root: Path) -> DoctorFinding:
         "reading the time takes a microsecond or more",
         "boot with clocksource=tsc if the processor's counter is steady",
     )
+
+
+def _huge_pages(root: Path) -> DoctorFinding:
+    """When the kernel gives pages of 2 MiB and more: it changes peaks and times. Runs store it."""
+    text = _text(root / "sys/kernel/mm/transparent_hugepage/enabled")
+    chosen = re.search(r"\[(\w+)\]", text)
+    if chosen is None:
+        return DoctorFinding("huge pages", "unknown", "the kernel does not report them")
+    return DoctorFinding("huge pages", "ok", chosen[1])
 
 
 def _allocator(profile: Profile, root: Path, environment: Mapping[str, str]) -> DoctorFinding:

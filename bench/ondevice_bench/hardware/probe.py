@@ -106,9 +106,13 @@ def _brand() -> str:
     return str(cpuinfo.get_cpu_info().get("brand_raw", "unknown"))
 
 
+# a core of ARM has its number within a cluster: of big.LITTLE, both clusters have a core 0
+_PLACE_OF_CORE = ("physical_package_id", "die_id", "cluster_id", "core_id")
+
+
 def _physical_cores(root: Path, info: list[dict[str, str]]) -> int:
     cores = {
-        (_read(cpu / "topology/physical_package_id"), _read(cpu / "topology/core_id"))
+        tuple(_read(cpu / "topology" / name) for name in _PLACE_OF_CORE)
         for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
         if (cpu / "topology/core_id").exists()
     }

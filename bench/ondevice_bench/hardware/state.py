@@ -1,12 +1,21 @@
 """The state of a machine, which changes from minute to minute. Every measurement reads it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from ondevice_bench.sensors import temperature
-from ondevice_bench.sensors.machine import FAULTS, NoSensor, throttling_sensor
+from ondevice_bench.sensors import control_groups, temperature, throttling
+from ondevice_bench.sensors.machine import (
+    FAULTS,
+    VCGENCMD,
+    Ask,
+    NoSensor,
+    asked,
+    firmware_mhz,
+    throttling_sensor,
+)
 
 
 @dataclass(frozen=True)
@@ -25,23 +34,26 @@ class HardwareState:
         return asdict(self)
 
 
-def read_state(root: Path = Path("/")) -> HardwareState:
-    """Read the state now."""
-    memory = _meminfo(root)
+def read_state(root: Path = Path("/"), throttled_by: str = "", ask: Ask = asked) -> HardwareState:
+    """Read the state now, without the bits of throttling."""
+    memory, allowed = _meminfo(root), control_groups.memory_available(root)
+    available = [each for each in (memory.get("MemAvailable"), allowed) if each is not None]
     total, free = memory.get("SwapTotal"), memory.get("SwapFree")
     return HardwareState(
         load_1min=_first_number(root / "proc/loadavg"),
-        memory_available_bytes=memory.get("MemAvailable"),
+        memory_available_bytes=min(available, default=None),
         swap_used_bytes=total - free if total is not None and free is not None else None,
-        cpu_mhz=_mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3),
+        cpu_mhz=_mhz(root, throttled_by, ask),
         temperature_celsius=_temperature(root),
     )
 
 
-def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int | None]:
+def throttle_bits(
+    throttled_by: str, root: Path = Path("/"), ask: Ask = asked
+) -> Callable[[], int | None]:
     """A function that reads the throttling bits. It returns None if the machine has none."""
     try:
-        sensor = throttling_sensor(root, throttled_by)
+        sensor = throttling_sensor(root, throttled_by, ask)
     except (NoSensor, *FAULTS):
         return lambda: None
 
@@ -52,6 +64,22 @@ def throttle_bits(throttled_by: str, root: Path = Path("/")) -> Callable[[], int
             return None
 
     return read
+
+
+def throttled_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why the board lowered its clock between two states, or at one of them; () if it did not.
+
+    The states are plain values. If one of them has no bits, nothing is known.
+    """
+    first, last = before.get("throttle_bits"), after.get("throttle_bits")
+    if first is None or last is None:
+        return ()
+    return throttling.causes(throttling.since(first, first) | throttling.since(last, first))
+
+
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """The bytes that a container, or another control group, allows to this process."""
+    return control_groups.memory_limit(root)
 
 
 def allowed_cpus() -> tuple[int, ...]:
@@ -87,6 +115,15 @@ def _temperature(root: Path) -> float | None:
         return temperature.celsius(files) if files else None
     except (OSError, ValueError):  # the sensor sleeps
         return None
+
+
+def _mhz(root: Path, throttled_by: str, ask: Ask) -> float | None:
+    if throttled_by == VCGENCMD:
+        try:
+            return firmware_mhz(ask)
+        except FAULTS:
+            return None
+    return _mean_of(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq", 1e3)
 
 
 def _mean_of(root: Path, pattern: str, divisor: float) -> float | None:

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from statistics import median
 from typing import Generic, Protocol, TypeVar
 
 from ondevice_bench.measure import interference
@@ -68,6 +69,12 @@ class TimedSamples(Generic[Sample]):
     disturbed: list[Sample]
     spoilt: bool
 
+    @property
+    def notes(self) -> list[str]:
+        """A note if disturbed samples are among the samples."""
+        text = "disturbed by other processes; there was no time to measure again"
+        return [text] if self.spoilt else []
+
     def precision(self, sampling: Sampling) -> dict[str, float | str | None]:
         """The precision that the suite wants, and the one reached: null without an interval."""
         reached = self.precision_reached if math.isfinite(self.precision_reached) else None
@@ -117,6 +124,15 @@ def columns(samples: list[StepSample]) -> dict[str, list[float]]:
         spot.name: [getattr(sample, spot.name) for sample in samples] for spot in fields(StepSample)
     }
     return {name: values for name, values in table.items() if None not in values}
+
+
+def notes_of_faults(samples: Sequence[StepSample]) -> list[str]:
+    """A note if most steps waited for pages that were in swap or on a disk.
+
+    The board has too little memory then, and the time of a step is that of its swap or card.
+    """
+    pages = median(sample.major_faults for sample in samples)
+    return [f"a step waited for {pages:g} pages from swap or from a disk"] if pages >= 1 else []
 
 
 def foreign_share(samples: Sequence[Loaded]) -> float | None:

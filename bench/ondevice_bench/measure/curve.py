@@ -16,6 +16,7 @@ from typing import Any
 INTERVAL = 0.005
 POINTS = 400  # the most points of a curve; each is the highest sample of its interval
 _LONGEST = 24 * 3600.0
+_STEADY = 0.05  # seconds: the wall clock moves by less, unless somebody sets it
 
 
 @dataclass
@@ -25,15 +26,20 @@ class Curve:
     marks: list[tuple[str, float]] = field(default_factory=list)
     samples: list[tuple[float, float]] = field(default_factory=list)  # seconds, bytes
     reason: str = ""
+    ahead: list[float] = field(default_factory=list)  # of a steady clock, at each mark
 
     def mark(self, name: str) -> None:
         """Mark the beginning of a stage."""
-        self.marks.append((name, time.time()))
+        now = time.time()
+        self.marks.append((name, now))
+        self.ahead.append(now - time.perf_counter())
 
     def to_dict(self) -> dict[str, Any]:
         """The curve in seconds since the first mark, or the reason why there is none."""
         if not self.samples or not self.marks:
             return {"unavailable": self.reason or "the sampler gave no samples"}
+        if max(self.ahead) - min(self.ahead) > _STEADY:
+            return {"unavailable": "the clock of the machine was set meanwhile"}
         start = self.marks[0][1]
         points_joined = max(1, -(-len(self.samples) // POINTS))
         highest = [

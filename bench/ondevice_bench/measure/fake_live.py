@@ -21,18 +21,23 @@ class FakeStep(Protocol):
     def resident(self) -> Iterable[Tensor]:
         """The tensors that are alive outside a step."""
 
+    def gradients(self) -> Iterable[Tensor]:
+        """The gradients that are alive between two steps, where zeros replace them."""
+
     def step_without_loss(self) -> None:
         """Run one whole step. Its loss has no value."""
 
 
 def peak_of_step(step: FakeStep, run: Callable[[], None] | None = None) -> int:
-    """The most bytes of tensors alive at one moment of a step, with the resident tensors.
+    """The most bytes of tensors alive at one moment of a step, with those that were there before.
 
     `run` runs the step, if it does more than that.
     """
     live = LiveBytes()
     live.hold(step.resident())
+    live.hold(step.gradients())
     live.hold(step.model.state_dict(keep_vars=True).values())
+    live.peak = live.now  # a network may join tensors for its `state_dict`, which are gone now
     with live:
         (run or step.step_without_loss)()
     return live.peak

@@ -5,10 +5,11 @@ The kernel counts most of it in ticks of 10 ms, so a few milliseconds mean nothi
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from ondevice_bench.sensors.control_groups import field, folders, quota
 from ondevice_bench.suite.suite import DISTURBED_SHARE
 
 _STAT = Path("/proc/stat")
@@ -16,6 +17,8 @@ _CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of /proc/stat; the others are user, nice, system, …
+# in cpu.stat of a control group of version 2 and of version 1, with its parts of a second
+_THROTTLED = (("throttled_usec", 1e6), ("throttled_time", 1e9))
 _FIELDS = 8  # the field after these, guest, is a part of user
 
 SLACK = 0.02  # seconds: the possible error of the ticks of two processors
@@ -30,6 +33,10 @@ class Counters:
     busy: float | None  # CPU time of all processes, with this one
     stolen: float | None  # CPU time that a hypervisor used
     throttled: float | None  # time in which the quota of the control group stopped the process
+
+    def with_helper(self, seconds: float) -> "Counters":
+        """The counters with the CPU time of a process of ours, such as a meter, as our own."""
+        return replace(self, own=self.own + seconds)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,22 @@ def between(before: Counters, after: Counters) -> ForeignLoad:
     )
 
 
+def share_of_others(before: Counters, after: Counters) -> float | None:
+    """The cores that other processes and hypervisors used meanwhile; None if nothing tells."""
+    load = between(before, after)
+    if load.foreign is None:
+        return None
+    return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
+
+
+def notes_of_others(before: Counters, after: Counters, during: str) -> list[str]:
+    """A note if other processes used so much that a number says less of this one."""
+    share, wall = share_of_others(before, after) or 0.0, after.wall - before.wall
+    if share * wall - SLACK <= DISTURBED_SHARE * wall:
+        return []
+    return [f"disturbed: other processes took {share:.0%} of a core {during}"]
+
+
 def _cpu_seconds() -> tuple[float | None, float | None]:
     try:
         with _STAT.open() as file:
@@ -82,36 +105,17 @@ def _cpu_seconds() -> tuple[float | None, float | None]:
 
 
 def _throttled() -> float | None:
-    counter = _quota_counter(_CGROUP, _CGROUPS)
-    return None if counter is None else _field(*counter)
+    counters = _quota_counters(_CGROUP, _CGROUPS)
+    found = [(field(path, name), per_second) for path, name, per_second in counters]
+    seconds = [count / per_second for count, per_second in found if count is not None]
+    return sum(seconds) if seconds else None
 
 
 @cache
-def _quota_counter(groups: Path, root: Path) -> tuple[Path, str, float] | None:
-    """The counter of this process's quota, in control groups of either version."""
-    try:
-        lines = groups.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            counter = (root / path.lstrip("/") / "cpu.stat", "throttled_usec", 1e6)
-        elif "cpu" in controllers.split(","):
-            counter = (root / "cpu" / path.lstrip("/") / "cpu.stat", "throttled_time", 1e9)
-        else:
-            continue
-        if _field(*counter) is not None:
-            return counter
-    return None
-
-
-def _field(path: Path, name: str, per_second: float) -> float | None:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith(f"{name} "):
-            return int(line.split()[1]) / per_second
-    return None
+def _quota_counters(own: Path, top: Path) -> tuple[tuple[Path, str, float], ...]:
+    """The counters of the own group, and of each group around it that has a quota."""
+    files = [folder / "cpu.stat" for folder in folders("cpu", own, top)]
+    counters = [(file, *kind) for file in files for kind in _THROTTLED]
+    found = [each for each in counters if field(*each[:2]) is not None]
+    around = [each for each in found[1:] if quota(each[0].parent) is not None]
+    return (*found[:1], *around)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.sensors import machine
+
 _STATUS = Path("/proc/self/status")
 _VMSTAT = Path("/proc/vmstat")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -85,11 +87,9 @@ def swap_bytes() -> int:
 def swapped_pages() -> int | None:
     """Pages that the machine has swapped in or out since boot; None without such a counter."""
     try:
-        lines = _VMSTAT.read_text().splitlines()
+        return machine.swapped_pages(_VMSTAT)
     except OSError:
         return None
-    counts = [int(line.split()[1]) for line in lines if line.startswith(("pswpin ", "pswpout "))]
-    return sum(counts) if counts else None
 
 
 def reset_peak() -> int:

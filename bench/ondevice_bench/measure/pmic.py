@@ -27,7 +27,11 @@ class Pmic(PrintedPower):
             raise EnergyUnavailable(f"{command[0]} cannot be run: {error.strerror}") from None
         except subprocess.SubprocessError as error:
             raise EnergyUnavailable(f"{command[0]} gives no readings: {error}") from None
-        if not rail_watts(reading.stdout):
+        try:
+            rails = rail_watts(reading.stdout)
+        except ValueError as error:
+            raise EnergyUnavailable(f"{' '.join(command)}: {error}") from None
+        if not rails:
             raise EnergyUnavailable(f"{' '.join(command)} names no rail with volts and amperes")
         super().__init__(
             (sys.executable, "-P", "-m", __name__, str(_INTERVAL), *command),
@@ -50,12 +54,20 @@ def rail_watts(text: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the watts of all rails at each interval, while the parent lives."""
+    """Print the watts of all rails at each interval, while the parent lives.
+
+    A reading without all rails ends it: a rail that is missing is not one without power.
+    """
     interval, command = float(sys.argv[1]), sys.argv[2:]
-    parent = os.getppid()
+    parent, known = os.getppid(), set[str]()
     while os.getppid() == parent:
         reading = subprocess.run(command, capture_output=True, text=True, check=True)
-        watts = sum(rail_watts(reading.stdout).values())
+        rails = rail_watts(reading.stdout)
+        known = known or set(rails)
+        if not rails or set(rails) != known:
+            differing = ", ".join(sorted(known ^ set(rails))) or "none"
+            sys.exit(f"{' '.join(command)} does not name the same rails each time: {differing}")
+        watts = sum(rails.values())
         print(time.monotonic(), watts, flush=True)  # noqa: T201  # to its parent
         time.sleep(interval)
 

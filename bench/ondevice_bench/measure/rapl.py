@@ -9,6 +9,8 @@ from pathlib import Path
 from ondevice_bench.measure.energy import EnergyUnavailable
 
 _POWERCAP = Path("/sys/class/powercap")
+_STALLED_SECONDS = 1.0  # a counter rises every millisecond
+_SUSPENDED_SECONDS = 0.01  # less than this is the time between the readings of two clocks
 
 
 class Rapl:
@@ -48,11 +50,16 @@ class CountedJoules:
         self._counters: list[int] | None = None
         self._moments: list[float] = []
         self._joules: list[float] = []
+        self._suspended = suspended_seconds()
         self._failure = ""
 
     def mark(self) -> float:
         """Read the counters."""
         moment = time.perf_counter()
+        slept = suspended_seconds() - self._suspended
+        if slept > _SUSPENDED_SECONDS and not self._failure:
+            # the counters may have begun again at 0, which looks as if they had wrapped
+            self._failure = f"the machine was suspended for {slept:.3g} s while RAPL counted"
         if self._failure:
             return moment
         try:
@@ -76,17 +83,26 @@ class CountedJoules:
     def settle(self) -> None:
         """Counters do not lag."""
 
+    def cpu_seconds(self) -> float:
+        """No process counts."""
+        return 0.0
+
     def joules(self, start: float, end: float) -> float:
         """The difference of the counters at two marks."""
         if self._failure:
             raise EnergyUnavailable(self._failure)
         spent = self._up_to(end) - self._up_to(start)
-        if not self._joules[-1]:
+        if not self._joules[-1] or (not spent and end - start > _STALLED_SECONDS):
             raise EnergyUnavailable("the counters of RAPL do not rise")
         return spent
 
     def _up_to(self, moment: float) -> float:
         return self._joules[bisect_right(self._moments, moment) - 1]
+
+
+def suspended_seconds() -> float:
+    """The time since boot in which the machine was suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def _text(path: Path) -> str:

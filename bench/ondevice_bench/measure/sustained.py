@@ -87,13 +87,14 @@ class Sustained:
         name = machine.THROTTLING
         if name not in self.first:
             return None
+        # each reading against the one before: a file of the kernel forgets after two seconds
         before = int(self.first[name])
         moments = [(0.0, throttling.since(before, before))]
-        moments += [
-            (row.end, throttling.since(int(row.readings[name]), before))
-            for row in self.rows
-            if name in row.readings
-        ]
+        for row in self.rows:
+            if name in row.readings:
+                bits = int(row.readings[name])
+                moments.append((row.end, throttling.since(bits, before)))
+                before = bits
         return next(((moment, throttling.causes(bits)) for moment, bits in moments if bits), None)
 
     def _readings(self, name: str) -> list[float]:

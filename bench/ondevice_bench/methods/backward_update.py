@@ -10,6 +10,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.pending_gradient import is_distributed
+from ondevice_bench.methods.tensors import has_content
 
 NAME = "update_in_backward"
 _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each parameter
+_updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # parameters, since the last step()
+_passes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # the one that began the updates
 
 
 class UpdatesAlone(Protocol):
@@ -42,7 +47,7 @@ class BackwardUpdates:
     def __init__(self, optimizer: "UpdatesAlone", is_last_part: Callable[[], bool]) -> None:
         self._optimizer = optimizer
         self._is_last_part = is_last_part
-        self._updated: set[int] = set()  # parameters that got their update since the last step()
+        self._options: list[dict[str, Any]] | None = None  # of the updates since the last step()
 
     def begin(self) -> None:
         """Update the parameters of the optimizer in backward from now on."""
@@ -56,7 +61,7 @@ class BackwardUpdates:
 
     def require_step(self) -> None:
         """A Refusal if gradients are to be cleared that have been applied already."""
-        if self._updated:
+        if self._options is not None:
             raise Refusal(
                 f"{NAME}: backward has updated the weights already, so clearing the gradients "
                 "does not undo it: call step() after each backward pass, then zero_grad()"
@@ -64,27 +69,83 @@ class BackwardUpdates:
 
     def finish(self) -> None:
         """The loop has called step(): the next backward pass may update again."""
-        self._updated.clear()
+        used, self._options = self._options, None
+        _passes.clear()
+        for group in self._optimizer.param_groups:
+            for parameter in group["params"]:
+                if _updated.pop(parameter, False) and parameter.grad is not None:
+                    _require_zeros(parameter.grad)
+                    parameter.grad = None
+        if used is not None and used != self._current_options():
+            raise Refusal(
+                f"{NAME}: the options of the optimizer (such as the learning rate) changed between "
+                "backward and step(), and backward has used the old ones: change them after step()"
+            )
+
+    def _current_options(self) -> list[dict[str, Any]]:
+        """The options of each group, as plain numbers."""
+        return [
+            {
+                name: value.tolist() if isinstance(value, Tensor) else value
+                for name, value in group.items()
+                if name != "params"
+            }
+            for group in self._optimizer.param_groups
+        ]
 
     def _update(self, parameter: Tensor) -> None:
         if is_distributed():
             raise Refusal(f"{NAME}: gradients cannot be averaged over processes: train without it")
         if not self._is_last_part() or parameter.grad is None:
             return
-        if id(parameter) in self._updated:
-            raise Refusal(
-                f"{NAME}: a second gradient arrived for weights that are updated already: call "
-                "step() after each backward pass. To add up gradients, compose it with microbatch"
-            )
+        if parameter in _updated:
+            raise _second_gradient()
+        if self._options is None:
+            self._options = self._current_options()
         assert isinstance(parameter, nn.Parameter)
         self._optimizer.update_alone(parameter)
         parameter.grad = None
-        self._updated.add(id(parameter))
+        _updated[parameter] = True
+
+
+def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
+    """A forward hook: a Refusal if a backward comes to the output after the weights have changed.
+
+    Otherwise torch would say that a tensor was changed in place.
+    """
+
+    def check(_: Tensor) -> None:
+        now = torch._C._current_graph_task_id()
+        if not _updated:
+            _passes[network] = now
+            return
+        is_another = _passes.get(network, now) != now
+        if is_another and any(parameter in _updated for parameter in network.parameters()):
+            raise _second_gradient()
+
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_transformed():
+        for each in tree_leaves(output):
+            if isinstance(each, Tensor) and each.requires_grad:
+                each.register_hook(check)
+
+
+def _second_gradient() -> Refusal:
+    return Refusal(
+        f"{NAME}: a second gradient arrived for weights that are updated already: call step() "
+        "after each backward pass. To add up gradients, compose it with microbatch"
+    )
+
+
+def _require_zeros(gradient: Tensor) -> None:
+    """A Refusal if other code has made a gradient that is not zero; DDP makes zeros."""
+    if has_content() and bool(gradient.any()):
+        raise _second_gradient()
 
 
 def end_updates(parameters: Iterable[Tensor]) -> None:
     """Leave the parameters to their optimizer's step again."""
     for parameter in parameters:
+        _updated.pop(parameter, None)
         hook = _hooks.pop(parameter, None)
         if hook is not None:
             hook.remove()
@@ -123,7 +184,8 @@ def _refuse_clipping() -> None:
     torch's functions would find none, and do nothing. Code may have imported them by name already.
     So not they are replaced, but the function that each of them calls.
     """
-    for clip in (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_):
+    utils = torch.nn.utils
+    for clip in (utils.clip_grad_norm_, utils.clip_grads_with_norm_, utils.clip_grad_value_):
         (cell,) = clip.__closure__ or ()
         cell.cell_contents = _checked(cell.cell_contents)
 

@@ -8,7 +8,7 @@ network, as an average of weights does, would pair the wrong ones.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ondevice_bench.methods.tucker import TuckerScheme
 
@@ -43,3 +43,20 @@ class BasesScheme(TuckerScheme):
         named = {int(n.rpartition("_")[2]): n for n in state_dict if n.startswith(prefix + _STATE)}
         if named:
             self.state = tuple(state_dict[named[mode]].detach().clone() for mode in sorted(named))
+
+
+def save_bases_last(
+    network: nn.Module, state_dict: dict[str, Any], prefix: str, _: Mapping[str, Any]
+) -> None:
+    """A hook of `state_dict`: all bases stand behind the tensors that each copy of a network has.
+
+    Some averages of weights pair the entries of two networks in their order, and one of the two
+    may have no bases yet.
+    """
+    starts = tuple(
+        f"{prefix}{name}.{_STATE}"
+        for name, module in network.named_modules()
+        if isinstance(module, BasesScheme)
+    )
+    for name in [each for each in state_dict if each.startswith(starts)]:
+        state_dict[name] = state_dict.pop(name)

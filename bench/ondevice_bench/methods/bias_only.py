@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import BatchNorm, normalise_fixed
@@ -65,6 +67,7 @@ class BiasOnly(Method):
 
     def __init__(self) -> None:
         self._frozen: tuple[str, ...] = ()
+        self._check: RemovableHandle | None = None
         self._left_out: tuple[str, ...] = ()
 
     def leave_out(self, layers: Sequence[str]) -> None:
@@ -101,6 +104,8 @@ class BiasOnly(Method):
         for parameter in frozen.values():
             parameter.requires_grad_(False)
             parameter.grad = None  # of an earlier step: an optimizer would apply it again
+        check = partial(_require_frozen, tuple(frozen.values()))
+        self._check = model.register_forward_pre_hook(check)
         for module in list(model.modules()):
             if "forward" not in vars(module) and id(module) not in others:
                 for surrounding in _surroundings(module):
@@ -108,6 +113,8 @@ class BiasOnly(Method):
 
     def unwrap(self, model: nn.Module) -> None:
         """Let all parameters train that did before."""
+        if self._check is not None:
+            self._check.remove()
         for module in model.modules():
             for kind in _SURROUNDINGS:
                 restore(module, kind)
@@ -115,6 +122,15 @@ class BiasOnly(Method):
         for name in self._frozen:
             parameters[name].requires_grad_(True)
         self._frozen = ()
+
+
+def _require_frozen(frozen: Sequence[nn.Parameter], _: nn.Module, __: Any) -> None:
+    """Before a forward: a Refusal if other code lets them train, as `requires_grad_()` does."""
+    if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in frozen):
+        raise Refusal(
+            "bias_only: other code lets parameters train that the method has frozen: leave their "
+            "`requires_grad` as it is, or call merge()"
+        )
 
 
 def _surroundings(module: nn.Module) -> Iterator[Surrounding]:

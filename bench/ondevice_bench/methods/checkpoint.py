@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.forward import Call, restore, surround
+from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.norm_origin import (
     as_it_is,
@@ -58,16 +59,21 @@ class Recomputing:
         """In training, store only the inputs."""
         module, forward = call.module, call.forward
         given, structure = tree_flatten((call.arguments, dict(call.options)))
-        if not (torch.is_grad_enabled() and any(_trained(module, given))):
+        if not (torch.is_grad_enabled() and any(_trained(module, given))) or is_transformed():
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first = [(call, given)]
+        weights = _weights(module)
+        if not all(isinstance(each, nn.Parameter) for each, _ in weights):
+            raise self._other_weights()
 
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
                 begun, given = first.pop()  # the graph keeps `run`
                 with _unchanged(self, module, given):
                     return begun.run()
+            if weights and not _same(weights, _weights(module)):
+                raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
             with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
                 if has_content():
@@ -80,6 +86,13 @@ class Recomputing:
             return checkpoint(
                 run, _generator_state(), *stored, use_reentrant=False, preserve_rng_state=False
             )
+
+    def _other_weights(self) -> Refusal:
+        return Refusal(
+            f"{self.name}: checkpoint runs this {_SCOPES[self.scope].noun} again in backward, and "
+            "must find the same weights there: call backward before step() of the optimizer, and "
+            "the network without torch.func.functional_call"
+        )
 
 
 class Checkpoint(Method):
@@ -132,6 +145,12 @@ def _trained(module: nn.Module, given: list[Any]) -> Iterator[bool]:
     """Whether each parameter and each tensor among the inputs needs a gradient."""
     yield from (parameter.requires_grad for parameter in module.parameters())
     yield from (each.requires_grad for each in given if isinstance(each, Tensor))
+
+
+def _weights(module: nn.Module) -> "_Held":
+    """The weights that a second run must find. None are known where torch compiles the network."""
+    parameters = () if torch.compiler.is_compiling() else module.parameters()
+    return [(each, _version(each)) for each in parameters]
 
 
 def _generator_state() -> Tensor:

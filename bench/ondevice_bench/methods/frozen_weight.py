@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.function_call import apply_function
+from ondevice_bench.methods.function_call import apply_function, is_transformed
 
 
 class _FrozenConvolution(torch.autograd.Function):
@@ -36,6 +36,9 @@ class _FrozenConvolution(torch.autograd.Function):
 def convolve_frozen(layer: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of a batch with a weight that has no gradient, in the layer's geometry.
 
-    The layer pads with zeros.
+    The layer pads with zeros. Transforms of `torch.func` get torch's own convolution.
     """
+    if is_transformed():
+        plain: Tensor = layer._conv_forward(x, weight, bias)
+        return plain
     return apply_function(_FrozenConvolution, x, weight, bias, layer)

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ondevice_bench.errors import Refusal
+
 _DEVICE = "cpu"
 _CAST = {torch.float32, torch.float16, torch.bfloat16}
 
@@ -19,6 +21,12 @@ def apply_function(function: type[torch.autograd.Function], *arguments: Any) -> 
     Modes of torch do not see the calls within the function. A decomposition has many calls, and a
     mode takes time for each of them.
     """
+    if is_transformed():
+        layer = arguments[-1]
+        raise Refusal(
+            f"{layer.name}: the method cannot run within a transform of torch.func (grad, vmap): "
+            "call backward, or torch.autograd.grad"
+        )
     with torch._C.DisableTorchFunction():
         return _applied(function, *arguments)
 
@@ -33,6 +41,11 @@ def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor
     ]
     with torch.autocast(_DEVICE, enabled=False):
         return without_view(function.apply(*cast))
+
+
+def is_transformed() -> bool:
+    """Whether a transform of `torch.func` runs. It takes no function of one's own as it is."""
+    return torch._C._are_functorch_transforms_active()
 
 
 def without_view(y: Tensor) -> Tensor:

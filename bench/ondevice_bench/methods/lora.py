@@ -34,6 +34,7 @@ class LoraLayer(ReplacementLayer):
         assert isinstance(base, (nn.Linear, nn.Conv2d))
         self.base = base
         weight = base.weight.requires_grad_(False)
+        weight.grad = None  # of an earlier step: an optimizer would apply it again
         outputs, *inputs = weight.shape
         rank = min(rank, *_widths(base))
         self.scaling = alpha / rank
@@ -76,14 +77,16 @@ class LoraLayer(ReplacementLayer):
         return self.base.bias
 
     @property
-    def _frozen(self) -> nn.Parameter:
-        return self.base.get_parameter("weight")
+    def _frozen(self) -> Tensor:
+        """The weight of the base layer. It stays frozen if other code lets all parameters train."""
+        weight = self.base.weight
+        return weight.detach() if weight.requires_grad else weight
 
     def merge(self) -> nn.Module:
         """The base layer with the product added to its weight."""
         with torch.no_grad():
-            self._frozen.copy_(self.weight)
-        self._frozen.requires_grad_(self.up.requires_grad)
+            self.base.weight.copy_(self.weight)
+        self.base.weight.requires_grad_(self.up.requires_grad)
         return self.base.train(self.training)
 
 

@@ -56,8 +56,11 @@ class _LowRankStep(torch.autograd.Function):
         needs_x, needs_left, needs_right, needs_bias, _ = ctx.needs_input_grad
         dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
         dl = dr = db = None
-        if (needs_left or needs_right) and layer.is_asked_for_gradients():
-            dl, dr = layer.weight_gradient(stored, dy, ctx.shape, left, right)
+        if needs_left or needs_right:
+            if layer.is_asked_for_gradients():
+                dl, dr = layer.weight_gradient(stored, dy, ctx.shape, left, right)
+            elif layer.pending is not None:
+                layer.pending.drop_call()
         if needs_bias:
             db = dy.sum(all_but_features(dy, layer.geometry))
         if layer.scheme is not None:
@@ -169,6 +172,11 @@ class LowRankLayer(ReplacementLayer):
     def state(self) -> Iterator[Tensor]:
         """The buffers of the scheme."""
         return iter(()) if self.scheme is None else self.scheme.buffers()
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        if self.pending is not None:
+            self.pending.write_mark(self.left, self.right)
+        super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def store(self, x: Tensor) -> StoredTensors:
         """The tensors to store for this input until backward."""

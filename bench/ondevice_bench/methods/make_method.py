@@ -9,7 +9,7 @@ from typing import Any
 from ondevice_bench.errors import UnusableMethod, not_allowed
 from ondevice_bench.methods.method import LayerMethod, Method
 from ondevice_bench.methods.ranks import RankRules
-from ondevice_bench.specs.implementation import load
+from ondevice_bench.specs.implementation import in_one_line, load
 from ondevice_bench.specs.option import validate
 from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_groups, rank_options
 
@@ -50,7 +50,13 @@ def _from_class(path: str, options: Mapping[str, Any]) -> tuple[Method, RankRule
         signature.bind(**arguments)
     except (ValueError, TypeError) as error:
         raise UnusableMethod(f"{_shown(path)}: {error}") from None
-    return kind(**arguments), RankRules.from_options(ranked, ranks)
+    try:
+        made = kind(**arguments)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise UnusableMethod(f"{_shown(path)}: {in_one_line(error)}") from error
+    return made, RankRules.from_options(ranked, ranks)
 
 
 def _shown(path: str) -> str:
@@ -61,7 +67,12 @@ def _shown(path: str) -> str:
 
 def load_method_class(path: str) -> type[Method]:
     """The class of a method, or a ValueError in one line if the object is none."""
-    kind, name = load(path), path.rpartition(":")[2]
+    try:
+        kind, name = load(path), path.rpartition(":")[2]
+    except ValueError:
+        raise
+    except Exception as error:
+        raise UnusableMethod(f"{_shown(path)}: cannot be loaded: {in_one_line(error)}") from error
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ValueError(
             f"{name} is no training method: derive it from Method, or from LayerMethod if it "

@@ -15,9 +15,11 @@ from ondevice_bench.methods.backward_update import NAME, BackwardUpdates
 from ondevice_bench.methods.factor_update import updated
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.projected_update import Projection
+from ondevice_bench.methods.subspace import WeightGradient
 
 KINDS = ("sgd", "adamw")
 _TINY = 1e-6  # as in torch's own clipping
+_OWN_STATE = ("clip", "projections", "_pending")  # of a copy, besides what torch copies
 
 
 class MomentumRefused(ValueError):
@@ -42,6 +44,12 @@ class _Optimizer(torch.optim.Optimizer):
         self._backward_updates = BackwardUpdates(self, is_last_part)
         self._backward_updates.begin()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy updates as this optimizer does. Its step updates what has a gradient."""
+        kept = {name: vars(self)[name] for name in _OWN_STATE if name in vars(self)}
+        return {**super().__getstate__(), **kept}
+
+    @torch.no_grad()
     def update_alone(self, parameter: nn.Parameter) -> None:
         """Update one parameter, as `step` does."""
         projection = self.projections.get(parameter)
@@ -89,8 +97,12 @@ class _Optimizer(torch.optim.Optimizer):
                 loss = closure()
         if self._backward_updates is not None:
             self._backward_updates.finish()
+        self._check()
         self._clip()
         return loss
+
+    def _check(self) -> None:
+        """A Refusal before an update that would not be that of the gradients and the options."""
 
     def _clip(self) -> None:
         """Bring the global norm to `clip`, if there is one and the norm is larger."""
@@ -127,14 +139,25 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         momentum: float = 0.0,
     ) -> None:
         self._pending = {layer: layer.pending for layer in low_rank if layer.pending is not None}
+        self._refuse_momentum(momentum)
+        super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        self.clip = clip
+
+    def _refuse_momentum(self, momentum: float) -> None:
         if momentum and self._pending:
             otherwise = next(iter(self._pending.values())).otherwise
             raise MomentumRefused(
                 "momentum needs a state in factor space, which the subspace update does not have: "
-                f"use momentum 0, or {otherwise}"
+                f"use momentum 0 (a schedule: `cycle_momentum=False`), or {otherwise}"
             )
-        super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
-        self.clip = clip
+
+    def _check(self) -> None:
+        """Refuse momentum that a schedule has set, and gradients that factors got themselves."""
+        for group in self.param_groups:
+            self._refuse_momentum(group["momentum"])
+        for layer, pending in self._pending.items():
+            if layer.left.requires_grad:  # if not, R may train alone, as an ordinary parameter
+                pending.require_no_other(layer.left, layer.right)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -143,22 +166,22 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         A closure runs one time before the update, as in torch's own SGD.
         """
         loss = self._begin_step(closure)
-        taken = {layer: pending.take() for layer, pending in self._pending.items()}
+        groups = {id(each): group for group in self.param_groups for each in group["params"]}
+        held = {layer: each for layer, each in self._pending.items() if id(each.norm) in groups}
+        taken = {layer: pending.take() for layer, pending in held.items()}
         self._step_all()
-        group = self.param_groups[0]
-        rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
         for layer, found in taken.items():
+            pending = held[layer]
             if found is None:
-                continue
-            gradient, scale = found
-            left, right = updated(layer, gradient, decay, rate * scale)
-            layer.left.data, layer.right.data = left.contiguous(), right.contiguous()
-            self._pending[layer].count_update()
-            layer.schedule.advance()
+                pending.end_step()
+            else:
+                _update_factors(layer, *found, groups[id(pending.norm)])
+                pending.count_update()
+                layer.schedule.advance()
         return loss
 
     def _plain_step(self) -> None:
-        torch.optim.SGD.step(self)
+        _without_hooks(torch.optim.SGD.step)(self)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient, also those of factored weights."""
@@ -192,7 +215,26 @@ class ClippedAdamW(_Optimizer, torch.optim.AdamW):
         return loss
 
     def _plain_step(self) -> None:
-        torch.optim.AdamW.step(self)
+        _without_hooks(torch.optim.AdamW.step)(self)
+
+
+def _update_factors(
+    layer: LowRankLayer, gradient: WeightGradient, scale: float, group: Mapping[str, Any]
+) -> None:
+    """Update in place, as each optimizer does: other code may hold the factors, or have saved them.
+
+    A factor that an unfinished backward has saved is then refused by torch, as any weight is.
+    """
+    rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
+    left, right = updated(layer, gradient, decay, rate * scale)
+    layer.left.copy_(left)
+    layer.right.copy_(right)
+
+
+def _without_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The step of a class of torch's. It runs within a step of ours, which calls the hooks."""
+    plain: Callable[..., Any] = getattr(step, "__wrapped__", step)
+    return plain if getattr(step, "hooked", False) else step
 
 
 TrainingOptimizer: TypeAlias = LowRankSGD | ClippedAdamW

@@ -1,11 +1,11 @@
 """Optimizers that cannot train a treated network are refused when they step.
 
 Such an optimizer holds the factors of a subspace update, or parameters that a method updates in
-another way, but is not ours. Or it was made before `treat`, so it holds weights that do not train
-any more, and not the parameters that do.
+another way, but is not ours. Or it was made before `treat` or before `merge`, so it holds weights
+that do not train any more, and not the parameters that do.
 
 torch calls the check before every step of any optimizer. The check reads the parameters of an
-optimizer one time, and again after the next `treat`.
+optimizer one time, and again after the next `treat` or if it holds more parameters.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from ondevice_bench.errors import Refusal
 _pending: WeakSet[nn.Module] = WeakSet()
 _replaced: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _updated_by_ours: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by which method
-_checked: WeakKeyDictionary[Optimizer, int] = WeakKeyDictionary()
+_checked: WeakKeyDictionary[Optimizer, tuple[int, int]] = WeakKeyDictionary()
 _count = [0]  # of changes to what is guarded
 
 
@@ -38,6 +38,8 @@ class _Replaced:
     name: str
     layer: Callable[[], nn.Module | None]
     new: tuple[str, ...]
+    what: str  # that the optimizer holds
+    after: str  # what it must be made
 
     def is_trained(self, held: frozenset[int]) -> bool:
         """Whether an optimizer with these parameters trains a new one of the layer."""
@@ -55,14 +57,29 @@ def guard_replaced(plain: nn.Module, layer: nn.Module, name: str) -> None:
     """Refuse optimizers that hold the weight of `plain`, but no new parameter of `layer`."""
     kept = {id(each) for each in plain.parameters()}
     new = tuple(each for each, parameter in layer.named_parameters() if id(parameter) not in kept)
-    _replaced[plain.get_parameter("weight")] = _Replaced(name, ref(layer), new)
+    what = "the weight that the method has replaced"
+    replaced = _Replaced(name, ref(layer), new, what, "treat()")
+    _replaced[plain.get_parameter("weight")] = replaced
     _begin()
+
+
+def guard_merged(layer: nn.Module, merged: nn.Module, name: str) -> None:
+    """Refuse optimizers that hold parameters which `merge` has taken away, but not the weight."""
+    if "weight" not in merged._parameters:
+        return
+    kept = {id(each) for each in merged.parameters()}
+    what = "parameters that merge() has taken away"
+    for parameter in layer.parameters():
+        if id(parameter) not in kept:
+            _replaced[parameter] = _Replaced(name, ref(merged), ("weight",), what, "merge()")
+            _begin()
 
 
 def guard_update(parameter: Tensor, method: str) -> None:
     """Refuse optimizers that hold this parameter, but do not know the update of the method."""
-    _updated_by_ours[parameter] = method
-    _begin()
+    if parameter not in _updated_by_ours:
+        _updated_by_ours[parameter] = method
+        _begin()
 
 
 def release_update(parameter: Tensor) -> None:
@@ -82,7 +99,9 @@ def _begin() -> None:
 
 
 def _check(optimizer: Optimizer, *_: Any) -> None:
-    if _checked.get(optimizer) == _count[0]:
+    number = sum(len(group["params"]) for group in optimizer.param_groups)
+    state = _count[0], number
+    if _checked.get(optimizer) == state:
         return
     parameters = list(_parameters(optimizer))
     held = frozenset(id(parameter) for parameter in parameters)
@@ -90,8 +109,8 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
         replaced = _replaced.get(parameter)
         if replaced is not None and not replaced.is_trained(held):
             raise WrongOptimizer(
-                f"{replaced.name}: this optimizer holds the weight that the method has "
-                "replaced. Make the optimizer after treat()"
+                f"{replaced.name}: this optimizer holds {replaced.what}. Make the optimizer after "
+                f"{replaced.after}"
             )
         method = _updated_by_ours.get(parameter)
         if method is not None and not getattr(optimizer, "is_of_treatment", False):
@@ -106,7 +125,7 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
                     f"{pending.name}: this optimizer cannot make a subspace update. Use the one "
                     f"that Treatment.optimizer returns, or {pending.otherwise}"
                 )
-    _checked[optimizer] = _count[0]
+    _checked[optimizer] = state
 
 
 def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:

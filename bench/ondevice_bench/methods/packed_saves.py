@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
 
 _OF_ONE_PROCESS = {"_alive", "_stays"}
@@ -30,6 +32,7 @@ class _Saved:
 
     packed: Packed
     original: "_Geometry"
+    version: int | None  # of a tensor that is kept as it is
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,19 @@ class PackedSaves(Method):
 
     @contextlib.contextmanager
     def packing(self, model: nn.Module) -> Iterator[None]:
-        """Pack the tensors that the block saves."""
-        self._stays = stays = {_storage(each) for each in (*model.parameters(), *model.buffers())}
+        """Pack the tensors that the block saves. Transforms of `torch.func` take no hooks."""
+        if is_transformed():
+            yield
+            return
+        resident = (*model.parameters(), *model.buffers())
+        self._stays = stays = {_storage(each) for each in resident if _is_strided(each)}
         shared: weakref.WeakValueDictionary[tuple[object, ...], Packed]
         shared = weakref.WeakValueDictionary()
         sources: list[StorageWeakRef] = []  # so that no other storage gets the same identity
 
-        def pack(tensor: Tensor) -> _Saved:
+        def pack(tensor: Tensor) -> _Saved | Tensor:
+            if not _is_strided(tensor):
+                return tensor.detach()
             is_packed = _storage(tensor) not in stays
             part = self.part(tensor.detach()) if is_packed else tensor.detach()
             key = (_storage(part), part.dtype, _Geometry.of(part), tensor._version, is_packed)
@@ -92,11 +101,19 @@ class PackedSaves(Method):
                 shared[key] = packed
                 sources.append(StorageWeakRef(tensor.untyped_storage()))
                 self._alive.add(packed)
-            return _Saved(packed, _Geometry.of(tensor))
+            is_kept = packed.unpack is _as_it_is and not tensor.is_inference()
+            return _Saved(packed, _Geometry.of(tensor), tensor._version if is_kept else None)
 
-        def unpack(saved: _Saved) -> Tensor:
+        def unpack(saved: _Saved | Tensor) -> Tensor:
+            if isinstance(saved, Tensor):
+                return saved
             packed, original = saved.packed, saved.original
             part = packed.unpack(packed.tensors)
+            if saved.version is not None and part._version != saved.version:
+                raise Refusal(
+                    "a tensor that the forward pass has saved was changed in place before backward "
+                    "(such as a weight, by the step of an optimizer): its gradient would be wrong"
+                )
             return self.view(part, original.shape, original.stride, original.offset)
 
         try:
@@ -108,7 +125,7 @@ class PackedSaves(Method):
     def see_inputs(self, inputs: Iterator[Tensor]) -> None:
         """Leave the inputs as they are, unless the method packs them, too."""
         if not self.packs_inputs:
-            self._stays.update(map(_storage, inputs))
+            self._stays.update(_storage(each) for each in inputs if _is_strided(each))
 
     def packed_tensors(self) -> Iterator[Tensor]:
         """The packed tensors that are alive now."""
@@ -118,6 +135,11 @@ class PackedSaves(Method):
 
 def _as_it_is(tensors: tuple[Tensor, ...]) -> Tensor:
     return tensors[0]
+
+
+def _is_strided(tensor: Tensor) -> bool:
+    """Whether the tensor has one storage. A sparse one stays as it is."""
+    return tensor.layout == torch.strided and not tensor.is_nested
 
 
 def _storage(tensor: Tensor) -> int:

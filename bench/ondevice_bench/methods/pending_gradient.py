@@ -1,9 +1,12 @@
 """The gradient of a weight in two factors, from backward until the subspace update."""
 
+import itertools
+import zlib
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.optimizer_guard import guard_subspace
@@ -17,6 +20,8 @@ from ondevice_bench.methods.tensors import has_content, working
 
 _SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `norm`
 _TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
+_MARKS = 251  # a prime below 256: each floating-point type holds these whole numbers exactly
+_updates = itertools.count(1)  # of factors, in this process
 
 
 class UnconsumedUpdate(Refusal):
@@ -31,8 +36,11 @@ class PendingGradient(nn.Module):
     """It lies outside of parameters. A training loop sees the parameter `norm`.
 
     `norm` computes nothing. Its gradient has the norm of the weight's gradient. If the loop scales
-    or clears it, the weight's gradient is scaled or cleared, too. The value of `norm` is the number
-    of updates: an average of networks has another one. No `state_dict` has it.
+    or clears it, the weight's gradient is scaled or cleared, too.
+
+    The value of `norm` is a mark of the factors: whole numbers. What averages networks, or changes
+    all their parameters, changes the mark, too. In a `state_dict` the second number follows from
+    the first one, but not linearly. So an average of files is seen.
     """
 
     def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
@@ -41,7 +49,7 @@ class PendingGradient(nn.Module):
         self.otherwise = otherwise  # what to use where this is refused
         self.norm = nn.Parameter(working(torch.zeros(2, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
-        self._updates = 0
+        self._mark: int | None = 0  # of the factors; None: those of a file that is an average
         self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
         self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
         self._passes = 0  # backward passes since then, without the last
@@ -59,16 +67,48 @@ class PendingGradient(nn.Module):
         """A Refusal if the factors are an average: `mean(L) mean(R)` is not the mean of `L R`."""
         if torch.compiler.is_compiling() or not has_content():
             return
-        if not torch.equal(self.norm.detach()[0], self.norm.new_tensor(float(self._updates))):
+        if not self._has_mark():
             raise Refusal(
-                f"{self.name}: these factors were averaged or copied from another network, one by "
-                "one. Average networks that `copy.deepcopy(treatment).merge()` gives"
+                f"{self.name}: other code has averaged, copied or changed these factors, one by "
+                "one. Average networks that `copy.deepcopy(treatment).merge()` gives, and update "
+                "with the optimizer that Treatment.optimizer returns"
             )
+
+    def require_no_other(self, *factors: Tensor) -> None:
+        """Before an update: a Refusal if factors have a gradient that is not the weight's."""
+        for each in factors:
+            if each.grad is not None and has_content() and bool(each.grad.any()):
+                raise Refusal(
+                    f"{self.name}: something else gave the factors a gradient, such as a penalty "
+                    "on all parameters. Use the weight decay of Treatment.optimizer, a penalty on "
+                    f"the `weight` of the layer, or {self.otherwise}"
+                )
+            each.grad = None  # zeros: weight decay would change the factor
+
+    def write_mark(self, *factors: Tensor) -> None:
+        """Before the factors are saved: let the mark tell whether what is loaded is an average."""
+        if not has_content() or not self._has_mark():
+            return
+        found = 0
+        for each in factors:
+            found = zlib.crc32(working(each.detach()).cpu().numpy().tobytes(), found)
+        self._mark = found % _MARKS
+        with torch.no_grad():
+            self.norm.copy_(self.norm.new_tensor(_saved_mark(self._mark)))
+
+    def _has_mark(self) -> bool:
+        """Whether the value of `norm` is the mark of the factors."""
+        first = self.norm.detach()[0]
+        return self._mark is not None and torch.equal(first, first.new_tensor(float(self._mark)))
 
     def begin_call(self, *factors: Tensor) -> None:
         """Before a forward call that trains: a Refusal if its gradient could not be applied."""
-        if is_distributed():
+        if is_distributed() or DistributedDataParallel._active_ddp_module is not None:
             raise self.refusal("cannot be averaged over processes")
+        if not all(isinstance(each, nn.Parameter) for each in factors):
+            raise self.refusal(
+                "cannot reach factors that are no parameters (torch.func.functional_call)"
+            )
         if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
             raise self.refusal("cannot run the hooks on parameters")
         self._clear_if_cleared()
@@ -144,17 +184,31 @@ class PendingGradient(nn.Module):
         return ratio[0].item()
 
     def clear(self) -> None:
-        """Forget the gradient."""
+        """Forget the gradient. A forward call before it may still get its backward."""
         self._gradient, self.norm.grad = None, None
-        self._calls = {True: 0, False: 0}
         self._passes = 0
+        if self._is_backward_done:
+            self._begin_count()
+
+    def drop_call(self) -> None:
+        """In a backward that asks for other gradients: its forward call leaves none later."""
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            self._calls = {where: max(0, count - 1) for where, count in self._calls.items()}
+
+    def end_step(self) -> None:
+        """Forget all that was before an update."""
+        self.clear()
+        self._begin_count()
+
+    def _begin_count(self) -> None:
+        self._calls = {True: 0, False: 0}
         self._is_backward_done = False
 
     def count_update(self) -> None:
         """Note that the factors have new values, and forget the gradient."""
-        self._updates += 1
-        self.norm.data.fill_(self._updates)
-        self.clear()
+        self._mark = next(_updates) % _MARKS
+        self.norm.data.fill_(self._mark)
+        self.end_step()
 
     def _shown(self, gradient: WeightGradient) -> Tensor:
         """The gradient of `norm`: two entries, which together have the norm of the gradient.
@@ -178,11 +232,21 @@ class PendingGradient(nn.Module):
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
         guard_subspace(self)
 
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        """Nothing: see the class."""
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
+        """Take the mark, if there is one: files of earlier versions have none."""
+        found: Tensor | None = state_dict.get(f"{prefix}norm")
+        if found is None:
+            return
+        with torch.no_grad():
+            self.norm.copy_(found)
+        first, second = found.tolist()
+        is_own = first in range(_MARKS) and _saved_mark(int(first)) == (first, second)
+        self._mark = int(first) if is_own else None
 
-    def _load_from_state_dict(self, *_: Any) -> None:
-        """Nothing: see the class."""
+
+def _saved_mark(mark: int) -> tuple[float, float]:
+    """The mark as a `state_dict` has it. The mean of two such pairs is hardly ever another one."""
+    return float(mark), float(mark * mark % _MARKS)
 
 
 def is_distributed() -> bool:

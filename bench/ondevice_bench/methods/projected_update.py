@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ondevice_bench.methods.tensors import has_content, leading, working
+from ondevice_bench.methods.tensors import NotFiniteTensor, has_content, leading, working
 
 BASIS, AGE = "basis", "steps_with_basis"
 
@@ -67,4 +67,7 @@ class Projection:
     def _basis(self, gradient: Tensor, mode: int) -> Tensor:
         """The leading left (mode 0) or right (mode 1) singular vectors of the gradient."""
         rank = min(self.rank, *gradient.shape)
-        return leading(working(gradient), mode, rank).to(gradient.dtype)
+        try:
+            return leading(working(gradient), mode, rank).to(gradient.dtype)
+        except NotFiniteTensor as error:
+            raise NotFiniteTensor(f"the gradient of a projected weight {error}") from None

@@ -22,15 +22,23 @@ class ProjectedWeights:
     """The projection of each weight. `refusals` are the chosen layers that train as usual."""
 
     def __init__(self) -> None:
-        self._projections: dict[nn.Parameter, Projection] = {}
+        self._layers: dict[str, tuple[nn.Module, Projection]] = {}
         self.refusals: dict[str, str] = {}
         self._checks: list[RemovableHandle] = []
         self._watched: dict[nn.Parameter, ForeignUpdates] = {}  # layers may share a weight
 
     @property
     def by_weight(self) -> Mapping[nn.Parameter, Projection]:
-        """How the gradient of each weight is projected."""
-        return self._projections
+        """How the gradient of each weight is projected. A file may have brought new weights."""
+        found: dict[nn.Parameter, Projection] = {}
+        for name, (layer, projection) in self._layers.items():
+            weight = _weight(layer)
+            if weight is None:
+                raise Refusal(
+                    f"{name}: other code makes its weight since treat(), so it cannot be projected"
+                )
+            found[weight] = projection
+        return found
 
     def project(
         self, module: nn.Module, method: Method, projection: Projection, selection: LayerSelection
@@ -48,30 +56,42 @@ class ProjectedWeights:
             guard_update(weight, name)
             if weight not in self._watched:
                 self._watched[weight] = ForeignUpdates(f"{name}: {each}", weight, projection)
-            check = partial(_require_own_update, f"{name}: {each}", self._watched[weight])
+            check = partial(_require_own_update, name, each, self._watched[weight])
             self._checks.append(layer.register_forward_pre_hook(check))
-            self._projections[weight] = projection
+            self._layers[f"{name}: {each}"] = layer, projection
 
     def release(self) -> None:
         """Let any optimizer train the weights again."""
-        for weight in self._projections:
-            release_update(weight)
+        for layer, _ in self._layers.values():
+            weight = _weight(layer)
+            if weight is not None:
+                release_update(weight)
         for check in self._checks:
             check.remove()
         for watched in self._watched.values():
             watched.end()
+        self._layers = {}
 
 
-def _require_own_update(name: str, watched: ForeignUpdates, layer: nn.Module, _: Any) -> None:
+def _weight(layer: nn.Module) -> nn.Parameter | None:
+    """The weight; None if other code makes it, or has put a tensor in its place."""
+    weight = layer._parameters.get("weight")
+    return weight if isinstance(weight, nn.Parameter) else None
+
+
+def _require_own_update(
+    method: str, name: str, watched: ForeignUpdates, layer: nn.Module, _: Any
+) -> None:
     """Before a forward: a Refusal if the weight is not updated by our optimizer."""
-    if torch.compiler.is_compiling():
+    weight = _weight(layer)
+    if torch.compiler.is_compiling() or weight is None:
         return
-    weight = layer.get_parameter("weight")
+    guard_update(weight, method)  # it may be a copy, or from a file
     ours = watched.is_on(weight) + is_updated_in_backward(weight)
     if len(weight._post_accumulate_grad_hooks or ()) > ours:
         raise Refusal(
-            f"{name}: a hook runs when the gradient of the weight is complete, and may update the "
-            "weight. The update of the method is in the optimizer that Treatment.optimizer "
-            "returns: train with that, and without the hook"
+            f"{method}: {name}: a hook runs when the gradient of the weight is complete, and may "
+            "update the weight. The update of the method is in the optimizer that "
+            "Treatment.optimizer returns: train with that, and without the hook"
         )
     watched.check(weight)

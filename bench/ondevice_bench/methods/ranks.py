@@ -101,6 +101,7 @@ class RankChoice:
         self._rules = rules
         self._seed = seed
         self._is_fixed = False
+        self._grows = False  # with the input: a share of the largest rank
 
     @property
     def rule(self) -> RankRule | None:
@@ -112,11 +113,29 @@ class RankChoice:
         return generator_for(self._seed, f"{self.layer} {purpose}")
 
     def of_activation(self, largest: tuple[int, ...]) -> tuple[int, ...]:
-        """The rank of each mode, at most the largest that the shape allows."""
+        """The rank of each mode, at most the largest that the shape allows.
+
+        A share of the largest rank follows the largest input so far.
+        """
         if self.ranks is None or not self.ranks.activation:
             self.decide(self._without_data(largest))
+            self._grows = self.rule is not None and self.rule.kind == "fraction"
         assert self.ranks is not None
+        self._require_modes(len(largest))
+        if self._grows:
+            wanted = tuple(map(max, self.ranks.activation, self._without_data(largest)))
+            self.ranks = Ranks(wanted, self.ranks.weight)
         return self.rounded(self.ranks.activation, largest)
+
+    def _require_modes(self, modes: int) -> None:
+        """A Refusal for an input with another number of dimensions than that of the ranks."""
+        assert self.ranks is not None
+        known = len(self.ranks.activation)
+        if known != modes:
+            raise Refusal(
+                f"{self.layer}: the input has {modes} modes with a rank, but the ranks are for "
+                f"{known}: the method needs inputs of one number of dimensions"
+            )
 
     def rounded(self, ranks: tuple[int, ...], largest: tuple[int, ...]) -> tuple[int, ...]:
         """The rank of each mode, rounded as the rules say, and at most the largest one."""
@@ -130,6 +149,7 @@ class RankChoice:
             self.decide(self.of_activation(largest))
             self._is_fixed = True
         assert self.ranks is not None
+        self._require_modes(len(largest))
         return self.ranks.activation
 
     def of_weight(self, matrix: Tensor) -> int:
@@ -142,7 +162,7 @@ class RankChoice:
 
     def decide(self, activation: tuple[int, ...]) -> None:
         """Fix the ranks of activations."""
-        self._is_fixed = False
+        self._is_fixed = self._grows = False
         self.ranks = Ranks(activation, self.ranks.weight if self.ranks else None)
 
     def _without_data(self, largest: tuple[int, ...]) -> tuple[int, ...]:

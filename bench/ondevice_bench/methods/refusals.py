@@ -9,7 +9,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ondevice_bench.errors import Refusal
-from ondevice_bench.methods.method import LayerMethod
+from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.models.layers import kind_of
 
 NOT_IN_TABLE = "has no trained rank in the table of its model"
@@ -76,6 +76,17 @@ def shared_weights(module: nn.Module) -> dict[str, str]:
         if others:
             shared[name] = f"shares its weight with {others[0]}"
     return shared
+
+
+def parts_of_replaced(module: nn.Module) -> dict[str, str]:
+    """Layers within a layer of an earlier `treat`, which reads their weights itself."""
+    return {
+        f"{name}.{part}".removeprefix("."): "is a part of a layer that treat() has replaced already"
+        for name, owner in module.named_modules()
+        if isinstance(owner, ReplacementLayer)
+        for part, _ in owner.named_modules()
+        if part
+    }
 
 
 def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:

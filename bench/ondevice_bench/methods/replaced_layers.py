@@ -7,12 +7,13 @@ from torch import nn
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.carry_over import carry_back
 from ondevice_bench.methods.method import LayerMethod, select_modes
-from ondevice_bench.methods.optimizer_guard import release
+from ondevice_bench.methods.optimizer_guard import guard_merged, release
 from ondevice_bench.methods.ranks import RankChoice, RankRules, Ranks
 from ondevice_bench.methods.refusals import (
     NOT_IN_TABLE,
     applies_to_none,
     of_no_known_kind,
+    parts_of_replaced,
     shared_weights,
     why_not,
 )
@@ -59,6 +60,7 @@ class ReplacedLayers:
         """The network with the method's layers, in place; a Refusal if the method has none."""
         names = selection.layers
         shared = {} if method.keeps_weight else shared_weights(module)
+        shared |= parts_of_replaced(module)
         reasons = {
             name: shared.get(name) or why_not(method, module.get_submodule(name)) for name in names
         }
@@ -80,10 +82,13 @@ class ReplacedLayers:
 
     def merge(self, module: nn.Module) -> nn.Module:
         """The network with plain layers again, in place."""
-        for replacement in self:
+        for name, replacement in self.items():
+            replacement.require_own_parameters(name or "the layer")
+        for name, replacement in self.items():
             layer, merged = replacement.layer, replacement.layer.merge()
             for parameter in merged.parameters():
                 release(parameter)
+            guard_merged(layer, merged, name or "the layer")
             carry_back(layer, merged, replacement.carried)
             module = put(module, layer, merged)
         self._replacements = {}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.carry_over import Carried, carry_over
 from ondevice_bench.methods.compressed_input import without_bytes
 from ondevice_bench.methods.method import InputRule, LayerMethod, ReplacementLayer
@@ -21,6 +22,18 @@ class Replacement:
     choice: RankChoice
     carried: Carried
     weight: str | None  # the name of the plain layer's weight in `layer`; None if it has none
+    parameters: tuple[str, ...]  # of `layer`, by name
+
+    def require_own_parameters(self, name: str) -> None:
+        """A Refusal if other code has put something else in the place of a parameter."""
+        for each in self.parameters:
+            owner, _, own = each.rpartition(".")
+            module = self.layer.get_submodule(owner)
+            if own not in module._parameters:
+                raise Refusal(
+                    f"{name}: other code makes its {own} since treat() (pruning, weight_norm, a "
+                    "parametrization): take this away before merge()"
+                )
 
 
 def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str) -> Replacement:
@@ -43,9 +56,12 @@ def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: st
             )
     if not method.keeps_weight and weight is not None:
         guard_replaced(plain, layer, name)
+    before = [each for each, _ in layer.named_parameters()]
     carried = carry_over(plain, layer, name)
     held = None if weight is None else _name_of(weight, layer)
-    return Replacement(method, without_bytes(plain), layer, choice, carried, held)
+    # tensors of the user have moved out of a plain layer that the new one holds
+    names = tuple(each for each in before if each in dict(layer.named_parameters()))
+    return Replacement(method, without_bytes(plain), layer, choice, carried, held, names)
 
 
 def _name_of(weight: nn.Parameter, layer: nn.Module) -> str | None:

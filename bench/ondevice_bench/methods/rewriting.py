@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
 
+from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
 
 Rewrite: TypeAlias = Callable[..., Tensor | None]
@@ -91,7 +92,9 @@ def _saves(args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
         and x.requires_grad
         and torch.is_grad_enabled()
         and x.device.type == "cpu"
-        and not torch._C._are_functorch_transforms_active()
+        and x.layout == torch.strided
+        and not x.is_nested
+        and not is_transformed()
         and not _is_checkpointed()
     )
 

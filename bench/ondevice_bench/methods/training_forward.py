@@ -19,11 +19,22 @@ class TrainingForward:
         self._methods = tuple(methods)
         self._cuts = any(method.slices > 1 for method in methods)
         self._is_entered = False
+        self.has_run = False  # whether a training step has used it
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The methods that change a training forward."""
+        needed = [
+            each
+            for each in self._methods
+            if each.slices > 1 or type(each).packing is not Method.packing
+        ]
+        return tuple(type(each).__name__ for each in needed)
 
     @property
     def is_needed(self) -> bool:
         """Whether a training forward differs from that of the network."""
-        return self._cuts or any(type(each).packing is not Method.packing for each in self._methods)
+        return bool(self.names)
 
     @contextmanager
     def entered(self, network: nn.Module) -> Iterator[None]:
@@ -31,7 +42,7 @@ class TrainingForward:
         if self._is_entered:
             yield
             return
-        self._is_entered = True
+        self._is_entered = self.has_run = True
         try:
             with ExitStack() as stack:
                 for method in self._methods:

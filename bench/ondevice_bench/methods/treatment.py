@@ -6,10 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.methods import calibration
+from ondevice_bench.methods.bases import BasesScheme, save_bases_last
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
+from ondevice_bench.methods.compressed_input import CompressedInputLayer
+from ondevice_bench.methods.effect import ForwardCalled, LayersCalled, expect, expect_nothing
 from ondevice_bench.methods.forward import restore, surround
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -44,6 +48,8 @@ class Treatment:
         self._training = TrainingForward(())
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
+        self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
+        self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -212,6 +218,11 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place."""
+        expect_nothing(self.module)
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+        if self._order is not None:
+            self._order.remove()
         restore(self.module, TrainingForward)
         self.module = self._replaced.merge(self.module)
         for method in self._methods:
@@ -268,6 +279,13 @@ class Treatment:
             if isinstance(layer, ReplacementLayer):
                 yield from layer.state()
 
+    def freeze(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Freeze these parameters until `merge`."""
+        self._frozen = tuple(each for each in parameters if each.requires_grad)
+        for each in self._frozen:
+            each.requires_grad_(False)
+            each.grad = None  # of an earlier step: an optimizer would apply it again
+
     def apply(
         self,
         method: Method,
@@ -289,8 +307,20 @@ class Treatment:
     def surround(self) -> None:
         """After the last method: let training calls of the network run as the methods want."""
         self._training = TrainingForward(self._methods)
+        expected: list[LayersCalled | ForwardCalled] = []
         if self._training.is_needed:
             surround(self.module, self._training)
+            expected.append(ForwardCalled(self.module, self._training))
+        compressing = [
+            (name, each.layer)
+            for name, each in self._replaced.items()
+            if isinstance(each.layer, CompressedInputLayer)
+        ]
+        if compressing:
+            expected.append(LayersCalled(compressing))
+        expect(self.module, expected)
+        if any(isinstance(each, BasesScheme) for each in self.module.modules()):
+            self._order = self.module.register_state_dict_post_hook(save_bases_last)
 
 
 def treat(
@@ -314,10 +344,9 @@ def treat(
     among = select_layers(module, layers, layout)
     chosen = selections(module, entries, among, layout)
     parameters = dict(module.named_parameters())
-    for name in among.frozen:
-        parameters[name].requires_grad_(False)
     treatment = Treatment(module)
     treatment.chosen = among.layers
+    treatment.freeze(parameters[name] for name in among.frozen)
     for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
         others = (each for each in chosen if each is not selection)
         part.leave_out([name for each in others for name in (*each.layers, *each.others)])

@@ -66,7 +66,7 @@ TRACE = (
     _saved("attention", "of attention", "attention itself, without its linear layers", "#8FBDE3"),
     _saved("normalisation", "of normalisation", "batch-norm, layer-norm and the like", "#3F9D87"),
     _saved("activation_functions", "of activation functions", "ReLU, GELU and the like", "#8CCBBB"),
-    _saved("loss", "of the loss", "the loss, which comes after the network", "#7F5AB6"),
+    _saved("loss", "of the loss", "the loss, which comes after the network", "#6F4E9A"),
     _saved(
         "other",
         "of all else",

@@ -57,7 +57,7 @@ TIME = (
         "wall time of forward and loss",
         "table",
         part_of="step",
-        colour="#56B4E9",
+        colour="#9AA3DB",
     ),
     _time(
         "backward_seconds",
@@ -65,7 +65,7 @@ TIME = (
         "wall time of backward",
         "table",
         part_of="step",
-        colour="#0072B2",
+        colour="#5560B5",
     ),
     _time(
         "update_seconds",
@@ -73,7 +73,7 @@ TIME = (
         "wall time to clip and clear the gradients and to do the optimizer's step",
         "table",
         part_of="step",
-        colour="#E69F00",
+        colour="#D2D6F2",
     ),
     _time(
         "inference_seconds",

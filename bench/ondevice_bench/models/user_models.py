@@ -6,7 +6,6 @@ Only processes that run the user's code import this module. The user's code may 
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
@@ -18,16 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.data import nested
+from ondevice_bench.errors import Refusal, UserModelError, not_allowed
 from ondevice_bench.models.family import Family, cross_entropy
-from ondevice_bench.specs.implementation import load_module
+from ondevice_bench.specs.implementation import in_one_line, load_module
 from ondevice_bench.specs.inputs import Images, Tokens
 from ondevice_bench.specs.layout import ModelLayout
 
 DEFAULT_SIZE, DEFAULT_LENGTH = 224, 128
-
-
-class UserModelError(ValueError):
-    """The user's code breaks a rule. The text is for the user."""
 
 
 def family(implementation: str) -> Family:
@@ -46,19 +43,24 @@ def _images(factory: Callable[..., Any] | None) -> Callable[[Mapping[str, Any]],
 
     def expected(options: Mapping[str, Any]) -> Images:
         size = options.get("image_size", _default_size(factory))
-        return Images(channels=3, size=int(size), classes=1)
+        if not isinstance(size, int) or size < 1:
+            raise UserModelError(
+                f"image_size must be the number of pixels of a side, got {size!r}: for images that "
+                "are not square, put a function batch(size, seed) into its file"
+            )
+        return Images(channels=3, size=size, classes=1)
 
     return expected
 
 
-def _default_size(factory: Callable[..., Any] | None) -> int:
+def _default_size(factory: Callable[..., Any] | None) -> Any:
     try:
         parameter = inspect.signature(factory).parameters.get("image_size") if factory else None
     except (TypeError, ValueError):
         return DEFAULT_SIZE
-    if parameter is not None and isinstance(parameter.default, int):
-        return parameter.default
-    return DEFAULT_SIZE
+    if parameter is None or parameter.default in (inspect.Parameter.empty, None):
+        return DEFAULT_SIZE
+    return parameter.default
 
 
 def _factory(where: str, name: str) -> Family:
@@ -74,10 +76,10 @@ def _factory(where: str, name: str) -> Family:
             "so that the seed can set its weights"
         )
     return Family(
-        construct=lambda **options: _construct(where, name, factory, options),
+        construct=lambda **options: _construct(name, factory, options),
         initialise=_keep_weights,
         loss=_user_function(where, "loss", getattr(module, "loss", None)) or cross_entropy,
-        batch=_user_function(where, "batch", getattr(module, "batch", None)),
+        batch=_batch_function(where, getattr(module, "batch", None)),
         expects=_images(factory),
         layout=_layout(where, getattr(module, "layout", None)),
     )
@@ -87,29 +89,48 @@ def _load(where: str) -> ModuleType:
     try:
         return load_module(where)
     except Exception as error:
-        raise UserModelError(f"{where}: cannot be loaded: {_one_line(where, error)}") from error
+        raise UserModelError(f"{where}: cannot be loaded: {in_one_line(error)}") from error
 
 
-def _construct(
-    where: str, name: str, factory: Callable[..., Any], options: Mapping[str, Any]
-) -> nn.Module:
-    try:
-        inspect.signature(factory).bind(**options)
-    except TypeError as error:
-        raise UserModelError(f"{name}: {error}") from None
-    except ValueError:
-        pass  # a callable without a signature
+def _construct(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> nn.Module:
+    _require_options(name, factory, options)
     try:
         model = factory(**options)
     except Exception as error:
-        raise UserModelError(f"{name} raised {_one_line(where, error)}") from error
+        raise UserModelError(f"{name} raised {in_one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise UserModelError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
+    for where_it_is in (each.device for each in (*model.parameters(), *model.buffers())):
+        if where_it_is.type != "cpu":
+            raise UserModelError(
+                f"{name} returned a network on {where_it_is}: bench measures on the CPU, so leave "
+                "the network there"
+            )
     return model
 
 
+def _require_options(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that the factory does not take, or a call that lacks one."""
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return  # a callable without a signature
+    names = signature.parameters
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in names.values())
+    unknown = [] if takes_any else [each for each in options if each not in names]
+    if unknown:
+        raise UserModelError(f"{name}: {not_allowed('option', unknown[0], names)}")
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        raise UserModelError(f"{name}: {error}") from None
+
+
 def _user_function(where: str, name: str, function: Any) -> Any:
-    """The user's function. Its errors become UserModelError and name their line."""
+    """The user's function. Its errors become UserModelError and name their line.
+
+    A method may refuse the network in the middle of the function: this is no error of the user.
+    """
     if function is None:
         return None
     if not callable(function):
@@ -118,10 +139,45 @@ def _user_function(where: str, name: str, function: Any) -> Any:
     def call(*arguments: Any) -> Any:
         try:
             return function(*arguments)
+        except Refusal:
+            raise
         except Exception as error:
-            raise UserModelError(f"{name} raised {_one_line(where, error)}") from error
+            raise UserModelError(f"{name} raised {in_one_line(error)}") from error
 
     return call
+
+
+def _batch_function(where: str, function: Any) -> Callable[[int, int], Any] | None:
+    """The function `batch`. Each batch is checked: a smaller one would give other numbers."""
+    make = _user_function(where, "batch", function)
+    if make is None:
+        return None
+
+    def batch(size: int, seed: int) -> Any:
+        made = make(size, seed)
+        _check_batch(made, size)
+        return made
+
+    return batch
+
+
+def _check_batch(batch: Any, size: int) -> None:
+    leaves = list(nested.leaves(batch))
+    if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
+        raise UserModelError("batch must return tensors, in tuples, lists or dicts")
+    if any(leaf.ndim == 0 for leaf in leaves) or {len(leaf) for leaf in leaves} != {size}:
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
+        too_few = all(leaf.ndim and len(leaf) < size for leaf in leaves)
+        cure = ": if there are fewer examples, use them again" if too_few else ""
+        raise UserModelError(
+            f"batch({size}, seed) must return tensors of length {size}, got {shapes}{cure}"
+        )
+    for leaf in leaves:
+        if leaf.device.type != "cpu":
+            raise UserModelError(
+                f"batch must return tensors on the CPU, because bench measures there: one is on "
+                f"{leaf.device}"
+            )
 
 
 def _keep_weights(model: nn.Module, seed: int) -> None:
@@ -135,17 +191,6 @@ def _layout(where: str, parts: Any) -> ModelLayout | None:
     if not isinstance(parts, Mapping) or not set(parts) <= set(names):
         raise UserModelError(f"{where}: layout must be a dict with some of {', '.join(names)}")
     return ModelLayout(**parts)
-
-
-def _one_line(where: str, error: BaseException) -> str:
-    """The error in one line, with the last line of the user's file that it passed."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    text = f"{type(error).__name__}: {first}".rstrip(": ")
-    if isinstance(error, SyntaxError):
-        return text
-    file = getattr(sys.modules.get(f"bench_user_{Path(where).stem}"), "__file__", None)
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-    return f"{text} (line {lines[-1]} of {Path(where).name})" if lines else text
 
 
 def _torchvision(name: str) -> Family:

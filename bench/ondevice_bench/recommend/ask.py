@@ -73,8 +73,8 @@ class Network:
         if (count := len(list(choices(choice)))) > 1:
             raise BadInput(f"--option: a search is for one network, got {count} by its options")
         suite = replace(suite, title=f"what to run for {self.model}")
-        _refuse_one_class(suite.data)
         described(host, replace(suite, methods=space.methods))
+        _refuse_one_class(suite.data)
         if question.learns:
             _require_labels(suite, question)
             suite = replace(

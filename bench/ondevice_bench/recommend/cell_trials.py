@@ -147,7 +147,7 @@ class CellTrials:
             self._rule_out(name, "cosine", f"its gradient has no cosine: {reason}")
             return False
         if min(cosines) < least:
-            reason = f"cosine {cosine_text(min(cosines))}"
+            reason = f"cosine {cosine_text(min(cosines), least)}"
             self._rule_out(name, "cosine", reason, min(cosines))
             return False
         return True

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ondevice_bench import units
 from ondevice_bench.recommend.answer import Recommendation
 from ondevice_bench.recommend.question import MOST_SEEDS, SEEDS
-from ondevice_bench.recommend.race import CONFIDENCE
+from ondevice_bench.recommend.race import confidence_of
 from ondevice_bench.recommend.training import accuracy_text
 from ondevice_bench.stats import fewest_pairs, order_ranks
 
@@ -69,8 +69,8 @@ def _unfinished(found: Recommendation) -> Iterator[str]:
 def _open_rivals(found: Recommendation) -> Iterator[str]:
     names = few([way.label for way in found.open_rivals])
     if found.question.is_of_training:
-        rivals = len(found.open_rivals)
-        needed = fewest_pairs(1 - (1 - CONFIDENCE) / rivals)
+        left = 1 + sum(way.standing in ("open", "near") for way in found.rivals)
+        needed = fewest_pairs(confidence_of(left))
         seeds = units.number_of(found.question.seeds, "seed")
         yield from _with_seeds(found, f"undecided: {names}: {seeds} did not decide", needed)
     elif found.question.repeats:

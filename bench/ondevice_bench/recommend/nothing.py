@@ -54,7 +54,7 @@ def _nearest(question: Question, out: RuledOut, label: str) -> str:
         )
     if out.cause == "cosine":
         return (
-            f"the nearest is {label} with cosine {cosine_text(out.value)}; "
+            f"the nearest is {label} with cosine {cosine_text(out.value, limits.min_cosine)}; "
             f"the limit is {limits.min_cosine:g} (--min-cosine)"
         )
     if out.cause == "target":

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,24 @@ from ondevice_bench.specs.composition import Part
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.trained import RULE
 from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.matrix import OWN_DATA
 
 WIDTH = 88  # of a line
 _WITHOUT_LAYOUT = ("all", "conv", "pattern")  # choices of layers that need no layout of the network
 
 
 def lines_to_paste(cell: Cell) -> tuple[str, ...]:
-    """Lines for a script that has `model`, and `inputs` and `targets` of a batch."""
+    """Lines for a script that has `model`, and `inputs` and `targets` of a batch.
+
+    A network with batches of its own gets `batch` and the function `loss` of its file instead.
+    """
     layout = _layout(cell)
     imports = ["from torch import nn"] if cell.train.freeze_bn else []
     imports.append("from ondevice_bench import treat")
     if layout:
         imports.append("from ondevice_bench.specs.layout import ModelLayout")
     calibrates = any(spec.calibrates for spec in composition.specs(cell.method))
+    step = _OWN_STEP if cell.data == OWN_DATA else _STEP
     energy = _trained_energy(cell)
     if energy is not None:
         imports += _IMPORTS_OF_RANKS
@@ -34,16 +40,33 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
         f"batch_size = {cell.batch}",
         "model.train()",
         *_treat(cell, layout, has_ranks=energy is not None),
-        *(["treatment.calibrate((inputs, targets))  # one batch, to choose ranks"] * calibrates),
+        *([f"treatment.calibrate({step.arguments})  # one batch, to choose ranks"] * calibrates),
         *(_FROZEN_NORMS if cell.train.freeze_bn else ()),
         *_call("optimizer = treatment.optimizer", _arguments(_of_optimizer(cell.train))),
         "",
         "# each step",
-        "# cross-entropy; another loss: treatment.backward(batch, loss)",
-        "loss = treatment.backward((inputs, targets))",
+        step.comment,
+        f"{step.result} = treatment.backward({step.arguments})",
         "optimizer.step()",
         f"optimizer.zero_grad({'' if cell.train.zero_grad == 'none' else 'set_to_none=False'})",
     )
+
+
+@dataclass(frozen=True)
+class _StepLines:
+    """The words of a step: what it takes, and how the value of the loss is called."""
+
+    arguments: str
+    result: str
+    comment: str
+
+
+_STEP = _StepLines(
+    "(inputs, targets)", "loss", "# cross-entropy; another loss: treatment.backward(batch, loss)"
+)
+_OWN_STEP = _StepLines(
+    "batch, loss", "value", "# `loss(model, batch)` is the function in the model's file"
+)
 
 
 def _allocator(cell: Cell) -> list[str]:

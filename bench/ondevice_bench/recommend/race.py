@@ -2,9 +2,9 @@
 
 Readings come in rounds. Each round takes one reading of every candidate that is left, in a random
 order. So a drift of the machine affects all of them, and the readings of one round are pairs. After
-some rounds, candidates that cost more by more than the noise are left behind, and at most half of
-the others stay. A candidate stays only if it meets the limits. The finalists get more rounds, until
-the interval of each ratio to the leader shows that no rival is better by more than the threshold.
+some rounds, candidates that cost more by three standard errors are left behind. About half of the
+others stay. A candidate stays only if it meets the limits. The finalists get more rounds, until the
+interval of each ratio to the leader shows that no rival is better by more than the threshold.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ FIRST_ROUNDS = 3  # before any candidate is left behind
 FINALISTS = 4
 NEXT = 3  # candidates that were left behind and are still looked at, because an answer names them
 FEWEST, MOST_ROUNDS = 8, 40  # of finalists: before the first judgement, and at the end
-CONFIDENCE = 0.99  # of one judgement, over all rivals together
+CONFIDENCE = 0.99  # of one judgement, over all pairs of those that are left
 LEAST_NOISE = 0.02  # of readings of one candidate, as a logarithm
 PRIOR_FACTOR = 4.0  # a guess from one step may be wrong by this factor
 SURE, LIKELY = 3.0, 1.5  # standard errors: none stays beyond the first, all stay within the second
@@ -70,6 +70,14 @@ class Rounds:
 
 
 OF_PROCESSES = Rounds()
+
+
+def confidence_of(candidates: int) -> float:
+    """The confidence of one interval if so many candidates are left.
+
+    The same readings choose the leader. So any pair of candidates may be the one that is judged.
+    """
+    return 1 - (1 - CONFIDENCE) / max(1, math.comb(candidates, 2))
 
 
 @dataclass
@@ -190,6 +198,7 @@ class Race:
         while (leader := self.leader) is not None:
             if self._require([leader], self.trials.confirms):
                 return
+            self._reconsider()
             self._run_final()
 
     def _require(self, names: Sequence[str], fits: Callable[[str], bool]) -> bool:
@@ -219,10 +228,10 @@ class Race:
 
     def _take_rounds(self, until: int) -> None:
         """Take rounds until each candidate that is left has `until` readings."""
-        for number in range(self.rounds + 1, until + 1):
+        for number in range(1, until + 1):
             order = sorted(self.left)
             random.Random(number).shuffle(order)
-            for name in order:
+            for name in [name for name in order if len(self.readings.get(name, ())) < number]:
                 value = self.trials.reading(name, number)
                 if value is None:
                     self._remove(name)
@@ -263,15 +272,30 @@ class Race:
         """Take more rounds of the finalists, until each rival is decided."""
         while self.repeats and len(self.left) > 1 and self.rounds < self.plan.most:
             self._take_rounds(max(self.plan.fewest, self.rounds + 1))
-            if not is_look(self.rounds, self.plan.fewest):
-                continue
-            self._compare()
-            proven = [name for name in self.ratios if self.relation(name) == "worse"]
-            self._leave_behind(proven, "proven")
-            if not any(self.relation(name) == "open" for name in self._rivals()):
-                return
-        if not self.repeats or self.leader != self._compared_with:
-            self._compare()
+            if is_look(self.rounds, self.plan.fewest) or self.rounds >= self.plan.most:
+                self._judge()
+                if not any(self.relation(name) == "open" for name in self._rivals()):
+                    return
+        self._compare()
+
+    def _judge(self) -> None:
+        """Leave those behind that surely cost more than the leader."""
+        self._compare()
+        proven = [name for name in self._rivals() if self.relation(name) == "worse"]
+        self._leave_behind(proven, "proven")
+
+    def _reconsider(self) -> None:
+        """Bring those back that cost more than a leader that is out: the next one may cost more.
+
+        Those that surely cost more than the next leader, too, leave at once. The others catch up.
+        """
+        returning = [name for name, defeat in self.behind.items() if defeat == "proven"]
+        if returning:
+            for name in returning:
+                del self.behind[name]
+            self.left += returning
+            self._judge()
+            self._take_rounds(self.rounds)
 
     def _rivals(self) -> list[str]:
         return [name for name in self.left if name != self.leader]
@@ -288,7 +312,7 @@ class Race:
         leader = self.leader
         base = self.readings.get(leader or "", [])
         rivals = [name for name in self._rivals() if self.readings.get(name)]
-        confidence = 1 - (1 - CONFIDENCE) / max(1, len(rivals))
+        confidence = confidence_of(1 + len(rivals))
         if leader != self._compared_with:  # earlier ratios are to another leader
             self.ratios = {}
         self._compared_with = leader

@@ -26,7 +26,7 @@ _OUT: dict[Cause, str] = {
 }
 _BEHIND = {
     "proven": "costlier, proven by rounds in turn",
-    "early": "costlier in the first rounds, by more than the noise",
+    "early": "costlier in the first rounds (likely, not proven)",
     "guess": "costlier by a guess from a pilot of two steps, or from shapes",
 }
 
@@ -102,19 +102,28 @@ def _sureness(found: Recommendation) -> str:
     near = [way.label for way in found.rivals if way.standing == "near"]
     unsure = [way.label for way in found.open_rivals]
     if not near and not unsure:
-        how = "by more than their noise"
-        if proven := sum(each.defeat == "proven" for each in found.behind):
-            how = f"proven against {proven} of them, and by more than the noise against the others"
-        if not found.question.repeats:
-            how = "by one reading of each"
-        if guessed := sum(each.defeat == "guess" for each in found.behind):
-            how += f"; {guessed} of them left out by a guess, without a reading"
-        first = f"It had the lowest {_compared(found)}"
-        return f"{first} in {rounds}, {how}."
+        return f"It had the lowest {_compared(found)} in {rounds}{_how(found)}."
     least = units.percent(goal.threshold)
     rivals = [f"{few(near)} by {least} at most, after {rounds}"] if near else []
     rivals += [f"{few(unsure)}: not decided by {rounds}"] if unsure else []
     return f"It had the lowest {_compared(found)}. Rivals that may be better: {'; '.join(rivals)}."
+
+
+def _how(found: Recommendation) -> str:
+    """How sure it is that the others cost more."""
+    defeats = [each.defeat for each in found.behind]
+    labels = {each.label for each in found.behind}
+    proven = defeats.count("proven")
+    proven += sum(way.standing == "worse" and way.label not in labels for way in found.rivals)
+    early, guessed = defeats.count("early"), defeats.count("guess")
+    parts = [] if found.question.repeats else ["by one reading of each"]
+    if found.question.repeats and proven:
+        parts.append(f"proven against {proven} of them")
+    if found.question.repeats and early:
+        parts.append(f"likely against {early} of them, by the first rounds")
+    if guessed:
+        parts.append(f"{guessed} of them left out by a guess, without a reading")
+    return f", {'; '.join(parts)}" if parts else ""
 
 
 def _compared(found: Recommendation) -> str:

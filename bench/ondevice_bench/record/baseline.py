@@ -21,7 +21,8 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 FORMAT, VERSION = "ondevice-bench baseline", 2
 FOLDER, SUFFIX = Path("baselines"), ".json"
-_KEPT = ("notes", "foreign_cpu_share")  # details that notes need
+# details that notes need, and the board of a fleet: numbers of other boards are not compared
+_KEPT = ("notes", "foreign_cpu_share", "unit")
 
 
 def write(content: RunContent, path: Path) -> None:

@@ -163,6 +163,7 @@ class _Settings(_OpenSchema):
     rounds: int | dict[Name, int]
     cpus: list[int] = Field(default_factory=list)
     memory_cap_bytes: int | None = None
+    memory_limit_bytes: int | None = None  # of a container
     emulated: bool = False
     interleaved: bool = True
     budget_seconds: float | None = None

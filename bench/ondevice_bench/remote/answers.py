@@ -53,6 +53,7 @@ class _Hello(StrictSchema):
     allowed: Annotated[list[_Count], Field(min_length=1, max_length=4096)]
     caches_kib: Annotated[dict[_Level, _Count], Field(max_length=10)]
     missing_allocators: Annotated[dict[_Text, _Text], Field(max_length=20)]
+    memory_limit: Annotated[int, Field(ge=0, lt=_LARGEST)] | None = None
     clock: float
 
 
@@ -71,6 +72,7 @@ class Hello:
     allowed: tuple[int, ...]
     caches_kib: Mapping[int, int]
     missing_allocators: Mapping[str, str]
+    memory_limit: int | None  # the bytes that a container there allows
     clock: float
 
 

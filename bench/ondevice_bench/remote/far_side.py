@@ -24,7 +24,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.allocator_libraries import missing_allocators
 from ondevice_bench.hardware.probe import Machine, caches_kib, probe, unit
 from ondevice_bench.hardware.profile import Profile, ProfileSchema
-from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.hardware.state import allowed_cpus, memory_limit
 from ondevice_bench.protocol import frames
 from ondevice_bench.protocol.frames import CHUNK_BYTES, MARK, BadFrame, Frame, packed, read_frame
 from ondevice_bench.protocol.job import Job
@@ -206,6 +206,7 @@ def hello(machine: Machine) -> dict[str, Any]:
         "allowed": list(allowed_cpus()),
         "caches_kib": {str(level): size for level, size in caches_kib().items()},
         "missing_allocators": dict(missing_allocators()),
+        "memory_limit": memory_limit(),
         "clock": time.time(),
     }
 

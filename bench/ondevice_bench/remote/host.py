@@ -99,6 +99,7 @@ class SshHost(Host):
             self.cpus = self.profile.cpus_on(self._hello.allowed)
             self.threads = self.profile.threads_on(self.machine, self._hello.allowed)
             self.memory_cap = lowest_cap(self.profile, memory_cap)
+            self.memory_limit = self._hello.memory_limit
             self.missing_allocators = self._hello.missing_allocators
             self._open(link)
         except LinkLost as lost:

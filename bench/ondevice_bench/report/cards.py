@@ -7,7 +7,7 @@ from typing import Literal
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.verdict import PEAK, SLOWEST, STEP, Choice, Verdict
+from ondevice_bench.analyse.verdict import PEAK, SLOWEST, STEP, Choice, Verdict, about_near
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import quantity_of, ratio_quantity
 from ondevice_bench.stats import Estimate, is_too_wide
@@ -125,12 +125,17 @@ def _card(question: _Question, found: Verdict, baseline: str, limit: int | None)
         values=_values(member, question.metric, ratio, limit),
         price=tuple(_price(member, question.metric)),
         badge="proven" if choice.proof == "proven" else "not proven yet",
-        missing=choice.missing[:1].upper() + choice.missing[1:],
+        missing=_missing(choice),
         cell=member.cell.id,
         unknown_gradient="" if quality.is_known else quality.why_unknown or "it was not measured",
         with_known_gradient=_known(choice),
         is_noisy=is_too_wide(ratio),
     )
+
+
+def _missing(choice: Choice) -> str:
+    """What would prove the choice; of a proven one, which methods may be as low."""
+    return about_near(choice) or choice.missing[:1].upper() + choice.missing[1:]
 
 
 def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:

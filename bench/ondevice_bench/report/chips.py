@@ -99,6 +99,8 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     ]
     if said:
         return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
+    if not measured:
+        return Chip(name, "nothing measured yet")
     spread = _spread(measured)
     if spread > SPREAD:
         return Chip(

@@ -1,7 +1,8 @@
 """How plots look: one colour for each method, and the axes of each metric."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ FURTHER_COLOURS = (
     "#B0D038", "#007058", "#00C0A8", "#8880B8", "#505090", "#709000", "#D08870", "#A03098",
     "#4858D0", "#606000", "#F87800", "#88B078", "#B098D8",
 )  # fmt: skip
+DASHES = ("solid", "dash", "dot", "dashdot")
 # 1, 2 and 5 in each power of ten, as whole numbers: plotly would show digits alone
 LOG_AXIS = {"type": "log", "dtick": "D2", "tickformat": ",~g"}
 ROW_PIXELS, FRAME_PIXELS, LEGEND_PIXELS = 30, 92, 19
@@ -60,12 +62,28 @@ def colour(method: str) -> str:
     return FURTHER_COLOURS[int.from_bytes(digest[:4]) % len(FURTHER_COLOURS)]
 
 
+def lines(methods: Iterable[str]) -> list[dict[str, Any]]:
+    """The look of a line for each method. Several lines of one method differ by their dashes."""
+    used: Counter[str] = Counter()
+    looks = []
+    for method in methods:
+        looks.append({"color": colour(method), "dash": DASHES[used[method] % len(DASHES)]})
+        used[method] += 1
+    return looks
+
+
 def axis_of(metric: str) -> tuple[float, str]:
     """The factor for a metric on an axis, and the title of the axis."""
     described = metrics.BY_NAME[metric]
     scale, unit = units.axis(described.unit)
     name = described.noun if unit in ("MiB", "ms") else described.label
     return scale, f"{name}, {unit}" if unit else name
+
+
+def value_text(axis: Literal["x", "y"], metric: str) -> str:
+    """A metric of a point in its tooltip: the number with its unit."""
+    _, unit = units.axis(metrics.BY_NAME[metric].unit)
+    return f"%{{{axis}:,.4~r}} {unit}".rstrip()
 
 
 def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: str = "") -> None:
@@ -81,7 +99,7 @@ def bars(plot: Canvas, members: Sequence[CellWithBaseline], metric: str, name: s
         orientation="h",
         name=name or metrics.BY_NAME[metric].label,
         marker={"color": metrics.BY_NAME[metric].colour},
-        hovertemplate="%{y}<br>%{x:,.4~r}<extra>%{fullData.name}</extra>",
+        hovertemplate=f"%{{y}}<br>{value_text('x', metric)}<extra>%{{fullData.name}}</extra>",
     )
 
 
@@ -187,6 +205,7 @@ def rows(
         type="category",
         categoryorder="array",
         categoryarray=labels[::-1],
+        showgrid=bool(values),  # a line leads from a name to its point; a bar needs none
         range=[-0.6, len(labels) - 0.4],  # plotly's own range has a margin that grows with the rows
         automargin=True,
         ticks="outside",

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ondevice_bench.report.page_data import Shelf, Tooltips, cells_json, safe_in
 from ondevice_bench.report.plotly_builder import require_drawable
 from ondevice_bench.report.sections import sections
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
+from ondevice_bench.report.wrapping import unbroken
 from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.terminal import UNSAFE, printable
 from ondevice_bench.validation.pi import first_pi
@@ -120,12 +122,13 @@ def _pieces(
         policy=_policy(plotly, script),
         script=script,
         plotly=plotly,
+        unbroken=unbroken,
         tooltips=Tooltips(),
         shelf=Shelf(),
         cells_json=cells_json,
         figures=safe_in_script(
             f'{{"shapes":[{",".join(pool.shapes)}],"arrays":[{",".join(pool.arrays)}],'
-            f'"figures":{_compact(figures)},"says":{_compact(says)}}}'
+            f'"figures":{_compact(figures)},{_sentences(says)}}}'
         ),
     )
     return _printable(pieces)
@@ -193,12 +196,19 @@ def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
 
 
 def _sentence(plot: Plot, group: Group) -> str:
-    return plot.says(_shown(plot, group)) if plot.says else ""
+    return unbroken(plot.says(_shown(plot, group))) if plot.says else ""
 
 
 def _shown(plot: Plot, group: Group) -> Group:
     """The cells that the figure shows: seeds repeat each other."""
     return group if plot.is_over_seeds else group.of_first_seed
+
+
+def _sentences(says: Mapping[str, Sequence[str]]) -> str:
+    """The sentences of each figure, one for each group, as members of JSON; each text once."""
+    distinct = {text: place for place, text in enumerate(dict.fromkeys(chain(*says.values())))}
+    places = {name: [distinct[text] for text in texts] for name, texts in says.items()}
+    return f'"sentences":{_compact(list(distinct))},"says":{_compact(places)}'
 
 
 def _policy(*scripts: str) -> str:

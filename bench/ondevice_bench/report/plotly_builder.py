@@ -56,6 +56,16 @@ class Canvas:
         words = {"text": text, "textangle": -90, "showarrow": False, "font": {"size": 10}}
         self._layout.setdefault("annotations", []).append({**place, **words})
 
+    def level(self, y: float, text: str) -> None:
+        """Add a dashed line across the figure, with words at its end."""
+        span = {"type": "line", "x0": 0, "x1": 1, "xref": "paper", "y0": y, "y1": y}
+        line = {"width": 1, "color": "rgba(128,128,128,0.9)", "dash": "dash"}
+        self._layout.setdefault("shapes", []).append({**span, "line": line, "layer": "below"})
+        place = {"x": 1, "xref": "paper", "y": y, "xanchor": "right", "yanchor": "bottom"}
+        words = {"text": text, "showarrow": False, "font": {"size": 10}}
+        self._layout.setdefault("annotations", []).append({**place, **words})
+        self._layout["yaxis"]["autorangeoptions"] = {"include": [y]}
+
     def limit(self, axis: Literal["x", "y"], value: float, text: str) -> None:
         """Add a line at a limit, with words beside it. The axis reaches at least to the line."""
         other = "y" if axis == "x" else "x"

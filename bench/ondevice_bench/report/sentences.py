@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import direction
+from ondevice_bench.stats import Estimate, is_too_wide
 
 SENTENCES: Mapping[str, str] = {
     "front": "The best trade-offs: {cells}.",
@@ -31,6 +32,11 @@ SENTENCES: Mapping[str, str] = {
     "loading": "With {cell}, {longer} is the bottleneck: to load a batch takes {loading}, which is "
     "{share} of loading and training.",
     "latency": "{cell} takes {latency} for one example; 95 of 100 take at most {p95}.",
+    "growth": "At batch {high}, {cell} has {ratio} the {metric} of batch {low}.",
+    "least growth": "The least growth: {cells}, {ratio}.",
+    "rank": "{cell}: {metric} {before} at {rule} {low}, {after} at {rule} {high}.",
+    "roof": "By the median step times, {cell} comes nearest to the roof: {share} of it.",
+    "roof of baseline": "{baseline} reaches {share}.",
     "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",
 }
 LISTED = 4
@@ -125,6 +131,79 @@ def largest_part(
         share=f"{100 * values[part] / total:.0f} %",
         whole=whole,
     )
+
+
+def growth(
+    ends: Mapping[str, tuple[tuple[int, Estimate], tuple[int, Estimate]]], metric: metrics.Metric
+) -> str:
+    """How much a metric grows with the first method. An exact one has the least growth, too.
+
+    `ends` has the first and the last point of each method: its batch and its value.
+    """
+    usable = {name: pair for name, pair in ends.items() if _can_grow(pair)}
+    if not usable:
+        return ""
+    first, (low, high) = next(iter(usable.items()))
+    is_exact = metric.kind == "exact"
+    text = SENTENCES["growth"].format(
+        low=low[0],
+        high=high[0],
+        metric=metric.noun if is_exact else f"median {metric.noun}",
+        cell=first,
+        ratio=_growth((low, high)),
+    )
+    alike = {
+        name: pair for name, pair in usable.items() if (pair[0][0], pair[1][0]) == (low[0], high[0])
+    }
+    least = min(alike.values(), key=lambda pair: pair[1][1].estimate / pair[0][1].estimate)
+    same = [name for name, pair in alike.items() if _growth(pair) == _growth(least)]
+    if not is_exact or first in same:
+        return text
+    of_least = SENTENCES["least growth"].format(cells=_listing(same), ratio=_growth(least))
+    return f"{text}\n{of_least}"
+
+
+def _can_grow(pair: tuple[tuple[int, Estimate], tuple[int, Estimate]]) -> bool:
+    """Whether the ratio of both ends says something."""
+    return pair[0][1].estimate > 0 and not any(is_too_wide(value) for _, value in pair)
+
+
+def _growth(pair: tuple[tuple[int, Estimate], tuple[int, Estimate]]) -> str:
+    return units.ratio(pair[1][1].estimate / pair[0][1].estimate)
+
+
+def ranks(
+    ends: Mapping[tuple[str, str], tuple[tuple[float, float], tuple[float, float]]],
+    noun: str,
+    text: Callable[[float], str],
+) -> str:
+    """What the lowest and the highest value of a rule give, for each method and rule."""
+    return "\n".join(
+        SENTENCES["rank"].format(
+            cell=cell,
+            rule=rule,
+            low=f"{low:g}",
+            high=f"{high:g}",
+            metric=noun,
+            before=text(before),
+            after=text(after),
+        )
+        for (cell, rule), ((low, before), (high, after)) in list(ends.items())[:LISTED]
+    )
+
+
+def near_the_roof(shares: Sequence[tuple[CellWithBaseline, float]]) -> str:
+    """The cell that comes nearest to the roof, and the baseline if it is another one."""
+    if not shares:
+        return ""
+    best, share = max(shares, key=lambda each: each[1])
+    text = SENTENCES["roof"].format(cell=best.label, share=units.percent(share))
+    of_base = [each for each in shares if each[0].is_baseline and each[0] is not best]
+    others = (
+        SENTENCES["roof of baseline"].format(baseline=member.label, share=units.percent(part))
+        for member, part in of_base
+    )
+    return "\n".join((text, *others))
 
 
 def _baseline_label(member: CellWithBaseline) -> str:

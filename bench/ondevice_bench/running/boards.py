@@ -1,7 +1,7 @@
 """The boards that a plan may be made for: every profile, and the host itself."""
 
 from ondevice_bench.hardware.profile import Profile, load_profile, profiles
-from ondevice_bench.running.hosts.host import Host, board_of
+from ondevice_bench.running.hosts.host import Host, board_of, lowest
 from ondevice_bench.suite.board import Board
 
 
@@ -20,7 +20,8 @@ def board_named(name: str | None, host: Host) -> Board:
     profile = load_profile(name)
     if not profile.recognise.matches(host.machine):
         return board_of_profile(profile)
-    return board_of(host.machine, profile, profile.memory_cap_bytes, host.missing_allocators)
+    bound = lowest(profile.memory_cap_bytes, host.memory_limit)
+    return board_of(host.machine, profile, bound, host.missing_allocators)
 
 
 def boards() -> dict[str, Board]:

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
+from ondevice_bench import metrics, passes
 from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.state import throttled_between
 from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE
 from ondevice_bench.protocol.job import RankNumbers, Reply
 from ondevice_bench.protocol.turns import Turns
@@ -22,6 +24,8 @@ from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.suite import Suite
+
+_SLOWED = {"seconds", "joules", "watts"}  # the units of what a lower clock changes
 
 # status, reason and details of an earlier task of the run; None if it has no record yet
 Earlier = Callable[[TaskKey], tuple[str, str, Details] | None]
@@ -93,6 +97,9 @@ class Measurer:
     def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply
         details = {key: each for key, each in reply.result.details.items() if key != "unit"}
+        notes, more = details.get("notes", []), _notes_of_throttling(prepared, after)
+        if reply.status == "ok" and more and isinstance(notes, list):
+            details["notes"] = [*notes, *more]
         return Record(
             run=self._run,
             key=prepared.task,
@@ -134,6 +141,19 @@ class Measurer:
             tried = "; ".join(f"{each.rate:g}: {each.reason}" for each in details.tried_rates)
             return cell, f"no learning rate of the grid trains the network ({tried})"
         return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
+
+
+def _notes_of_throttling(prepared: PreparedTask, after: Mapping[str, Any]) -> list[str]:
+    """A note if the board reported throttling during a pass that takes times or energy.
+
+    The pass that trains without pause reads it second by second.
+    """
+    name = prepared.task.pass_name
+    units = {metrics.BY_NAME[metric].unit for metric in metrics.of_pass(name)}
+    causes = throttled_between(prepared.before, after)
+    if passes.BY_NAME[name].lasts or not causes or not units & _SLOWED:
+        return []
+    return [f"the board reported throttling meanwhile: {', '.join(causes)}"]
 
 
 def now() -> str:

@@ -62,7 +62,7 @@ class Request:
     @property
     def settings(self) -> dict[str, Any]:
         """How the run measures; no part of any fingerprint."""
-        suite = self.suite
+        suite, limit = self.suite, self.host.memory_limit
         return {
             "measure": list(suite.measure),
             "rounds": dict(suite.rounds),
@@ -72,6 +72,7 @@ class Request:
             "baseline": suite.baseline,
             "cpus": list(self.host.cpus),
             "memory_cap_bytes": self.host.memory_cap,
+            **({"memory_limit_bytes": limit} if limit is not None else {}),
         }
 
     @property

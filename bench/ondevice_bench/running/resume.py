@@ -25,7 +25,7 @@ def find_or_add_run(
     """The unfinished run that equals the request, or a new one in the store."""
     now = datetime.now(UTC)
     run = Run(
-        id=_free_id(store, f"{request.suite.name}-{now:%Y%m%dT%H%M%SZ}-{request.commit}"),
+        id=_free_id(store, f"{request.suite.name}-{_moment(now)}-{request.commit}"),
         suite=request.suite.name,
         suite_text=request.suite.text,
         title=request.suite.title,
@@ -125,6 +125,11 @@ def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
 
 def _by_id(cells: Iterable[PlannedCell]) -> dict[str, tuple[str, str]]:
     return {item.cell.id: (item.cell.key, item.state) for item in cells}
+
+
+def _moment(now: datetime) -> str:
+    """With milliseconds: boards that measure one commit often begin in the same second."""
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z"
 
 
 def _free_id(store: Store, name: str) -> str:

@@ -22,11 +22,14 @@ Ask: TypeAlias = Callable[[Sequence[str]], str]
 
 _CPUS = "sys/devices/system/cpu"
 _THROTTLED_FILES = "sys/devices/platform/soc*/*firmware/get_throttled"
-_VCGENCMD = ("vcgencmd", "get_throttled")
+VCGENCMD = "vcgencmd"  # the tool of a Raspberry Pi that asks its firmware
 _ASK_SECONDS = 1.0
 _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 # disks in memory, and disks that are made of the others
-_NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d+")
+_NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|bcache|drbd|zd|sr|fd)\d+")
+_NVME_PATH = re.compile(r"(nvme\d+)c\d+(n\d+)")  # a way to a disk, beside the disk itself
+# pages to swap and back, also those that zswap keeps in memory and moves to no disk
+_SWAP_COUNTERS = ("pswpin", "pswpout", "zswpin", "zswpout")
 
 
 FAULTS = (OSError, ValueError, LookupError, subprocess.SubprocessError)
@@ -49,7 +52,7 @@ class MachineSensors:
         self.unavailable: dict[str, str] = {}
         self._sensors: dict[str, Sensor] = {}
         finders: Mapping[str, Callable[[], Sensor]] = {
-            CLOCK: lambda: _clock(root, cpus),
+            CLOCK: lambda: _clock(root, cpus, throttled_by, ask or asked),
             TEMPERATURE: lambda: _temperature(root),
             THROTTLING: lambda: throttling_sensor(root, throttled_by, ask or asked),
             SWAPPED: lambda: _swapped(root / "proc/vmstat"),
@@ -75,21 +78,15 @@ class MachineSensors:
         return found
 
 
-def _clock(root: Path, cpus: Sequence[int]) -> Sensor:
-    """The mean clock of these processors, in MHz."""
+def _clock(root: Path, cpus: Sequence[int], throttled_by: str, ask: Ask) -> Sensor:
+    """The clock in MHz: that of a Raspberry Pi, or the mean of these processors."""
+    if throttled_by == VCGENCMD:
+        return lambda: firmware_mhz(ask)
     paths = [root / f"{_CPUS}/cpu{cpu}/cpufreq/scaling_cur_freq" for cpu in cpus]
     present = [path for path in paths if path.is_file()]
     if not present:
         raise NoSensor("the kernel does not report the clock (no cpufreq)")
     return lambda: sum(map(_number, present)) / len(present) / 1e3
-
-
-def _temperature(root: Path) -> Sensor:
-    """The temperature of the processor, or of the hottest zone."""
-    files = temperature.temperature_files(root)
-    if not files:
-        raise NoSensor("the kernel reports no temperature (no thermal zone)")
-    return lambda: temperature.celsius(files)
 
 
 def asked(command: Sequence[str]) -> str:
@@ -100,14 +97,45 @@ def asked(command: Sequence[str]) -> str:
     return process.stdout
 
 
+def firmware_mhz(ask: Ask = asked) -> float:
+    """The clock of a Raspberry Pi by its firmware, in MHz; ValueError if it does not tell.
+
+    The files of the kernel have the clock that the kernel wants. They do not change when the
+    firmware lowers the clock (https://github.com/raspberrypi/linux/issues/5874).
+    """
+    text = ask((VCGENCMD, "measure_clock", "arm")).strip()
+    _, _, hertz = text.partition("=")
+    if not text.startswith("frequency(") or not hertz.isdecimal() or not int(hertz):
+        raise ValueError(f"no clock in {text[:80]!r}")
+    return int(hertz) / 1e6
+
+
+def _temperature(root: Path) -> Sensor:
+    """The temperature of the processor, or of the hottest zone."""
+    files = temperature.temperature_files(root)
+    if not files:
+        raise NoSensor("the kernel reports no temperature (no thermal zone)")
+    return lambda: temperature.celsius(files)
+
+
 def throttling_sensor(root: Path, throttled_by: str, ask: Ask = asked) -> Sensor:
-    """The bits of a Raspberry Pi, from a file or from its tool, or one bit from x86's counters."""
+    """The bits of a Raspberry Pi, from its tool or from a file, or one bit from x86's counters.
+
+    The file has what a driver of the kernel asked last: two seconds ago, or at boot if the driver
+    is not loaded. So it is read only if the tool does not answer.
+    """
     files = sorted(root.glob(_THROTTLED_FILES))
+    if throttled_by == VCGENCMD:
+
+        def tool() -> int:
+            return throttling.bits_of(ask((VCGENCMD, "get_throttled")))
+
+        if not files or _answers(tool):
+            return tool
     if files:
         return lambda: int(files[0].read_text(), 16)
-    if throttled_by == "vcgencmd":
-        return lambda: throttling.bits_of(ask(_VCGENCMD))
-    counts = sorted(root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count"))
+    # of a core, and of its package: one of them may rise alone
+    counts = sorted(root.glob(f"{_CPUS}/cpu*/thermal_throttle/*_throttle_count"))
     if not counts:
         raise NoSensor("this machine does not report throttling")
     before = sum(map(_number, counts))
@@ -120,18 +148,32 @@ def throttling_sensor(root: Path, throttled_by: str, ask: Ask = asked) -> Sensor
     return rose
 
 
+def _answers(sensor: Sensor) -> bool:
+    try:
+        sensor()
+    except FAULTS:
+        return False
+    return True
+
+
 def _swapped(vmstat: Path) -> Sensor:
     """Bytes that the machine has moved to swap or back."""
     page = os.sysconf("SC_PAGE_SIZE")
 
     def read() -> float:
-        lines = vmstat.read_text().splitlines()
-        pages = [int(line.split()[1]) for line in lines if line.startswith(("pswpin", "pswpout"))]
-        if not pages:
+        pages = swapped_pages(vmstat)
+        if pages is None:
             raise ValueError(f"{vmstat} does not count swap")
-        return sum(pages) * page
+        return pages * page
 
     return read
+
+
+def swapped_pages(vmstat: Path) -> int | None:
+    """Pages that the machine has moved to swap or back since boot; None without such a counter."""
+    rows = (line.partition(" ") for line in vmstat.read_text().splitlines())
+    found = [int(count) for name, _, count in rows if name in _SWAP_COUNTERS]
+    return sum(found) if found else None
 
 
 def _written(root: Path) -> Sensor:
@@ -141,6 +183,8 @@ def _written(root: Path) -> Sensor:
         disks = {path.name for path in (root / "sys/block").iterdir()}
     except OSError:
         raise NoSensor("the kernel does not list disks (no /sys/block)") from None
+    paths = {name for name in disks if _NVME_PATH.fullmatch(name)}
+    disks -= {_NVME_PATH.sub(r"\1\2", name) for name in paths}  # its paths count its writes
     disks = {name for name in disks if not _NO_DISKS.fullmatch(name)}
     if not disks:
         raise NoSensor("the machine shows no disk and no card")

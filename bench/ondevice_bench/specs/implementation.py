@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_PREFIX = "bench_user_"  # of the names of modules that are files of the user
 _folders: list[str] = []  # of the files that this process has loaded
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)
 
@@ -24,7 +26,7 @@ def load_module(where: str) -> ModuleType:
     if not where.endswith(".py"):
         return importlib.import_module(where)
     file = Path(where).resolve()
-    spec = importlib.util.spec_from_file_location(f"bench_user_{file.stem}", file)
+    spec = importlib.util.spec_from_file_location(f"{_PREFIX}{file.stem}", file)
     if spec is None or spec.loader is None or not file.exists():
         raise ValueError(f"{where}: no such file")
     _add_folder(str(file.parent))
@@ -41,6 +43,23 @@ def load(path: str) -> Any:
     if not hasattr(module, name):
         raise ValueError(f"{where}: has no {name!r}")
     return getattr(module, name)
+
+
+def in_one_line(error: BaseException) -> str:
+    """The kind of error, the first line of its text, and the last line of a user's file."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    text = f"{type(error).__name__}: {first}".rstrip(": ")
+    if isinstance(error, SyntaxError):  # its text names the line
+        return text
+    own = {
+        getattr(module, "__file__", None)
+        for name, module in sys.modules.items()
+        if name.startswith(_PREFIX)
+    }
+    passed = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    if not passed:
+        return text
+    return f"{text} (line {passed[-1].lineno} of {Path(passed[-1].filename).name})"
 
 
 def _add_folder(folder: str) -> None:

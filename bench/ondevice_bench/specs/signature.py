@@ -3,6 +3,16 @@
 import ast
 from pathlib import Path
 
+from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_options
+
+_RANK_RULES = frozenset(option.name for option in rank_options({ACTIVATION, WEIGHT}))
+
+
+def options_of_method(file: Path, name: str) -> frozenset[str] | None:
+    """The options of a method in a file: it may have any rank rule. None: its file hides them."""
+    known = keywords(file, name)
+    return None if known is None else known | _RANK_RULES
+
 
 def keywords(file: Path, name: str) -> frozenset[str] | None:
     """The names that `name(...)` takes; None if the file alone does not say it.

@@ -28,6 +28,7 @@ from ondevice_bench.specs import composition, registry, single_layer
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Group
+from ondevice_bench.specs.signature import options_of_method
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite import shown
 from ondevice_bench.suite.mix_schema import MIX, MixSchema, mix_schema
@@ -300,8 +301,14 @@ _PATTERNS: dict[str, Callable[[], str]] = {
 
 
 def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:
+    spec = registry.own_method(name, folder)
+    file, _, kind = spec.implementation.rpartition(":")
+    known = options_of_method(Path(file), kind)
+    for key in settings:
+        if known is not None and key not in known:
+            raise ValueError(not_allowed("option", str(key), sorted(known)))
     options = {key: _as_list(value) for key, value in settings.items()}
-    return {OWN: {"name": registry.own_method(name, folder).name, "options": options}}
+    return {OWN: {"name": spec.name, "options": options}}
 
 
 def _rewritten(

@@ -8,14 +8,12 @@ from typing import Any
 
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.specs import registry
-from ondevice_bench.specs.rank_rules import ACTIVATION, WEIGHT, rank_options
-from ondevice_bench.specs.signature import keywords
+from ondevice_bench.specs.signature import options_of_method
 from ondevice_bench.suite.from_keys import name_of, suite_of_keys
 from ondevice_bench.suite.method_text import as_entry, methods_in
 from ondevice_bench.suite.suite import Suite
 
 SOURCE = "command line"
-_RANK_RULES = frozenset(option.name for option in rank_options({ACTIVATION, WEIGHT}))
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,7 @@ def _of_method(method: str) -> frozenset[str] | None:
     if not registry.is_own(method):
         return frozenset(option.name for option in registry.method(method).options)
     file, _, kind = method.rpartition(":")
-    known = keywords(Path(file), kind)
-    return None if known is None else known | _RANK_RULES
+    return options_of_method(Path(file), kind)
 
 
 def _model_options(model: str, options: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -65,7 +65,10 @@ def _nothing_to_learn(suite: Suite, cell: Cell, model: ModelSpec) -> str | None:
     if cell.learning is None:
         return None
     if isinstance(inputs_of(model, cell.model_options), OwnBatch):
-        return "the pass learning needs `data`: the model's own batches have no test examples"
+        return (
+            "the pass learning needs examples of `data`: the batch function of the model's file "
+            "has none to test on"
+        )
     if not suite.data.has_labels:
         return f"the pass learning needs labels: data: {suite.data.name} has none"
     return None

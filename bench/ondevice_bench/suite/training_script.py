@@ -7,6 +7,7 @@ from typing import Any
 from ondevice_bench.specs import mix, trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT, METHODS
 from ondevice_bench.suite.cell import Cell, Train, Value
+from ondevice_bench.suite.matrix import OWN_DATA
 
 # `(name, options)` of each joined method
 Parts = Sequence[tuple[str, Mapping[str, Value]]]
@@ -18,6 +19,10 @@ SLICED_LOOP = LOOP.replace(
     "# or your own forward and loss.backward()",
     "# it runs the slices; backward(batch, loss) is yours",
 )
+OWN_LOOP = """for batch in batches:
+    value = treatment.backward(batch, loss)  # `loss(model, batch)` of the model's file
+    optimizer.step()
+    optimizer.zero_grad()"""
 NO_TABLE = (
     "# the ranks of `trained` are for the layers of {model}: for another network, use `epsilon`"
 )
@@ -27,7 +32,7 @@ BATCH_NORM = "# the gradient is exact only with frozen batch-norm: call eval() o
 def training_lines(cell: Cell) -> str:
     """The lines, for a network `model`, a `batch` (inputs, targets) and `batches` of the user's.
 
-    Empty for plain training.
+    Empty for plain training. A network with batches of its own has the `loss` of its file, too.
     """
     parts = _parts(cell)
     names = [_path(name) for each in parts.values() for name, _ in each]
@@ -37,19 +42,18 @@ def training_lines(cell: Cell) -> str:
     if trained.RULE in options:
         return NO_TABLE.format(model=cell.model)
     is_sliced = "microbatch" in names
+    has_own_loss = cell.data == OWN_DATA
+    calibrate = f"treatment.calibrate({'batch, loss' if has_own_loss else 'batch'})"
+    loop = OWN_LOOP if has_own_loss else SLICED_LOOP if is_sliced else LOOP
     return "\n".join(
         [
             "from ondevice_bench import treat",
             "",
             *([BATCH_NORM] if is_sliced and cell.train.freeze_bn else []),
             f"treatment = treat(model, {_method(parts, cell.layers)})",
-            *(
-                ["treatment.calibrate(batch)  # (inputs, targets)"]
-                if _needs(names, options)
-                else []
-            ),
+            *([f"{calibrate}  # (inputs, targets)"] if _needs(names, options) else []),
             f"optimizer = treatment.optimizer({_optimizer(cell.train)})",
-            SLICED_LOOP if is_sliced else LOOP,
+            loop,
             "plain = treatment.merge()  # plain layers again",
         ]
     )

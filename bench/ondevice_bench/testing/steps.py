@@ -14,6 +14,7 @@ import pytest
 from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, BenchError
 from ondevice_bench.record.store import OUT
+from ondevice_bench.report.gate.github import require_summary
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.running.hosts.host import HostError
 from ondevice_bench.running.queries.user_step import (
@@ -112,6 +113,8 @@ class StepMeter:
 def _session(config: pytest.Config, options: StepOptions) -> tuple[StepRunner, StepSession]:
     """The session's processes and its run. Both begin when the first step is measured."""
     if _RUNNER not in config.stash:
+        if options.baseline is not None:
+            require_summary()
         host = config.hook.pytest_bench_host(config=config, hardware=options.hardware)
         runner = StepRunner(host)
         config.add_cleanup(runner.close)

@@ -10,17 +10,21 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ondevice_bench.data import nested
+from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, model_output, seeded
 from ondevice_bench.models.layers import NoSuchPart, guessed_layout, kind_of, select_layers
-from ondevice_bench.models.user_models import UserModelError
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.workload import empty, inputs_of
 
 _COUNT = 2
+_DEFAULT_LOSS = (
+    "the loss is the cross-entropy of (inputs, targets), with numbers of classes (int64) as "
+    "targets: for another loss, put a function loss(model, batch) into its file"
+)
 
 
 def describe(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,14 +80,16 @@ def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> ki
     assert network.expects is not None
     model.eval()
     if network.batch is not None:
-        batch = network.batch(_COUNT, 0)
-        _check(batch)
-        _try_forward("its own batch", lambda: network.loss(model, batch))
+        _try_step(network, model, network.batch(_COUNT, 0))
         return kinds.OwnBatch()
     expected = network.expects(options)
     inputs = inputs_of(empty(expected, _COUNT, torch.float32))
     input_text = f"a batch of shape {tuple(inputs.shape)}"
-    output = _try_forward(input_text, lambda: model_output(model, inputs))
+    output = _tried(
+        f"cannot take {input_text}",
+        lambda: model_output(model, inputs),
+        "give it an option image_size, or put a function batch(size, seed) into its file",
+    )
     output = output["out"] if isinstance(output, Mapping) and "out" in output else output
     scores = getattr(output, "logits", output)
     if isinstance(expected, kinds.Tokens):
@@ -100,7 +106,24 @@ def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> ki
     return kinds.Images(expected.channels, expected.size, scores.shape[1], dense)
 
 
-def _try_forward(input_text: str, forward: Callable[[], Any]) -> Any:
+def _try_step(network: Family, model: nn.Module, batch: Any) -> None:
+    """Compute the loss of the network's own batch, and call the network alone with its inputs."""
+    batch = nested.mapped(batch, lambda t: t.float() if t.is_floating_point() else t)
+    # a loss of the user's has errors of its own
+    loss = _tried("cannot take its own batch", lambda: network.loss(model, batch), _DEFAULT_LOSS)
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise UserModelError(
+            f"loss must return a tensor of one number, the mean loss of the batch, got {found}"
+        )
+    _tried(
+        "cannot be called with the inputs of its own batch",
+        lambda: model_output(model, inputs_of(batch)),
+        "let batch return (inputs, targets): bench calls the network with `inputs` for inference",
+    )
+
+
+def _tried(what_fails: str, forward: Callable[[], Any], cure: str) -> Any:
     try:
         with torch.no_grad():
             return forward()
@@ -108,21 +131,7 @@ def _try_forward(input_text: str, forward: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        raise UserModelError(
-            f"cannot take {input_text}: {type(error).__name__}: {first}; "
-            "give it an option image_size, or a function batch(size, seed) in its file"
-        ) from error
-
-
-def _check(batch: Any) -> None:
-    leaves = list(nested.leaves(batch))
-    if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
-        raise UserModelError("batch must return tensors, in tuples, lists or dicts")
-    if any(leaf.ndim == 0 for leaf in leaves) or {len(leaf) for leaf in leaves} != {_COUNT}:
-        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
-        raise UserModelError(
-            f"batch({_COUNT}, seed) must return tensors of length {_COUNT}, got {shapes}"
-        )
+        raise UserModelError(f"{what_fails}: {type(error).__name__}: {first}; {cure}") from error
 
 
 def batch(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from ondevice_bench import units
+from ondevice_bench.errors import UserModelError
 from ondevice_bench.measure import memory
 from ondevice_bench.worker import current_stage
 
@@ -32,6 +33,7 @@ def limit(cap: int, threads: int) -> None:
 
 def is_shortage(error: BaseException, cap: int | None) -> bool:
     """Whether the error is a failed allocation. Torch raises a plain RuntimeError for it."""
+    error = _behind(error)
     if isinstance(error, MemoryError):
         return True
     words = _FAILED if cap is None else (*_FAILED, *_FAILED_UNDER_A_CAP)
@@ -40,6 +42,7 @@ def is_shortage(error: BaseException, cap: int | None) -> bool:
 
 def reason(error: BaseException, cap: int | None) -> str:
     """The stage, the size of the failed allocation, its module, and the highest resident memory."""
+    error = _behind(error)
     match = _ALLOCATION.search(str(error))
     size = units.mib(float(match[1])) if match else "memory"
     module = _module(error.__traceback__)
@@ -50,6 +53,13 @@ def reason(error: BaseException, cap: int | None) -> str:
     except memory.PeakUnavailable:
         before = ""
     return f"{current_stage.now()}: could not allocate {size}{where}{limited}{before}"
+
+
+def _behind(error: BaseException) -> BaseException:
+    """The error that a function of the user met, such as the loss that calls the network."""
+    while isinstance(error, UserModelError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _module(traceback: TracebackType | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench import allocators, passes
-from ondevice_bench.errors import BenchError, Refusal, UnusableMethod
+from ondevice_bench.errors import BenchError, Refusal, UnusableMethod, UserModelError
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.worker import out_of_memory, runtime
 
@@ -75,9 +75,12 @@ def _implementation(pass_name: str) -> Any:
 
 
 def _failed(error: BaseException) -> Reply:
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    kind = "" if isinstance(error, (BenchError, UnusableMethod)) else f"{type(error).__name__}: "
-    reason = f"{kind}{first_line}".rstrip(": ")
+    if isinstance(error, (BenchError, UnusableMethod, UserModelError)):
+        reason = (str(error).strip().splitlines() or [""])[0]
+    else:
+        from ondevice_bench.specs.implementation import in_one_line  # needed after an error only
+
+        reason = in_one_line(error)
     return Reply("failed", reason, traceback.format_exc())
 
 

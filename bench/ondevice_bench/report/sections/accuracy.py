@@ -24,7 +24,6 @@ from ondevice_bench.suite.labels import row_labels
 from ondevice_bench.units import number_of
 
 HEIGHT = 420
-DASHES = ("solid", "dash", "dot", "dashdot")
 # the columns after the accuracy; one without a number is left out
 _COLUMNS = {
     "training_seconds": "training time",
@@ -94,11 +93,12 @@ def _plan_text(found: Sequence[MethodAccuracy]) -> str:
     curves = [seed.curve for one in found for seed in one.seeds if seed.curve.accuracy]
     examples, test = (curves[0].examples, curves[0].test) if curves else (plan.examples, plan.test)
     rates = (
-        f"Each method and seed has the best of the learning rates "
-        f"{', '.join(f'{rate:g}' for rate in plan.learning_rates)}, by {plan.validation} other "
-        f"examples after {number_of(plan.rate_epochs, 'epoch')}."
+        f"Each method and seed was tried with the learning rates "
+        f"{', '.join(f'{rate:g}' for rate in plan.learning_rates)} for "
+        f"{number_of(plan.rate_epochs, 'epoch')}. It has the rate that was best on "
+        f"{plan.validation} other examples."
         if plan.learning_rates
-        else "All methods have the learning rate of the suite. None was chosen for a method."
+        else "All methods have the learning rate of the suite."
     )
     target = f" The target is {percent(plan.target)}." if plan.target is not None else ""
     return (
@@ -160,9 +160,12 @@ def _tried(one: MethodAccuracy) -> tuple[Tried, ...]:
 
 
 def _curves(
-    along: Callable[[LearningCurve], Sequence[float]], title: str
+    along: Callable[[LearningCurve], Sequence[float]], title: str, cost: str
 ) -> Callable[[Group], Canvas | None]:
-    """The accuracy over a cost, for each method: the median over seeds, with lowest and highest."""
+    """The accuracy over a cost, for each method: the median over seeds, with lowest and highest.
+
+    `cost` is that of a point in its tooltip.
+    """
 
     def draw(group: Group) -> Canvas | None:
         by_method: dict[str, list[CellWithBaseline]] = {}
@@ -172,11 +175,10 @@ def _curves(
         if not by_method:
             return None
         labels = row_labels([members[0].cell.planned.cell for members in by_method.values()])
-        plot, used = Canvas(), dict[str, int]()
-        for label, members in zip(labels, by_method.values(), strict=True):
-            method = members[0].method
-            place = used[method] = used.get(method, -1) + 1
-            _add_line(plot, label, members, along, DASHES[place % len(DASHES)])
+        plot = Canvas()
+        looks = drawing.lines(members[0].method for members in by_method.values())
+        for label, members, look in zip(labels, by_method.values(), looks, strict=True):
+            _add_line(plot, label, members, along, look, cost)
         plot.lay_out(height=HEIGHT, legend={"orientation": "v", "y": 1, "yanchor": "top"})
         plot.x_axis(title)
         plot.y_axis("accuracy on the test examples, %", automargin=True)
@@ -190,7 +192,8 @@ def _add_line(
     label: str,
     members: Sequence[CellWithBaseline],
     along: Callable[[LearningCurve], Sequence[float]],
-    dash: str,
+    look: Mapping[str, Any],
+    cost: str,
 ) -> None:
     """A point for each test. Seeds whose training ended early have fewer."""
     curves = [_curve(member) for member in members]
@@ -211,8 +214,8 @@ def _add_line(
         },
         mode="lines+markers",
         name=label,
-        line={"color": drawing.colour(members[0].method), "width": 2, "dash": dash},
-        hovertemplate="%{x:,.4~r}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        line={**look, "width": 2},
+        hovertemplate=f"{cost}: %{{y:.1f}} %<extra>%{{fullData.name}}</extra>",
     )
 
 
@@ -225,9 +228,13 @@ def _epochs(curve: LearningCurve) -> Sequence[float]:
 
 
 def _plot(
-    name: str, caption: str, along: Callable[[LearningCurve], Sequence[float]], title: str
+    name: str,
+    caption: str,
+    along: Callable[[LearningCurve], Sequence[float]],
+    title: str,
+    cost: str,
 ) -> Plot:
-    return Plot(name, caption, _curves(along, title), is_over_seeds=True)
+    return Plot(name, caption, _curves(along, title, cost), is_over_seeds=True)
 
 
 SECTION = Section(
@@ -235,22 +242,24 @@ SECTION = Section(
     title="Accuracy while training",
     text="A method keeps the accuracy if it is at most one point below the baseline. Both have the "
     "same seed, so they learn from the same examples in the same order. The small print is the "
-    "lowest and the highest seed (up to five seeds) or the 95 % interval. Training time is without "
-    "the tests between the epochs.",
+    "lowest and the highest seed (up to five seeds) or the 95 % interval. The training time does "
+    "not include the tests between the epochs.",
     content=content,
     plots=(
-        _plot("accuracy-epochs", "Accuracy after each epoch", _epochs, "epochs"),
+        _plot("accuracy-epochs", "Accuracy after each epoch.", _epochs, "epochs", "epoch %{x}"),
         _plot(
             "accuracy-seconds",
-            "Accuracy and training time",
+            "Accuracy and training time.",
             lambda curve: curve.seconds,
             "seconds of training",
+            "%{x:,.4~r} s",
         ),
         _plot(
             "accuracy-joules",
-            "Accuracy and energy of training",
+            "Accuracy and energy of training.",
             lambda curve: curve.joules,
             "joules of training",
+            "%{x:,.4~r} J",
         ),
     ),
 )

@@ -255,7 +255,7 @@ SECTION = Section(
     name="boards",
     title="Board by board",
     text="The same cells on each board. Each method is compared with the baseline on the same "
-    "board. Numbers in grey italics are too noisy to use. Where two boards are divided, the result "
-    "is that of the second board as a multiple of the first.",
+    "board. Numbers in grey italics are too noisy to use. The column with ÷ has the number of "
+    "the second board as a multiple of that of the first.",
     content=content,
 )

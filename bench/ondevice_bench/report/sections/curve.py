@@ -30,7 +30,8 @@ def over_time(group: Group) -> Canvas | None:
     curves.sort(key=lambda each: (not each[0].is_baseline, _peak(each[0])))
     plot = Canvas()
     highest = 0.0
-    for place, (member, curve) in enumerate(curves):
+    looks = drawing.lines(member.method for member, _ in curves)
+    for place, ((member, curve), look) in enumerate(zip(curves, looks, strict=True)):
         start, floor = _start(curve), _floor(member, curve)
         points = [
             (seconds, (size - floor) / MIB)
@@ -44,7 +45,7 @@ def over_time(group: Group) -> Canvas | None:
             y=array("d", [size for _, size in points]),
             mode="lines",
             name=member.label,
-            line={"color": drawing.colour(member.method), "width": 1.5},
+            line={**look, "width": 1.5},
             # the baseline and the lowest peaks; a click on the legend shows another
             visible=True if place < SHOWN else "legendonly",
             hovertemplate="%{x:.2f} s: %{y:,.1f} MiB<extra>%{fullData.name}</extra>",
@@ -108,10 +109,10 @@ SECTION = Section(
         Plot(
             "memory-curve",
             "Another process read this memory while the memory pass ran: batch, model, warm-up, "
-            "one step, inference. This is no step of the time pass, so it may take longer. The "
-            "warm-up may need more than the step; the bars of peak memory show the step alone. "
-            "The curve can miss short peaks, the bars do not. Click on the legend to show and "
-            "hide methods.",
+            "one step, inference. The time pass has other steps, so a step may take longer here. "
+            "The warm-up may need more memory than the step. The bars of peak memory show the step "
+            "alone. The curve can miss short peaks. The bars miss none. Click on a name in the "
+            "legend to show or hide its curve.",
             over_time,
             is_wide=True,
         ),

@@ -53,14 +53,15 @@ def curves(found: BoardFits, model: str) -> Canvas | None:
     if not lines:
         return None
     plot = Canvas()
-    for method, points in lines:
+    looks = drawing.lines(method.partition("(")[0] for method, _ in lines)
+    for (method, points), look in zip(lines, looks, strict=True):
         plot.add(
             "scatter",
             x=[batch for batch, _ in points],
             y=[peak / units.MIB for _, peak in points],
             mode="lines+markers",
             name=method,
-            line={"color": drawing.colour(method.partition("(")[0]), "width": 2},
+            line={**look, "width": 2},
             hovertemplate="batch %{x}: %{y:,.5~r} MiB<extra>%{fullData.name}</extra>",
         )
     limit = found.limit.usable_bytes

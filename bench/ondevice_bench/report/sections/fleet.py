@@ -39,7 +39,7 @@ SECTION = Section(
     f"A board whose step differs from the median of the boards by more than {percent(TOLERANCE)} "
     "is out of family. It measures nothing else if there are three boards or more. In each round, "
     "one board measures a baseline and its methods. A ratio is the median of the ratios of all "
-    "rounds. So it contains no difference between boards. The intervals of other numbers contain "
-    "the differences between boards.",
+    "rounds. So differences between boards are in no ratio. They are in the intervals of all other "
+    "numbers.",
     content=content,
 )

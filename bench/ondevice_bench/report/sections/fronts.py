@@ -16,7 +16,7 @@ from ondevice_bench.report.sections.section import Plot, Section
 FADED = 0.45
 HEIGHT = 400
 MOST_LABELS = 30  # if there are more points, only the points of the front have labels
-JUDGED = "The cosine is the lowest of all moments: a method is judged by it."
+JUDGED = "The cosine is the lowest of all comparisons. A method is judged by it."
 PEAK, STEP, ACTIVATIONS, COSINE = (
     "peak_rss_over_runtime_bytes",
     "step_seconds",
@@ -129,7 +129,8 @@ def own_axes(group: Group) -> Canvas | None:
             textfont={"size": 10},
             marker=_marker(method),
             cliponaxis=False,
-            hovertemplate="%{hovertext}<br>%{x:,.4~r} · %{y:,.4~r}<extra></extra>",
+            hovertemplate="%{hovertext}<br>%{xaxis.title.text}: %{x:,.4~r}"
+            "<br>%{yaxis.title.text}: %{y:,.4~r}<extra></extra>",
             meta={name: _scaled(members, name) for name in axes},
         )
     plot.lay_out(
@@ -240,14 +241,17 @@ def _plot(name: str, caption: str, across: str, up: str) -> Plot:
 SECTION = Section(
     name="fronts",
     title="Trade-offs",
-    text="Each point is one cell. The grey line is the front: a point is pale if another point is "
-    "at least as good in both numbers and better in one. Dotted lines join the ranks of a method. "
-    "These plots do not show intervals; the table has them.",
+    text="Each point is one cell. A point is pale if another point is at least as good in both "
+    "numbers and better in one. The grey line joins the points that are not pale: the best "
+    "trade-offs. Dotted lines join the ranks of a method. These plots show no intervals. The table "
+    "of every cell has them.",
     plots=(
-        _plot("memory-time", "Peak memory and step time", PEAK, STEP),
-        _plot("activations-flops", "Activations and FLOPs, both exact", ACTIVATIONS, "step_flops"),
+        _plot("memory-time", "Peak memory and step time.", PEAK, STEP),
+        _plot(
+            "activations-flops", "Activations and FLOPs. Both are exact.", ACTIVATIONS, "step_flops"
+        ),
         _plot("cosine-time", f"Gradient cosine and step time. {JUDGED}", COSINE, STEP),
         _plot("cosine-memory", f"Gradient cosine and peak memory. {JUDGED}", COSINE, PEAK),
-        Plot("own-axes", "Any two numbers against each other", own_axes, is_wide=True),
+        Plot("own-axes", "Choose two numbers above the plot.", own_axes, is_wide=True),
     ),
 )

@@ -2,43 +2,43 @@
 
 from collections.abc import Callable
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
+from ondevice_bench.report.sentences import growth
+from ondevice_bench.stats import Estimate
 
 HEIGHT = 320
 PEAK = "peak_rss_over_runtime_bytes"
+Points = list[tuple[int, Estimate]]  # batches and values
 
 
 def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
     """The metric over the batch, for each method that ran with several."""
 
     def draw(group: Group) -> Canvas | None:
-        lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
-        for member in group.all_batches:
-            estimate = member.cell.estimates.get(metric)
-            if estimate is not None:
-                point = (member.cell.planned.cell.batch, estimate.estimate)
-                lines.setdefault((member.method, member.full_label), []).append(point)
-        several = {key: sorted(points) for key, points in lines.items() if len(points) > 1}
+        several = _lines(group, metric)
         if not several:
             return None
         plot = Canvas()
         scale, title = drawing.axis_of(metric)
-        for (method, label), points in several.items():
+        shown = drawing.value_text("y", metric)
+        looks = drawing.lines(method for method, _ in several)
+        for ((_, label), points), look in zip(several.items(), looks, strict=True):
             plot.add(
                 "scatter",
                 x=[x for x, _ in points],
-                y=[y * scale for _, y in points],
+                y=[y.estimate * scale for _, y in points],
                 mode="lines+markers",
                 name=label,
-                line={"color": drawing.colour(method), "width": 2},
-                hovertemplate="batch %{x}: %{y:,.4~r}<extra>%{fullData.name}</extra>",
+                line={**look, "width": 2},
+                hovertemplate=f"batch %{{x}}: {shown}<extra>%{{fullData.name}}</extra>",
             )
         plot.lay_out(height=HEIGHT)
         plot.x_axis("batch, log scale", type="log", dtick=0.30103)
-        values = [y for points in several.values() for _, y in points]
+        values = [y.estimate for points in several.values() for _, y in points]
         crowded = () if metric == PEAK else values  # a limit is drawn on a linear axis
         plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero", automargin=True)
         if metric == PEAK:
@@ -48,17 +48,40 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
     return draw
 
 
+def _says(metric: str) -> Callable[[Group], str]:
+    def say(group: Group) -> str:
+        ends = {label: (line[0], line[-1]) for (_, label), line in _lines(group, metric).items()}
+        return growth(ends, metrics.BY_NAME[metric])
+
+    return say
+
+
+def _lines(group: Group, metric: str) -> dict[tuple[str, str], Points]:
+    """The points of each method that ran with several batches, by method and label."""
+    lines: dict[tuple[str, str], Points] = {}
+    for member in group.all_batches:
+        estimate = member.cell.estimates.get(metric)
+        if estimate is not None:
+            point = (member.cell.planned.cell.batch, estimate)
+            lines.setdefault((member.method, member.full_label), []).append(point)
+    return {
+        key: sorted(points, key=lambda point: point[0])
+        for key, points in lines.items()
+        if len(points) > 1
+    }
+
+
+def _plot(name: str, caption: str, metric: str, *, is_wide: bool = False) -> Plot:
+    draw, say = _over_batches(metric), _says(metric)
+    return Plot(name, caption, draw, is_wide=is_wide, is_over_batches=True, says=say)
+
+
 SECTION = Section(
     name="growth",
     title="How costs grow with the batch",
     plots=(
-        Plot("growth-peak", "Peak memory", _over_batches(PEAK), is_over_batches=True),
-        Plot(
-            "growth-activations",
-            "Activations",
-            _over_batches("activation_bytes"),
-            is_over_batches=True,
-        ),
-        Plot("growth-step", "Step time", _over_batches("step_seconds"), is_over_batches=True),
+        _plot("growth-peak", "Peak memory of a step.", PEAK, is_wide=True),
+        _plot("growth-activations", "Bytes that are kept for backward.", "activation_bytes"),
+        _plot("growth-step", "Time of a step.", "step_seconds"),
     ),
 )

@@ -166,8 +166,8 @@ SECTION = Section(
         Plot(
             "layer-cosines",
             "Cosine between the weight gradients of the method and of vanilla, for each layer: the "
-            "lowest of all moments at which they were compared. Dark is worse; what is below 0 has "
-            "the darkest colour. Methods with the exact gradient are left out.",
+            "lowest value of all comparisons. Dark is worse. All values below 0 have the darkest "
+            "colour. Methods with the exact gradient are left out.",
             gradient_cosines,
             is_wide=True,
             says=says_cosines,

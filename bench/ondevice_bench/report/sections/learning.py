@@ -52,7 +52,7 @@ SECTION = Section(
     text="Each number is the median over seeds. The small print is the lowest and the highest (up "
     "to five seeds) or the 95 % interval. Gradients are those of the weights of the changed "
     "layers. They are compared with the gradients of vanilla on the same batch. The error is the "
-    "norm of the difference of the two gradients, divided by the norm of vanilla's: 0 means that "
-    "they are equal.",
+    "norm of their difference, divided by the norm of vanilla's gradient. If they are equal, the "
+    "error is 0.",
     content=content,
 )

@@ -170,7 +170,7 @@ SECTION = Section(
     name="modules",
     title="Which modules keep the most",
     text="Each part is a module. Its area is its share of the bytes that the cell keeps for "
-    "backward: equal areas of two maps are not equal bytes. Bytes count for the module that saved "
-    "them first. Click on a part to see its name and its bytes.",
+    "backward. So equal areas on two maps do not mean equal bytes. Bytes count for the module that "
+    "saved them first. Click on a part to see its name and its bytes.",
     content=content,
 )

@@ -27,7 +27,7 @@ def problems(data: ReportData) -> Mapping[str, Any] | None:
         for each in fold((cell.id, text) for cell in planned for text in cell.problems)
     ]
     others = unmeasured(cell.planned for cell in data.cells)
-    items += [(each.who, each.text) for each in others]
+    items += [("", each.text) for each in others]  # these texts say which cells they are about
     return {"items": items} if items else None
 
 
@@ -118,7 +118,9 @@ def _limits(settings: Mapping[str, Any]) -> str:
         return "not recorded"
     processors = ", ".join(map(str, cpus))
     memory = "no memory cap" if cap is None else f"{units.size(cap)} that a worker may allocate"
-    return f"processors {processors}; {memory}"
+    limit = settings.get("memory_limit_bytes")
+    container = "" if limit is None else f"; {units.size(limit)} for the container"
+    return f"processors {processors}; {memory}{container}"
 
 
 def _rounds(settings: Mapping[str, Any]) -> str:

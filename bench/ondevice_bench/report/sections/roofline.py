@@ -1,9 +1,10 @@
 """How close a step comes to the limits of the board, by the peaks in its profile."""
 
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.report import drawing
+from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
+from ondevice_bench.stats import is_too_wide
 
 HEIGHT = 420
 NEEDED = ("step_flops", "step_traffic_bytes", "step_seconds")
@@ -48,6 +49,24 @@ def roofline(group: Group) -> Canvas | None:
     return plot
 
 
+def says_roofline(group: Group) -> str:
+    """How near to the roof the baseline is, and the cell that comes nearest."""
+    return sentences.near_the_roof(
+        [(m, _share(m, group)) for m in group.members if _has_roof(m, group) and _is_usable(m)]
+    )
+
+
+def _is_usable(member: CellWithBaseline) -> bool:
+    return not is_too_wide(member.cell.estimates["step_seconds"])
+
+
+def _share(member: CellWithBaseline, group: Group) -> float:
+    """The FLOP/s of the step over those that the roof allows at its FLOPs per byte."""
+    per_byte, reached = _point(member)
+    peak = group.peaks[member.cell.planned.cell.dtype]
+    return reached / min(peak, group.peaks["bandwidth"] * per_byte)
+
+
 def _has_roof(member: CellWithBaseline, group: Group) -> bool:
     """Whether the step can be drawn, and the profile has what limits it."""
     dtype = member.cell.planned.cell.dtype
@@ -71,12 +90,13 @@ SECTION = Section(
     plots=(
         Plot(
             "roofline",
-            "The vertical axis is FLOPs per second, the horizontal axis FLOPs per byte of memory "
-            "traffic. The roof comes from the peak and the memory bandwidth in the hardware "
-            "profile. Traffic counts every tensor that an operator reads or writes. So a "
-            "step can be above the roof if it finds tensors in a cache.",
+            "Vertical: FLOPs per second. Horizontal: FLOPs per byte of memory traffic. The roof is "
+            "what the board can do: its peak and its memory bandwidth are in the hardware profile. "
+            "Traffic counts every tensor that an operator reads or writes. So a step that finds "
+            "tensors in a cache can be above the roof.",
             roofline,
             is_wide=True,
+            says=says_roofline,
         ),
     ),
 )

@@ -57,7 +57,7 @@ def _energy_of_an_epoch(run: Run, cell: CellSummary) -> Quantity:
 
 def speed(group: Group) -> Canvas | None:
     """The step time of each second."""
-    plot = _over_time(group, "step_seconds", 1e3, "milliseconds of a step")
+    plot = _over_time(group, "step_seconds", 1e3, "milliseconds of a step", "ms")
     if plot is not None:
         for member in group.members:
             after = member.cell.estimates.get("throttled_after_seconds")
@@ -68,7 +68,7 @@ def speed(group: Group) -> Canvas | None:
 
 def temperature(group: Group) -> Canvas | None:
     """The temperature of the processor, or of the hottest zone."""
-    plot = _over_time(group, "celsius", 1.0, "°C")
+    plot = _over_time(group, "celsius", 1.0, "°C", "°C")
     if plot is not None:
         plot.y_axis(rangemode="normal")
     return plot
@@ -76,38 +76,40 @@ def temperature(group: Group) -> Canvas | None:
 
 def clock(group: Group) -> Canvas | None:
     """The clock of the processors of the worker."""
-    return _over_time(group, "mhz", 1.0, "MHz of the processors")
+    return _over_time(group, "mhz", 1.0, "MHz of the processors", "MHz")
 
 
 def power(group: Group) -> Canvas | None:
     """The power by the meter."""
-    return _over_time(group, "watts", 1.0, "watts by the meter")
+    return _over_time(group, "watts", 1.0, "watts by the meter", "W")
 
 
 def others(group: Group) -> Canvas | None:
     """What other programs took."""
-    return _over_time(group, "others", 1.0, "cores that other programs used")
+    return _over_time(group, "others", 1.0, "cores that other programs used", "cores")
 
 
-def _over_time(group: Group, column: str, scale: float, title: str) -> Canvas | None:
+def _over_time(group: Group, column: str, scale: float, title: str, unit: str) -> Canvas | None:
     """A line for each cell over minutes."""
-    plot, is_empty = Canvas(), True
-    for member in group.members:
-        curve = member.cell.details_of(PASS).sustained
-        minutes, values = thinned(curve, column)
-        if values:
-            is_empty = False
-            plot.add(
-                "scatter",
-                x=minutes,
-                y=[value * scale for value in values],
-                mode="lines",
-                name=member.label,
-                line={"color": drawing.colour(member.method), "width": 1.5},
-                hovertemplate="%{x:.1f} min: %{y:,.4~r}<extra>%{fullData.name}</extra>",
-            )
-    if is_empty:
+    curves = [
+        (member, thinned(member.cell.details_of(PASS).sustained, column))
+        for member in group.members
+    ]
+    curves = [(member, points) for member, points in curves if points[1]]
+    if not curves:
         return None
+    plot = Canvas()
+    looks = drawing.lines(member.method for member, _ in curves)
+    for (member, (minutes, values)), look in zip(curves, looks, strict=True):
+        plot.add(
+            "scatter",
+            x=minutes,
+            y=[value * scale for value in values],
+            mode="lines",
+            name=member.label,
+            line={**look, "width": 1.5},
+            hovertemplate=f"%{{x:.1f}} min: %{{y:,.4~r}} {unit}<extra>%{{fullData.name}}</extra>",
+        )
     plot.x_axis("minutes without pause", rangemode="tozero")
     plot.y_axis(title, automargin=True, rangemode="tozero")
     return plot
@@ -136,13 +138,13 @@ SECTION = Section(
             speed,
             is_wide=True,
         ),
-        Plot("sustained-temperature", "The temperature meanwhile.", temperature),
-        Plot("sustained-clock", "The clock meanwhile.", clock),
+        Plot("sustained-temperature", "The temperature during this time.", temperature),
+        Plot("sustained-clock", "The clock of the processors during this time.", clock),
         Plot("sustained-power", "The mean power of each second, by the meter.", power),
         Plot(
             "sustained-others",
-            "The processor time of other programs, in cores. Where it rises, steps are slower for "
-            "another reason than heat.",
+            "The processor time of other programs, in cores. If steps are slower where this line "
+            "rises, the reason is not the heat.",
             others,
         ),
     ),

@@ -1,5 +1,7 @@
 """Step time: the samples, the median with its interval, and the phases of a step."""
 
+from collections.abc import Sequence
+
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing, sentences
@@ -15,7 +17,7 @@ MOST_SAMPLES = 400  # of a cell; more would only hide each other
 
 def samples(group: Group) -> Canvas | None:
     """Each sample, and the median with its interval."""
-    members = [member for member in group.members if "step_seconds" in member.cell.estimates]
+    members = _in_order([m for m in group.members if STEP in m.cell.estimates])
     if not members:
         return None
     plot = Canvas()
@@ -38,7 +40,7 @@ def samples(group: Group) -> Canvas | None:
             )
     for method in dict.fromkeys(member.method for member in members):
         of_method = [member for member in members if member.method == method]
-        estimates = [member.cell.estimates["step_seconds"] for member in of_method]
+        estimates = [member.cell.estimates[STEP] for member in of_method]
         plot.add(
             "scatter",
             x=[each.estimate * 1e3 for each in estimates],
@@ -72,7 +74,19 @@ def _disturbed(member: CellWithBaseline) -> list[float]:
 def phases(group: Group) -> Canvas | None:
     """Forward, backward and update, stacked."""
     members = [m for m in group.members if any(name in m.cell.estimates for name in PHASES)]
-    return drawing.stacked(members, PHASES, "milliseconds of a step") if members else None
+    return (
+        drawing.stacked(_in_order(members), PHASES, "milliseconds of a step") if members else None
+    )
+
+
+def _in_order(members: Sequence[CellWithBaseline]) -> list[CellWithBaseline]:
+    """The same order in both figures: the baseline, then the shortest step first."""
+    return drawing.by_total(members, _step)
+
+
+def _step(member: CellWithBaseline) -> float:
+    estimate = member.cell.estimates.get(STEP)
+    return float("inf") if estimate is None else estimate.estimate
 
 
 def says_samples(group: Group) -> str:

@@ -1,8 +1,8 @@
 """Metrics over commits: a line for each cell, its intervals, and where it changed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 380
 MOST_TICKS = 24
-MARKS = {"worse": "#D55E00", "better": "#009E73", "not yet confirmed": "#888888"}
+MARKS = {"worse": "#C9352B", "better": "#2DA44E", "not yet confirmed": "#888888"}
 
 
 def plots(data: ReportData) -> tuple[Plot, ...]:
@@ -45,12 +45,14 @@ def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
             return None
         plot = Canvas()
         scale, title = drawing.axis_of(name)
+        shown = drawing.value_text("y", name)
         several = len({series.machine for _, series in lines}) > 1
-        for member, series in lines:
+        looks = drawing.lines(member.method for member, _ in lines)
+        for (member, series), look in zip(lines, looks, strict=True):
             label = f"{member.label} · {series.machine}" if several else member.label
-            _line(plot, series, scale, label, drawing.colour(member.method))
+            _line(plot, series, scale, label, look, shown)
         for mark, shade in MARKS.items():
-            _marks(plot, lines, scale, mark, shade)
+            _marks(plot, lines, scale, mark, shade, shown)
         _software(plot, history.runs)
         every = -(-len(history.runs) // MOST_TICKS)
         places = list(range(0, len(history.runs), every))
@@ -76,7 +78,9 @@ def _lines(history: History, group: Group, name: str) -> Iterator[tuple[CellWith
                 yield member, series
 
 
-def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) -> None:
+def _line(
+    plot: Canvas, series: Series, scale: float, label: str, look: Mapping[str, Any], shown: str
+) -> None:
     estimates = [point.estimate for point in series.points]
     plot.add(
         "scatter",
@@ -85,10 +89,10 @@ def _line(plot: Canvas, series: Series, scale: float, label: str, shade: str) ->
         error_y=drawing.error_bars(estimates, scale),
         mode="lines+markers",
         name=label,
-        line={"color": shade, "width": 1.5},
+        line={**look, "width": 1.5},
         marker={"size": 5},
         text=[f"{point.run.commit}, {point.run.created}" for point in series.points],
-        hovertemplate="%{text}<br>%{y:,.4~r}<extra>%{fullData.name}</extra>",
+        hovertemplate=f"%{{text}}<br>{shown}<extra>%{{fullData.name}}</extra>",
     )
 
 
@@ -98,6 +102,7 @@ def _marks(
     scale: float,
     mark: str,
     shade: str,
+    shown: str,
 ) -> None:
     """Mark the first point after each change of this kind, upwards or downwards."""
     changes = [
@@ -118,7 +123,7 @@ def _marks(
                 "size": 12,
                 "symbol": [_direction(change) for change in changes],
             },
-            hovertemplate="%{y:,.4~r}<extra>%{fullData.name}</extra>",
+            hovertemplate=f"{shown}<extra>%{{fullData.name}}</extra>",
         )
 
 

@@ -11,10 +11,8 @@ from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.suite.goal import Goal
 
 
-def content(data: ReportData) -> Mapping[str, Any] | None:
-    """The decision on each group, and the goal."""
-    if not data.groups:
-        return None
+def content(data: ReportData) -> Mapping[str, Any]:
+    """The decision on each group, and the goal. Without a number there is no decision."""
     accuracy = accuracy_quantities(kept_accuracy(data.summary, data.baseline))
     return {
         "goal": goal_text(data.goal),

@@ -155,7 +155,7 @@ def _hidden(pairs: Sequence[CellPair]) -> list[str]:
         pair.step.upper - 1
         for pair in pairs
         if pair.step is not None
-        and pair.step.upper < inf
+        and 1 < pair.step.upper < inf
         and pair.step_verdict not in ("regressed", "failed")
     )
     if not bounds:

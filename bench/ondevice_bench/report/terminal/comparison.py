@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import DRIFT, VERDICTS, Comparison, Difference
+from ondevice_bench.analyse.compare import VERDICTS, Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
+from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled
@@ -180,12 +181,11 @@ def difference_line(item: Difference) -> str:
 
 def size_of(item: Difference) -> str:
     """The ratio with its interval, or why there is none."""
-    if item.lower is not None and item.upper is not None and item.new is not None:
-        metric = metrics.BY_NAME[item.metric]
-        size = ratio(metric.for_ratio(item.new) / metric.for_ratio(item.base))
-        note = metric.ratio_note(item.base, item.new)
+    if item.ratio is not None and item.lower is not None and item.upper is not None:
+        values = [value for value in (item.base, item.new) if value is not None]
+        note = metrics.BY_NAME[item.metric].ratio_note(*values)
         bounds = f"{ratio(item.lower)} … {ratio(item.upper)}"
-        return f"{size}, {bounds}{f'; {note}' if note else ''}"
+        return f"{ratio(item.ratio)}, {bounds}{f'; {note}' if note else ''}"
     if metrics.BY_NAME[item.metric].kind == "exact" and item.base > 0 and item.new is not None:
         return exact_size(item.base, item.new)
     return item.reason

@@ -71,8 +71,12 @@ def board_of(
 
 def lowest_cap(profile: Profile, cap: int | None) -> int | None:
     """The bytes that a worker may allocate: the profile's cap, or this one where it is lower."""
-    caps = [each for each in (cap, profile.memory_cap_bytes) if each is not None]
-    return min(caps, default=None)
+    return lowest(cap, profile.memory_cap_bytes)
+
+
+def lowest(*limits: int | None) -> int | None:
+    """The lowest of these limits; None if none is set."""
+    return min((each for each in limits if each is not None), default=None)
 
 
 class TurnTaking(ABC):
@@ -98,6 +102,7 @@ class Host(ABC):
     cpus: tuple[int, ...]  # the processors of a worker
     threads: int  # the threads of a worker
     memory_cap: int | None  # the bytes that a worker may allocate
+    memory_limit: int | None = None  # the bytes that control groups allow
     missing_allocators: Mapping[str, str]  # why a worker cannot have them, by name
     unit = ""  # a mark of this one machine among others of its kind, for machines on a network
     tell: Tell = staticmethod(nobody)  # hears what the host does besides, such as to connect again
@@ -105,7 +110,8 @@ class Host(ABC):
     @property
     def board(self) -> Board:
         """This host as a plan sees it."""
-        return board_of(self.machine, self.profile, self.memory_cap, self.missing_allocators)
+        bound = lowest(self.memory_cap, self.memory_limit)
+        return board_of(self.machine, self.profile, bound, self.missing_allocators)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from ondevice_bench.hardware.doctor import examine
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine, caches_kib, probe
 from ondevice_bench.hardware.profile import Profile, load_profile, recognise
-from ondevice_bench.hardware.state import HardwareState, allowed_cpus, read_state, throttle_bits
+from ondevice_bench.hardware.state import (
+    HardwareState,
+    allowed_cpus,
+    memory_limit,
+    read_state,
+    throttle_bits,
+)
 from ondevice_bench.protocol.job import Job, Reply
 from ondevice_bench.running.hosts.host import (
     Host,
@@ -53,10 +59,12 @@ class LocalHost(Host):
         self.cpus = profile.cpus_on(allowed)
         self.threads = profile.threads_on(machine, allowed)
         self.memory_cap = lowest_cap(profile, memory_cap)
+        self.memory_limit = memory_limit()
         self.missing_allocators = missing_allocators()
         self._interpreter = interpreter
         self._launchers: dict[str, PassLauncher] = {}  # by allocator
-        self._throttling = throttle_bits(profile.declared.throttling or "")
+        self._throttled_by = profile.declared.throttling or ""
+        self._throttling = throttle_bits(self._throttled_by)
 
     def findings(self) -> tuple[DoctorFinding, ...]:
         """What disturbs measurements here, as far as it shows at once."""
@@ -64,7 +72,8 @@ class LocalHost(Host):
 
     def state(self) -> HardwareState:
         """The load, memory, clock, temperature and throttling now."""
-        return replace(read_state(), throttle_bits=self._throttling())
+        state = read_state(throttled_by=self._throttled_by)
+        return replace(state, throttle_bits=self._throttling())
 
     def caches_kib(self) -> Mapping[int, int]:
         """The data caches of a processor, by level."""

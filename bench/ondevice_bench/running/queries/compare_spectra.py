@@ -9,6 +9,7 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.described_suite import described
 from ondevice_bench.running.queries.inspect import SkippedCell, spectra
 from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.matrix import cells_of
 
 WEIGHTS = ("random", "spectrum:0.75", "pretrained")
 
@@ -53,6 +54,6 @@ def compare_spectra(host: Host, words: Words, weights: Sequence[str]) -> Spectra
         epsilons=next(iter(answers.values()))["epsilons"],
         layers={kind: answer["layers"] for kind, answer in answers.items()},
         unavailable=reasons,
-        data=suite.data.name,
+        data=cells_of(suite)[0].data,
         batch=suite.models[0].batches[0],
     )

@@ -10,10 +10,11 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.running.hosts.host import Host, NoAnswer, Question
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.suite.cell import Cell, without_hash
-from ondevice_bench.suite.matrix import choices
+from ondevice_bench.suite.matrix import choices, inputs_of
 from ondevice_bench.suite.suite import ModelChoice, Suite
 
 TIMEOUT = 600.0
@@ -23,7 +24,7 @@ def describe(host: Host, suite: Suite) -> None:
     """Ask the suite's own networks for their inputs, and check its files of weights.
 
     Afterwards the registry has the inputs and layers of each. BadInput has a line for each model
-    that gives no network, or whose weights do not fit.
+    that gives no network, or whose weights do not fit. It also comes if no network reads the data.
     """
     questions: list[tuple[str, dict[str, Value], str | None]] = []
     for choice in suite.models:
@@ -63,6 +64,23 @@ def describe(host: Host, suite: Suite) -> None:
             if other == name
         }
         _put_in(name, descriptions)
+    _require_a_reader(suite)
+
+
+def _require_a_reader(suite: Suite) -> None:
+    """Refuse data that no network reads: all of them have batches of their own."""
+    kinds_of_inputs = (
+        inputs_of(registry.model(choice.name), options)
+        for choice in suite.models
+        for options in choices(choice)
+    )
+    if suite.data != DataSource() and all(
+        isinstance(inputs, kinds.OwnBatch) for inputs in kinds_of_inputs
+    ):
+        raise BadInput(
+            f"{suite.path}: data: {suite.data.name} is not used, because each network has a batch "
+            "function of its own: read your examples there, or remove the function"
+        )
 
 
 def every_options(choice: ModelChoice) -> Iterator[dict[str, Value]]:

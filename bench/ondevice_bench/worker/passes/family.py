@@ -14,5 +14,8 @@ def measure(job: Job) -> PassResult:
     return PassResult(
         metrics={"family_step_seconds": median(seconds)},
         samples={"family_step_seconds": seconds},
-        details={"foreign_cpu_share": clock.foreign_share(timed.samples)},
+        details={
+            "foreign_cpu_share": clock.foreign_share(timed.samples),
+            "notes": [*timed.notes, *clock.notes_of_faults(timed.samples)],
+        },
     )

@@ -31,7 +31,7 @@ def measure(job: Job) -> PassResult:
             "warmup": {"latency_seconds": timed.warmups},
             "precision": timed.precision(job.sampling),
             "disturbed": {"latency_seconds": timed.disturbed},
-            "notes": workload.treatment.notes(),
+            "notes": [*workload.treatment.notes(), *timed.notes],
         },
     )
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from ondevice_bench.measure import energy
+from ondevice_bench.measure import energy, interference
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import HELD_OUT, LEARN
 from ondevice_bench.suite.cell import LearningPlan
@@ -28,12 +28,14 @@ def measure(job: Job) -> PassResult:
     curve, problem = epochs.LearningCurve(), ""
     with _metering(job, curve) as metering:
         mark = time.perf_counter if metering is None else metering.mark
+        before = energy.load_beside(metering)
         try:
             curve.accuracy.append(epochs.accuracy(workload, tested, job.cell.batch))
             for _ in epochs.train(workload, job, learned, plan.epochs, curve, mark):
                 curve.accuracy.append(epochs.finite_accuracy(workload, tested, job.cell.batch))
         except epochs.NotFinite as error:
             problem = str(error)
+        after = energy.load_beside(metering)
         if metering is not None:
             curve.add_joules(metering)
     metrics, unavailable = _numbers(plan, curve, problem)
@@ -53,6 +55,7 @@ def measure(job: Job) -> PassResult:
                 *_fewer("to test on", len(tested[0]), plan.test),
                 *epochs.notes_of_one_class(tested, "to test on"),
                 *([f"the energy is that of {metering.scope}"] if metering and curve.joules else []),
+                *interference.notes_of_others(before, after, "while it trained and was tested"),
             ],
         },
     )

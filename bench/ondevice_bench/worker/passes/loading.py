@@ -42,7 +42,8 @@ class LoadedStep:
 
 def measure(job: Job) -> PassResult:
     """Load a batch and train on it, again and again."""
-    if job.source is None or job.source["kind"] != FOLDER:
+    has_own_batch = isinstance(kinds.from_dict(job.inputs), kinds.OwnBatch)
+    if has_own_batch or job.source is None or job.source["kind"] != FOLDER:
         reason = f"loading is measured for a folder of images, and data is {job.cell.data}"
         return PassResult(unavailable=dict.fromkeys(of_pass(job.pass_name), reason))
     began = time.perf_counter()
@@ -75,6 +76,7 @@ def measure(job: Job) -> PassResult:
             "notes": [
                 *workload.treatment.notes(),
                 IN_ONE_THREAD,
+                *timed.notes,
             ],
         },
     )

@@ -11,9 +11,8 @@ def measure(job: Job) -> PassResult:
     """Time the step until its median is precise enough or a limit of the suite is reached."""
     timed = clock.time_calls(prepare(job), job.sampling)
     precision = timed.precision(job.sampling)
-    notes = ["disturbed by other processes; there was no time to measure again"]
     return PassResult(
         metrics={"step_seconds": median(timed.samples)},
         samples={"step_seconds": timed.samples},
-        details={"precision": precision, "notes": notes if timed.spoilt else []},
+        details={"precision": precision, "notes": timed.notes},
     )

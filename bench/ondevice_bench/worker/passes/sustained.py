@@ -79,7 +79,7 @@ def measure(job: Job) -> PassResult:
 
         def read() -> Mapping[str, float]:
             power.mark()
-            loads.append(interference.read())
+            loads.append(energy.load_beside(power.metering))
             return sensors.read()
 
         run = sustain(workload.step, job.sustain, read)
@@ -97,7 +97,7 @@ def measure(job: Job) -> PassResult:
             "steps": run.steps,
             "seconds": run.seconds,
             "reading_share": 1 - run.seconds / run.rows[-1].end,
-            "foreign_cpu_share": _others(loads[0], loads[-1]),
+            "foreign_cpu_share": interference.share_of_others(loads[0], loads[-1]),
             "losses": losses if finite else None,
             "sustained": _curve(run, sensors, {**columns, **_others_by_row(loads)}),
             "notes": [
@@ -165,17 +165,9 @@ def _add_energy(
     return {"watts": rounded(watts)}, [f"the energy is that of {power.metering.scope}"]
 
 
-def _others(before: Counters, after: Counters) -> float | None:
-    """The cores that other processes and hypervisors used meanwhile; None if nothing tells."""
-    load = interference.between(before, after)
-    if load.foreign is None:
-        return None
-    return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
-
-
 def _others_by_row(loads: Sequence[Counters]) -> dict[str, list[float]]:
-    """The same for each row."""
-    shares = [_others(before, after) for before, after in pairwise(loads)]
+    """The cores that others used in each row; nothing if nothing tells."""
+    shares = [interference.share_of_others(before, after) for before, after in pairwise(loads)]
     found = [share for share in shares if share is not None]
     return {"others": rounded(found)} if len(found) == len(shares) else {}
 

@@ -26,7 +26,6 @@ def measure(job: Job) -> PassResult:
     with workload.evaluating():
         inference = clock.time_inference(workload, job.sampling)
     samples = {**clock.columns(steps.samples), "inference_seconds": inference.samples}
-    spoilt = "disturbed by other processes; there was no time to measure again"
     return PassResult(
         metrics=_medians(job, samples),
         samples=samples,
@@ -46,8 +45,9 @@ def measure(job: Job) -> PassResult:
             "notes": [
                 *workload.treatment.notes(),
                 *([] if finite else ["the loss was not finite"]),
-                *([spoilt] if steps.spoilt else []),
-                *([f"inference: {spoilt}"] if inference.spoilt else []),
+                *steps.notes,
+                *clock.notes_of_faults(steps.samples),
+                *(f"inference: {note}" for note in inference.notes),
             ],
             "garbage_collection": "collected before, off during samples",
         },
@@ -67,7 +67,7 @@ def _in_turns(job: Job, count: int, lockstep: Lockstep) -> PassResult:
             "warmup": {"step_seconds": [step.step_seconds for step in warmups]},
             "foreign_cpu_share": clock.foreign_share(steps),
             "in_turns": True,
-            "notes": workload.treatment.notes(),
+            "notes": [*workload.treatment.notes(), *clock.notes_of_faults(steps)],
         },
     )
 
