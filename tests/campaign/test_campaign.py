@@ -69,7 +69,8 @@ def test_a_campaign_in_parts_ends_the_same_commands(monkeypatch, capsys):
     monkeypatch.setattr(
         kills, "_killed", lambda place, verb, chance: (f"{verb.name} {chance.random()}", [])
     )
-    monkeypatch.setattr(kills, "_whole", lambda *_: [])
+    for check in ("_whole", "_left"):
+        monkeypatch.setattr(kills, check, lambda *_: [])
     monkeypatch.setattr(kills, "PROGRESS", 5)
     verbs = (Verb("one", ("one",), 1), Verb("other", ("other",), 1, share=2))
 
