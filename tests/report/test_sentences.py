@@ -32,6 +32,7 @@ TESTED = {
     "slower",
     "faster",
     "steady",
+    "not slower",
     "unsteady",
     "loading",
     "latency",

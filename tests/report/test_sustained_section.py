@@ -88,6 +88,16 @@ def test_the_answer_comes_first_on_the_page_and_in_the_terminal(summary):
             ),
         ),
         (
+            [0.87, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99],
+            None,
+            "this machine does not report throttling",
+            (
+                "net does not become slower: in the last minute a step takes 0.96 times as long as in "
+                "the first (0.87 … 0.99); whether it throttled is unknown: this machine does not "
+                "report throttling."
+            ),
+        ),
+        (
             [1.0, 1.3],
             None,
             "this machine does not report throttling",

@@ -126,7 +126,7 @@ def _turbo(root: Path) -> DoctorFinding:
 def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str]) -> DoctorFinding:
     if profile.declared.throttling != "vcgencmd":
         counts = root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count")
-        numbers = [int(text) for text in map(_text, counts) if text.isdigit()]
+        numbers = [int(text) for text in map(_text, counts) if text.isascii() and text.isdigit()]
         if not numbers:
             return DoctorFinding("throttling", "unknown", "this machine has no counter for it")
         return DoctorFinding("throttling", "ok", f"{sum(numbers)} times since boot")

@@ -18,7 +18,10 @@ def endurance(cell: CellSummary, label: str) -> str:
     lower, upper = found.lower, found.upper
     kind, interval = "unsteady", ""
     if lower is not None and upper is not None:
-        kind = _KINDS[direction_of(lower, upper, metrics.BY_NAME[RATIO].threshold)]
+        threshold = metrics.BY_NAME[RATIO].threshold
+        kind = _KINDS[direction_of(lower, upper, threshold)]
+        if kind == "unsteady" and upper <= 1 + threshold:
+            kind = "not slower"
         interval = f" ({lower:.2f} … {upper:.2f})"
     return SENTENCES[kind].format(
         cell=label, ratio=f"{found.estimate:.2f}", interval=interval, throttled=throttled(cell)

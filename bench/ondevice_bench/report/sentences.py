@@ -27,6 +27,8 @@ SENTENCES: Mapping[str, str] = {
     "long{interval}; {throttled}.",
     "steady": "{cell} keeps its speed: in the last minute a step takes {ratio} times as long as in "
     "the first{interval}; {throttled}.",
+    "not slower": "{cell} does not become slower: in the last minute a step takes {ratio} times as "
+    "long as in the first{interval}; {throttled}.",
     "unsteady": "It is not certain whether {cell} keeps its speed: in the last minute a step takes "
     "{ratio} times as long as in the first{interval}; {throttled}.",
     "loading": "With {cell}, {longer} is the bottleneck: to load a batch takes {loading}, which is "
