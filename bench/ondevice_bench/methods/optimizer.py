@@ -148,7 +148,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             otherwise = next(iter(self._pending.values())).otherwise
             raise MomentumRefused(
                 "momentum needs a state in factor space, which the subspace update does not have: "
-                f"use momentum 0 (a schedule: `cycle_momentum=False`), or {otherwise}"
+                f"use momentum 0, or {otherwise} (a schedule: `cycle_momentum=False`)"
             )
 
     def _check(self) -> None:
