@@ -331,6 +331,8 @@ def test_a_run_of_the_baseline_alone_decides_nothing(decided):
     assert {card.missing for card in found.cards} == {
         "Only vanilla was measured, so there is nothing to compare it with."
     }
+    assert found.no_answer == "Only vanilla was measured, so there is nothing to compare it with."
+    assert decided().no_answer == ""
 
 
 def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):

@@ -68,6 +68,12 @@ class Decision:
     floor: str  # the memory of torch itself, which peaks do not have; empty if it is not known
     seed: str  # the one that the numbers are of, if there are several
 
+    @property
+    def no_answer(self) -> str:
+        """The reason why no card has an answer, if there is one reason for all of them."""
+        reasons = {card.missing if card.badge == "unknown" else "" for card in self.cards}
+        return reasons.pop() if len(reasons) == 1 else ""
+
 
 def decide(
     group: Group,
