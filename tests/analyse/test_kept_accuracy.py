@@ -152,7 +152,7 @@ def test_a_median_of_differences_is_not_shown_as_a_difference_of_medians(trained
 
 def test_a_baseline_knows_which_trainings_have_diverged(tmp_path):
     content = content_of(
-        vanilla=[0.9, 0.8], svd=[DIVERGED] * 2, asi=[0.5, DIVERGED], wsi=[None] * 2
+        vanilla=[0.9, 0.8, 0.8], svd=[DIVERGED] * 3, asi=[0.5, 0.5, DIVERGED], wsi=[None] * 3
     )
     baseline.write(content, tmp_path / "main.json")
     lines = kept_accuracy(summarise_content(baseline.read(tmp_path / "main.json")))

@@ -35,7 +35,7 @@ def test_a_suite_object_is_measured_and_its_run_says_what_follows(answered, work
     assert found.page.is_file()
     assert set(found.frame["metric"]) == {"activation_bytes", "step_seconds"}
     assert found.frame["run"].unique().tolist() == [found.id]
-    assert str(found).splitlines()[-1] == f"report: {found.page}"
+    assert str(found).splitlines()[-1] == f"report: {found.page.relative_to(workplace)}"
     html = found._repr_html_()
     assert html.index(found.verdict[0].partition(":")[0]) < html.index("<table>")
     assert load("mine").equals(found.frame)

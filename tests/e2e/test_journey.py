@@ -139,7 +139,7 @@ def test_hardware_comparison(user):
     assert ended.returncode == 0, ended.stderr
     page = (user.work / "boards.html").read_text()
     assert "Board by board" in page
-    assert "x86 ÷ x86-1core-2g" in page
+    assert "<span>x86</span> ÷ <span>x86-1core-2g</span>" in page
 
 
 def test_own_model_behind_a_gate_in_ci(user):

@@ -782,7 +782,12 @@ def test_options_that_change_between_backward_and_step_are_refused():
         optimizer.step()
 
 
-def test_two_backward_passes_through_one_graph_are_refused():
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_two_backward_passes_through_one_graph_are_refused(is_alone):
+    other = treated("update_in_backward")
+    other.optimizer(lr=RATE)
+    if not is_alone:  # it waits for its step()
+        loss(other.module, batches()[0]).backward()
     treatment = treated("update_in_backward")
     treatment.optimizer(lr=RATE)
     value = loss(treatment.module, batches()[0])

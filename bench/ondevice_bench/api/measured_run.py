@@ -58,9 +58,18 @@ class MeasuredRun:
         return samples_of([self.summary])
 
     def __str__(self) -> str:
-        return "\n".join([*self.verdict, *self.problems, f"report: {self.page}"])
+        return "\n".join([*self.verdict, *self.problems, self._report])
 
     def _repr_html_(self) -> str:
         lines = [*self.verdict, *self.problems]
         table = self.summary._repr_html_()
-        return f"{paragraphs(lines)}{table}{paragraphs([f'report: {self.page}'])}"
+        return f"{paragraphs(lines)}{table}{paragraphs([self._report])}"
+
+    @property
+    def _report(self) -> str:
+        """Where the report is, as seen from here."""
+        try:
+            page = self.page.relative_to(Path.cwd())
+        except (OSError, ValueError):  # the folder was removed, or the page is elsewhere
+            page = self.page
+        return f"report: {page}"

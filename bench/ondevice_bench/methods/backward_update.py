@@ -116,11 +116,9 @@ def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
 
     def check(_: Tensor) -> None:
         now = torch._C._current_graph_task_id()
-        if not _updated:
+        if not any(parameter in _updated for parameter in network.parameters()):
             _passes[network] = now
-            return
-        is_another = _passes.get(network, now) != now
-        if is_another and any(parameter in _updated for parameter in network.parameters()):
+        elif _passes.get(network, now) != now:
             raise _second_gradient()
 
     if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_transformed():
