@@ -61,6 +61,8 @@ class DaskEngine:
             raise BadInput("--dashboard needs bokeh: pip install bokeh")
         self._told = told
         self._works: dict[str, Work] = {}
+        # the end of each work. The results of dask lie with its workers, and go with a lost board
+        self._ends: dict[str, Ended] = {}
         self._futures: dict[str, Any] = {}  # dask forgets a future without a reference
         self._workers: dict[str, Any] = {}
         for name in _LOGGERS:
@@ -125,11 +127,12 @@ class DaskEngine:
     def _done(self, ticket: str, future: Any) -> None:
         self._works.pop(ticket, None)
         self._futures.pop(ticket, None)
-        if future.status == "finished":
-            self._told(Ended(ticket, *future.result()))
-        else:  # `forget` was not called, so the scheduler itself has ended
+        ended = self._ends.pop(ticket, None)
+        if ended is None or future.status != "finished":
+            # `forget` was not called, so the scheduler itself has ended
             how: How = "desk" if future.status == "cancelled" else "again"
-            self._told(Ended(ticket, "", how, f"the scheduler of dask says: {future.status}"))
+            ended = Ended(ticket, "", how, f"the scheduler of dask says: {future.status}")
+        self._told(ended)
 
     async def _started(self, lane: Lane) -> Any:
         scheduler = self._client.scheduler.address
@@ -145,16 +148,19 @@ class DaskEngine:
             security=self._client.security,
             **({} if is_inside else {"host": LOOPBACK}),
         )
-        worker.bench = (lane, self._works)
+        worker.bench = (lane, self._works, self._ends)
         return await worker
 
 
-def _do(ticket: str) -> tuple[str, str, str]:
-    """What dask runs, in the thread of a board."""
-    worker = get_worker()
-    lane, works = worker.bench
-    ended = lane.measure(works[ticket])
-    return ended.board, ended.how, ended.reason
+def _do(ticket: str) -> None:
+    """What dask runs, in the thread of a board.
+
+    If a board is lost after its work has ended, dask runs the work again on another one. Then there
+    is nothing to do.
+    """
+    lane, works, ends = get_worker().bench
+    if ticket in works and ticket not in ends:
+        ends[ticket] = lane.measure(works[ticket])
 
 
 def _settings(*, dashboard: bool) -> Mapping[str, Any]:
