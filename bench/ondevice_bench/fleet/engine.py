@@ -128,7 +128,7 @@ class DaskEngine:
         self._works.pop(ticket, None)
         self._futures.pop(ticket, None)
         ended = self._ends.pop(ticket, None)
-        if ended is None or future.status != "finished":
+        if ended is None:
             # `forget` was not called, so the scheduler itself has ended
             how: How = "desk" if future.status == "cancelled" else "again"
             ended = Ended(ticket, "", how, f"the scheduler of dask says: {future.status}")
