@@ -10,6 +10,7 @@ from ondevice_bench.analyse.history import HistoryQuery, history
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report import page as pages
+from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.terminal.history import history_json, history_lines, history_table
 from tests.report import synthetic
 from tests.report.test_page import body, drawn
@@ -169,3 +170,8 @@ def test_changes_at_one_commit_are_told_apart_by_their_runs(runs):
     pair = [with_run(one, commit=f"abcdef0123+{one.run.id}") for one in (runs[0], runs[FAT_FROM])]
     said, *_ = history_lines(history(pair, HistoryQuery(metrics=("activation_bytes",))))
     assert "at abcdef0+, between r00 and r05" in said
+
+
+def test_a_run_outside_of_a_repository_has_no_commit():
+    assert short_commit("nocommit") == "none"
+    assert short_commit("0123456789+abcd") == "0123456+"

@@ -2,7 +2,8 @@ import subprocess
 
 import pytest
 
-from ondevice_bench.running.commit import NONE, current_commit, places, resolved
+from ondevice_bench.record.origin import NO_COMMIT
+from ondevice_bench.running.commit import current_commit, places, resolved
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def test_changes_are_part_of_the_name(repository):
 
 
 def test_outside_a_repository_there_is_none(tmp_path):
-    assert current_commit(tmp_path) == NONE
-    assert current_commit(tmp_path / "none") == NONE
+    assert current_commit(tmp_path) == NO_COMMIT
+    assert current_commit(tmp_path / "none") == NO_COMMIT
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_ancestors_have_places_before_their_descendants(repository, branched):
     assert beside[branched["one"]] < beside[changed] == beside[branched["two"]]
 
 
-@pytest.mark.parametrize("other", [NONE, "0123456789", "--all", "HEAD", ""])
+@pytest.mark.parametrize("other", [NO_COMMIT, "0123456789", "--all", "HEAD", ""])
 def test_no_places_where_one_is_unknown(repository, branched, other):
     assert places(repository, [*branched.values(), other]) == {}
 

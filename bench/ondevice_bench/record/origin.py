@@ -5,3 +5,5 @@ FLEET = "fleet"  # `bench fleet run`: several boards may have measured it
 AB = "ab"  # one side of `bench ab`: its rounds alternate with those of the other side
 PYTEST = "pytest"  # cells or steps of tests
 IMPORTED = "import"  # a bundle: such a run never resumes
+
+NO_COMMIT = "nocommit"  # the commit of a run outside of a repository

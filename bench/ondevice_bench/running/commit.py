@@ -6,14 +6,14 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-NONE = "nocommit"
+from ondevice_bench.record.origin import NO_COMMIT
 
 
 def current_commit(folder: Path) -> str:
     """`ab12cd34ef`, with a hash of the changes behind `+` where the tree has any."""
     head = _git(folder, "rev-parse", "--short=10", "HEAD").strip()
     if not head:
-        return NONE
+        return NO_COMMIT
     changes = _git(folder, "diff", "HEAD")
     if not changes:
         return head
