@@ -471,7 +471,7 @@ def test_a_layer_that_is_pruned_after_treat_is_exact_and_merge_says_what_to_do()
     expected = network()
     prune.l1_unstructured(expected[2], "weight", 0.5)
     train(expected, torch.optim.SGD(expected.parameters(), lr=RATE))
-    with pytest.raises(Refusal, match=r"^2: other code makes its weight since treat\(\)"):
+    with pytest.raises(Refusal, match=r"^2: since treat\(\), other code makes its weight"):
         treatment.merge()
     for each in (module, expected):
         prune.remove(each[2], "weight")

@@ -17,7 +17,7 @@ from ondevice_bench.stats import more_rounds, shift
 
 Kind = Literal["stepped", "pending", "drifts"]
 PENALTY = 3.0  # times the logarithm of the count; low, because each proposed place is judged
-NEAR = 40  # at most so many readings on each side decide about a place
+NEAR = 40  # the most readings on each side that decide about a place
 MOST = 12  # segments; the time to judge them grows fast with their number
 _MEDIAN_STEP = 0.6745 * math.sqrt(2)  # of two normal readings, in standard deviations
 

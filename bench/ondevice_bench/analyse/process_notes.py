@@ -1,4 +1,4 @@
-"""What a reader of a cell's numbers should know of the processes that measured them."""
+"""Notes for a reader of a cell's numbers, about the processes that measured them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def _notes(details: Details) -> list[str]:
 
 
 def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[str]:
-    """Each note once, with the processes that it is of."""
+    """Each note once, with the processes that it is about."""
     by_note: dict[str, list[Measurement]] = {}
     for record, texts in notes:
         for text in texts:

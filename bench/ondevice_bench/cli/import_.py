@@ -29,7 +29,7 @@ def import_(
 ) -> None:
     """Add the runs of a bundle to the results here. Runs that are already here do not change.
 
-    Readings of pytest-benchmark are stored as foreign metrics. `bench history` shows them apart.
+    Readings of pytest-benchmark become foreign metrics. `bench history` has a table of them.
     """
     from ondevice_bench.record.foreign import is_foreign
 

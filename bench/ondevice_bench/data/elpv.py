@@ -9,7 +9,7 @@ from ondevice_bench.data.split import Arrays, Draw
 from ondevice_bench.specs.data import ELPV, DataSource
 from ondevice_bench.specs.inputs import Inputs
 
-DEFECT = 0.5  # a cell counts as defect from this probability on, which the package gives
+DEFECT = 0.5  # the package gives a probability: from this value on, a cell counts as defect
 
 
 def elpv(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:

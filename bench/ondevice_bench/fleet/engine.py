@@ -61,7 +61,7 @@ class DaskEngine:
             raise BadInput("--dashboard needs bokeh: pip install bokeh")
         self._told = told
         self._works: dict[str, Work] = {}
-        # the end of each work. The results of dask lie with its workers, and go with a lost board
+        # the end of each work, kept here: a result of dask lies at a worker, and is lost with it
         self._ends: dict[str, Ended] = {}
         self._futures: dict[str, Any] = {}  # dask forgets a future without a reference
         self._workers: dict[str, Any] = {}

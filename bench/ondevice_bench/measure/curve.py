@@ -26,7 +26,8 @@ class Curve:
     marks: list[tuple[str, float]] = field(default_factory=list)
     samples: list[tuple[float, float]] = field(default_factory=list)  # seconds, bytes
     reason: str = ""
-    ahead: list[float] = field(default_factory=list)  # of a steady clock, at each mark
+    # seconds at each mark: the wall clock minus a clock that nobody can set
+    ahead: list[float] = field(default_factory=list)
 
     def mark(self, name: str) -> None:
         """Mark the beginning of a stage."""

@@ -22,7 +22,7 @@ class FakeStep(Protocol):
         """The tensors that are alive outside a step."""
 
     def gradients(self) -> Iterable[Tensor]:
-        """The gradients that are alive between two steps, where zeros replace them."""
+        """The gradients that stay between two steps, if `zero_grad` sets them to zero."""
 
     def step_without_loss(self) -> None:
         """Run one whole step. Its loss has no value."""

@@ -18,7 +18,7 @@ _CGROUP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _IDLE, _IOWAIT, _STEAL = 3, 4, 7  # fields of /proc/stat; the others are user, nice, system, …
-# in cpu.stat of a control group of version 2 and of version 1, with its parts of a second
+# counters in cpu.stat of a control group, of version 2 and of version 1: name, units in a second
 _THROTTLED = (("throttled_usec", 1e6), ("throttled_time", 1e9))
 _FIELDS = 8  # the field after these, guest, is a part of user
 
@@ -36,7 +36,7 @@ class Counters:
     throttled: float | None  # time in which the quota of the control group stopped the process
 
     def with_helper(self, seconds: float) -> "Counters":
-        """The counters with the CPU time of a process of ours, such as a meter, as our own."""
+        """The counters with the CPU time of our own helper, such as a meter, added to our own."""
         return replace(self, own=self.own + seconds)
 
 
@@ -83,7 +83,7 @@ def between(before: Counters, after: Counters) -> ForeignLoad:
 
 
 def share_of_others(before: Counters, after: Counters) -> float | None:
-    """The cores that other processes and hypervisors used meanwhile; None if nothing tells."""
+    """The cores that other processes and hypervisors used meanwhile; None if unknown."""
     load = between(before, after)
     if load.foreign is None:
         return None

@@ -25,7 +25,8 @@ from ondevice_bench.methods.tensors import has_content
 NAME = "update_in_backward"
 _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each parameter
 _updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # parameters, since the last step()
-_passes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()  # the one that began the updates
+# by network: the backward pass that began the updates
+_passes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
 class UpdatesAlone(Protocol):
@@ -109,7 +110,7 @@ class BackwardUpdates:
 
 
 def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
-    """A forward hook: a Refusal if a backward comes to the output after the weights have changed.
+    """A forward hook: a Refusal if backward reaches the output after the weights have changed.
 
     Otherwise torch would say that a tensor was changed in place.
     """

@@ -125,7 +125,7 @@ class BiasOnly(Method):
 
 
 def _require_frozen(frozen: Sequence[nn.Parameter], _: nn.Module, __: Any) -> None:
-    """Before a forward: a Refusal if other code lets them train, as `requires_grad_()` does."""
+    """Before a forward: a Refusal if other code has unfrozen them, as `requires_grad_()` does."""
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in frozen):
         raise Refusal(
             "bias_only: other code lets parameters train that the method has frozen: leave their "

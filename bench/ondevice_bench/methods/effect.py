@@ -1,7 +1,8 @@
 """A method without effect is refused in the first step of an optimizer, before it trains.
 
-Some methods work in training calls alone. A loop may leave the network in evaluation mode, or call
-only parts of it. Then the network trains plainly, and nothing else would say so.
+Some methods work only if the network is called in training mode. A loop may leave the network in
+evaluation mode, or call only parts of it. Then the network trains plainly, and nothing else would
+say so.
 """
 
 import functools
@@ -21,13 +22,13 @@ _SHOWN = 3
 
 
 class _Expected(Protocol):
-    """What the first training call of a network does."""
+    """Something that happens in the first training step, if the method has an effect."""
 
-    def has_come(self) -> bool:
+    def has_happened(self) -> bool:
         """Whether it has happened."""
 
     def trained(self) -> Iterator[Tensor]:
-        """The parameters that train without effect of the method, if they have a gradient."""
+        """The parameters that train without the method, if they have a gradient."""
 
     def reason(self) -> str:
         """Why the training is refused."""
@@ -37,7 +38,7 @@ _expected: WeakKeyDictionary[nn.Module, tuple[_Expected, ...]] = WeakKeyDictiona
 
 
 class LayersCalled:
-    """One of the layers that compress their input sees one in training mode."""
+    """At least one layer that compresses its input gets an input in training mode."""
 
     def __init__(self, layers: Iterable[tuple[str, CompressedInputLayer]]) -> None:
         self._layers = [(name, ref(layer)) for name, layer in layers]
@@ -48,12 +49,12 @@ class LayersCalled:
             if layer is not None:
                 yield name, layer
 
-    def has_come(self) -> bool:
-        """Whether one layer has had an input."""
+    def has_happened(self) -> bool:
+        """Whether one of the layers has had an input."""
         return any(layer.input_shape is not None for _, layer in self._alive())
 
     def trained(self) -> Iterator[Tensor]:
-        """The weights of the layers. Without them, a bias may train as always."""
+        """The weights of the layers. A bias may train as always, so it is not among them."""
         weights = (layer._parameters.get("weight") for _, layer in self._alive())
         yield from (weight for weight in weights if weight is not None)
 
@@ -73,8 +74,8 @@ class ForwardCalled:
     def __init__(self, network: nn.Module, training: TrainingForward) -> None:
         self._network, self._training = ref(network), training
 
-    def has_come(self) -> bool:
-        """Whether a call was a part of a training step."""
+    def has_happened(self) -> bool:
+        """Whether a call of the network was a part of a training step."""
         return self._training.has_run
 
     def trained(self) -> Iterator[Tensor]:
@@ -110,7 +111,7 @@ def _begin() -> None:
 
 def _check(optimizer: Optimizer, *_: Any) -> None:
     for network, expected in list(_expected.items()):
-        left = tuple(each for each in expected if not each.has_come())
+        left = tuple(each for each in expected if not each.has_happened())
         if not left:
             del _expected[network]
             continue

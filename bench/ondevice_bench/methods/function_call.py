@@ -44,7 +44,7 @@ def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor
 
 
 def is_transformed() -> bool:
-    """Whether a transform of `torch.func` runs. It takes no function of one's own as it is."""
+    """Whether a transform of `torch.func` runs. It cannot run our autograd functions."""
     return torch._C._are_functorch_transforms_active()
 
 

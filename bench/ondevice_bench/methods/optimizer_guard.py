@@ -38,8 +38,8 @@ class _Replaced:
     name: str
     layer: Callable[[], nn.Module | None]
     new: tuple[str, ...]
-    what: str  # that the optimizer holds
-    after: str  # what it must be made
+    what: str  # what the optimizer holds, in words
+    after: str  # the call after which the optimizer must be made
 
     def is_trained(self, held: frozenset[int]) -> bool:
         """Whether an optimizer with these parameters trains a new one of the layer."""

@@ -191,7 +191,7 @@ class PendingGradient(nn.Module):
             self._begin_count()
 
     def drop_call(self) -> None:
-        """In a backward that asks for other gradients: its forward call leaves none later."""
+        """Forget a forward call whose backward asks for other gradients, if it runs only once."""
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             self._calls = {where: max(0, count - 1) for where, count in self._calls.items()}
 
@@ -245,7 +245,7 @@ class PendingGradient(nn.Module):
 
 
 def _saved_mark(mark: int) -> tuple[float, float]:
-    """The mark as a `state_dict` has it. The mean of two such pairs is hardly ever another one."""
+    """The mark in a `state_dict`: a pair. The mean of two pairs is hardly ever a pair of a mark."""
     return float(mark), float(mark * mark % _MARKS)
 
 

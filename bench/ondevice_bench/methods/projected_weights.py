@@ -35,7 +35,7 @@ class ProjectedWeights:
             weight = _weight(layer)
             if weight is None:
                 raise Refusal(
-                    f"{name}: other code makes its weight since treat(), so it cannot be projected"
+                    f"{name}: since treat(), other code makes its weight: it cannot be projected"
                 )
             found[weight] = projection
         return found

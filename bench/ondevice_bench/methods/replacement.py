@@ -31,7 +31,7 @@ class Replacement:
             module = self.layer.get_submodule(owner)
             if own not in module._parameters:
                 raise Refusal(
-                    f"{name}: other code makes its {own} since treat() (pruning, weight_norm, a "
+                    f"{name}: since treat(), other code makes its {own} (pruning, weight_norm, a "
                     "parametrization): take this away before merge()"
                 )
 

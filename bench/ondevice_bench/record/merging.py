@@ -14,7 +14,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 def merged_run(
     present: Run, known: Sequence[PlannedCell], run: Run, cells: Sequence[PlannedCell]
 ) -> Run | None:
-    """The run that both are, at two moments; None if they are not. Its plan may have grown."""
+    """Both as one run, if they are the same run at two moments; else None. Its plan may grow."""
     common = min(len(known), len(cells))
     if rows.cell_rows(run.id, known[:common]) != rows.cell_rows(run.id, cells[:common]):
         return None

@@ -1,9 +1,9 @@
-"""What a run comes from, as its store says it."""
+"""The words in a store for what made a run, and for a run without a commit."""
 
 RUN = "run"  # `bench run`, and whatever measures as it does
 FLEET = "fleet"  # `bench fleet run`: several boards may have measured it
 AB = "ab"  # one side of `bench ab`: its rounds alternate with those of the other side
 PYTEST = "pytest"  # cells or steps of tests
-IMPORTED = "import"  # a bundle: such a run never resumes
+IMPORTED = "import"  # a bundle: such a run is never continued
 
 NO_COMMIT = "nocommit"  # the commit of a run outside of a repository

@@ -18,7 +18,7 @@ from ondevice_bench.record.store_file import as_bad_input
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.units import by_time
 
-_CELLS = 16  # that are read at once
+_CELLS = 16  # cells that are read at once
 
 
 class StoreReader:

@@ -170,7 +170,7 @@ def remember(name: str, board: Address, file: Path = FILE) -> None:
     text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
     quoted = json.dumps(board.address)
     longer = _with_entry(text, name, quoted)
-    if not _has_one_more(file, longer, known, name):  # only its author can extend it
+    if not _has_one_more(file, longer, known, name):  # its YAML has a form that we cannot extend
         raise BadInput(f"{file}: add the board by hand: {name}: {{address: {quoted}}}")
     with atomic_write(file) as written:
         written.write(longer.encode())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 OWN, TOP = "proc/self/cgroup", "sys/fs/cgroup"
-_UNLIMITED = 1 << 60  # version 1 has no word for it, but a number near 2 ** 63
+_UNLIMITED = 1 << 60  # version 1 writes a number near 2 ** 63 if there is no limit
 _ROOM = {  # by the file with the limit: the file with the usage, and the memory that can be freed
     "memory.max": ("memory.current", "inactive_file"),
     "memory.limit_in_bytes": ("memory.usage_in_bytes", "total_inactive_file"),

@@ -27,7 +27,7 @@ _ASK_SECONDS = 1.0
 _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 # disks in memory, and disks that are made of the others
 _NO_DISKS = re.compile(r"(loop|ram|zram|dm-|md|bcache|drbd|zd|sr|fd)\d+")
-_NVME_PATH = re.compile(r"(nvme\d+)c\d+(n\d+)")  # a way to a disk, beside the disk itself
+_NVME_PATH = re.compile(r"(nvme\d+)c\d+(n\d+)")  # a path to a disk that is listed itself, too
 # pages to swap and back, also those that zswap keeps in memory and moves to no disk
 _SWAP_COUNTERS = ("pswpin", "pswpout", "zswpin", "zswpout")
 

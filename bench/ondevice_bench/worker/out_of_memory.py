@@ -56,7 +56,7 @@ def reason(error: BaseException, cap: int | None) -> str:
 
 
 def _behind(error: BaseException) -> BaseException:
-    """The error that a function of the user met, such as the loss that calls the network."""
+    """The first error, which a function of the user only passed on: a loss calls the network."""
     while isinstance(error, UserModelError) and error.__cause__ is not None:
         error = error.__cause__
     return error

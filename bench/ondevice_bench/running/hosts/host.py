@@ -75,7 +75,7 @@ def lowest_cap(profile: Profile, cap: int | None) -> int | None:
 
 
 def lowest(*limits: int | None) -> int | None:
-    """The lowest of these limits; None if none is set."""
+    """The lowest of these limits; None if there is none."""
     return min((each for each in limits if each is not None), default=None)
 
 

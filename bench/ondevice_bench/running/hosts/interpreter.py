@@ -1,4 +1,4 @@
-"""The Python that workers run in, and what they inherit."""
+"""The Python in which workers run, and what they inherit."""
 
 import os
 import site
@@ -12,7 +12,7 @@ from ondevice_bench.hardware.allocator_libraries import variables_of
 
 _ROOT = Path(ondevice_bench.__file__).resolve().parent.parent
 
-# what a worker may inherit; threads come from the profile, everything else is left behind
+# the variables that a worker may inherit; the profile gives the threads; all others are left out
 ALLOWED_ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -30,7 +30,7 @@ ALLOWED_ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Interpreter:
-    """What workers run in: a Python, and where it imports from before all else."""
+    """A Python in which workers run, and the folders from which it imports first."""
 
     program: str = sys.executable
     sources: tuple[Path, ...] = ()
@@ -42,10 +42,10 @@ OURS = Interpreter()
 def worker_environment(
     threads: int, sources: Sequence[Path] = (), allocator: str = ""
 ) -> dict[str, str]:
-    """The environment of every worker: what is allowed, the profile's threads, and the allocator.
+    """The environment of a worker: allowed variables, the profile's threads, and the allocator.
 
-    `sources` are where it imports from before all else; then comes this very `bench`, which may be
-    another than the one that is installed.
+    Python imports from `sources` first, and then from this very `bench`. Another `bench` may be
+    installed.
     """
     inherited = {name: os.environ[name] for name in ALLOWED_ENVIRONMENT if name in os.environ}
     installed = {*site.getsitepackages(), site.getusersitepackages()}
@@ -62,6 +62,6 @@ def worker_environment(
 
 
 def python_command(program: str, module: str, *arguments: object) -> list[str]:
-    """The command that runs one of our modules in that Python."""
+    """The command that runs one of our modules in a Python."""
     # -P: nothing in the working directory may take the place of a module that a worker imports
     return [program, "-P", "-m", module, *map(str, arguments)]

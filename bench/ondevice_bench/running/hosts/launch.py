@@ -1,4 +1,4 @@
-"""Starting workers: spawned afresh, or forked from a zygote.
+"""Starts workers: as new processes, or forked from a zygote.
 
 Every wait has a deadline: a worker or a zygote may be stopped, and the user's code in it may do
 anything.
@@ -28,7 +28,7 @@ from ondevice_bench.running.hosts.processes import end, tail, text_file
 
 WORKER = "ondevice_bench.worker.worker"
 ZYGOTE = "ondevice_bench.worker.zygote"
-EXIT_GRACE_SECONDS = 5.0  # for a worker that replied to end
+EXIT_GRACE_SECONDS = 5.0  # for the end of a worker that has replied
 ANSWER_SECONDS = 10.0  # for a zygote to say how its worker ended
 HELLO_SECONDS = 300.0  # for a zygote to import torch from a slow card
 

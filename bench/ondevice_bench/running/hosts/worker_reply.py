@@ -1,7 +1,7 @@
 """The reply of a worker through its pipe, or how the worker ended.
 
-The parent sleeps in `poll` while a worker measures; it wakes when something arrives, and once a
-second to let a progress line move. Each wait has a deadline: the user's code may do anything.
+The parent sleeps in `poll` while a worker measures. It wakes when something arrives, and once a
+second for the progress line. Each wait has a deadline, because the user's code may do anything.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from ondevice_bench.running.hosts.host import Tick
 from ondevice_bench.running.hosts.processes import MOST_REPLY_BYTES
 
 TICK_SECONDS = 1.0
-LATE_SECONDS = 5.0  # for a reply that lies ready at the deadline to be complete
+LATE_SECONDS = 5.0  # more time for a reply that has begun to arrive before the deadline
 _VMSTAT = Path("/proc/vmstat")
 
 
 @contextlib.contextmanager
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe; the caller closes the write end, the read end is closed here."""
+    """A pipe. The caller closes the write end. The read end is closed here."""
     read_end, write_end = os.pipe()
     try:
         yield read_end, write_end
@@ -32,10 +32,10 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | None:
-    """Read one line, or what came until the worker ended; None where the deadline passed first.
+    """Read one line, or what came until the worker ended; None if the deadline passed before.
 
-    `ended` becomes readable when the worker ends: what it forked may hold the pipe open. What lies
-    ready at the deadline is read, and gets a little time to be complete.
+    `ended` becomes readable when the worker ends, because a process that the worker has forked may
+    keep the pipe open. If a part of the reply is there at the deadline, the rest gets more time.
     """
     poll = select.poll()
     poll.register(read_end, select.POLLIN)
@@ -45,7 +45,7 @@ def receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | Non
         left = deadline - time.monotonic()
         ready = dict(poll.poll(max(0, min(left, TICK_SECONDS)) * 1000))
         if ended in ready:
-            ready |= poll.poll(0)  # what it wrote between the looks at the pipe and at its end
+            ready |= poll.poll(0)  # what it wrote after the first look at the pipe
         if not ready or (left <= 0 and is_late):
             if left <= 0:
                 return None
@@ -56,17 +56,13 @@ def receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | Non
         chunk = os.read(read_end, 1 << 20) if read_end in ready else b""
         received += chunk
         if len(received) > MOST_REPLY_BYTES:
-            received += b"\n"  # a line that never ends is one that cannot be read
+            received += b"\n"  # too long: such a line is a reply that cannot be read
         if not chunk or received.endswith(b"\n"):
             return received.decode(errors="replace")
 
 
 def judge(text: str | None, status: int, timeout: float, kills_before: int | None) -> Reply:
-    """The worker's own reply where it is whole; otherwise how the worker ended.
-
-    The parent sleeps in `poll` while a worker measures; it wakes when something arrives, and once a
-    second to let a progress line move. Each wait has a deadline: the user's code may do anything.
-    """
+    """The worker's own reply if it is complete, or else how the worker ended."""
     if text is None:
         return Reply("timeout", reason=f"no result within {timeout:g} s")
     if text:
@@ -90,7 +86,7 @@ def _signal_name(number: int) -> str:
 
 
 def oom_kills() -> int | None:
-    """How many processes the kernel has killed for want of memory since boot."""
+    """How many processes the kernel has killed since boot because memory ran out."""
     try:
         lines = _VMSTAT.read_text().splitlines()
     except OSError:

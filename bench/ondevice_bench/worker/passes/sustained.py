@@ -166,7 +166,7 @@ def _add_energy(
 
 
 def _others_by_row(loads: Sequence[Counters]) -> dict[str, list[float]]:
-    """The cores that others used in each row; nothing if nothing tells."""
+    """The cores that others used in each row; empty if they are unknown."""
     shares = [interference.share_of_others(before, after) for before, after in pairwise(loads)]
     found = [share for share in shares if share is not None]
     return {"others": rounded(found)} if len(found) == len(shares) else {}
