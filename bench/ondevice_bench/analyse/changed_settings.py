@@ -9,7 +9,7 @@ _SETTINGS = ("cpus", "memory_cap_bytes")
 
 
 def changed_settings(before: Run, after: Run) -> list[str]:
-    """The processors and the memory cap of workers, where both runs know them and they differ."""
+    """The processors and the memory cap of workers, if both runs know them and they differ."""
     known = [name for name in _SETTINGS if name in before.settings and name in after.settings]
     pairs = {name: (_text(before.settings[name]), _text(after.settings[name])) for name in known}
     return [

@@ -148,7 +148,7 @@ def _trained(module: nn.Module, given: list[Any]) -> Iterator[bool]:
 
 
 def _weights(module: nn.Module) -> "_Held":
-    """The weights that a second run must find. None are known where torch compiles the network."""
+    """The weights that a second run must find. None are known if torch compiles the network."""
     parameters = () if torch.compiler.is_compiling() else module.parameters()
     return [(each, _version(each)) for each in parameters]
 

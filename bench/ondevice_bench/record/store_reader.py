@@ -97,7 +97,7 @@ class StoreReader:
             }
 
     def units(self, run: str) -> dict[TaskKey, str]:
-        """The unit that measured each record of the run; empty where the record names none."""
+        """The unit that measured each record of the run; empty if the record names none."""
         query = (
             "SELECT cell, pass, round, coalesce(json_extract(details, '$.unit'), '') "
             "FROM records WHERE run = ?"
