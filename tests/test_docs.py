@@ -169,6 +169,14 @@ def test_no_page_has_both_sides_of_a_merge(page):
     assert not re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_a_list_in_a_list_has_four_spaces(page):
+    """With fewer, the site shows its points as points of the outer list."""
+    assert not re.search(r"^ {1,3}(-|\d+\.) .*", without_code(page), re.MULTILINE)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
     text = without_code(page)
