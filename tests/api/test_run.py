@@ -22,7 +22,7 @@ from tests.conftest import TINY, TINY_CELL
 def test_the_name_is_the_function_whatever_was_imported_first():
     from ondevice_bench import run as first
     from ondevice_bench.running import session  # noqa: F401  # the import is the test
-    from ondevice_bench import run as second  # isort: skip
+    from ondevice_bench import run as second  # isort: skip  # it stands after session
 
     assert first is second is ondevice_bench.run is ondevice_bench.api.run.run
 

@@ -264,19 +264,15 @@ VERBS = (
         2,
         _file("made.bundle", bundle.read),
     ),
-    Verb(
-        "export --format bmf",
-        ("export", "killed", "--format", "bmf", "--out", "made.json"),
-        1.5,
-        watch=_file("made.json", _json),
-        codes=(0, 6),
-    ),
-    Verb(
-        "export --format github-action-benchmark",
-        ("export", "killed", "--format", "github-action-benchmark", "--out", "made-too.json"),
-        1.5,
-        watch=_file("made-too.json", _json),
-        codes=(0, 6),
+    *(
+        Verb(
+            f"export --format {form}",
+            ("export", "killed", "--format", form, "--out", f"made-{form}.json"),
+            1.5,
+            watch=_file(f"made-{form}.json", _json),
+            codes=(0, 6),
+        )
+        for form in ("bmf", "github-action-benchmark")
     ),
     Verb(
         "baseline save",

@@ -1,10 +1,17 @@
-"""Pages in a real browser. One browser is open until the last test of this folder."""
+"""Pages in a real browser, and a toy repository.
+
+One browser is open until the last test of this folder.
+"""
+
+import shutil
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from ondevice_bench.report.page import write_report
+from tests.ci_shell import Runner
 from tests.e2e.browsing import DESK, FLAGS, PHONE, Visit
+from tests.e2e.toy import Toy
 from tests.papers.test_glance import all_verdicts
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
@@ -108,3 +115,26 @@ def phone(browser, whole):
 @pytest.fixture(scope="package")
 def desk(browser, whole):
     yield from kept_open(browser, whole, viewport=DESK)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, programs):
+    """The toy with a baseline of its first commit. Tests work in copies of it.
+
+    Each module that uses it has its own `programs`: the steps find them before all others.
+    """
+    toy = Toy(tmp_path_factory.mktemp("toy"), programs)
+    toy.write()
+    assert toy.bench("run", "mine").code == 0
+    assert toy.bench("baseline", "save", "main").code == 0
+    toy.commit("the first network")
+    return toy
+
+
+@pytest.fixture
+def toy(saved, tmp_path, programs):
+    shutil.copytree(saved.folder, tmp_path / "toy", dirs_exist_ok=True)
+    copy = object.__new__(Toy)
+    copy.folder = tmp_path / "toy"
+    copy.runner = Runner(copy.folder, programs, saved.runner.event)
+    return copy

@@ -16,7 +16,7 @@ from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from tests.ci_shell import Runner, bench_program, program, runs
 from tests.conftest import ROOT
-from tests.e2e.test_ci import GH, recipe, saved, toy  # noqa: F401  # fixtures
+from tests.e2e.toy import GH, recipe
 from tests.git import git
 from tests.report import synthetic
 from tests.site.conftest import content
@@ -113,7 +113,7 @@ def test_every_recipe_of_the_page_is_run_here():
     assert marks == {"run by: tests/e2e/test_ci_recipes.py"}
 
 
-def test_a_suite_is_written_for_a_network_of_the_repository(tmp_path, toy, programs):  # noqa: F811
+def test_a_suite_is_written_for_a_network_of_the_repository(tmp_path, toy, programs):
     folder = tmp_path / "new"
     folder.mkdir()
     (folder / "net.py").write_text((toy.folder / "suites/net.py").read_text())
@@ -122,7 +122,7 @@ def test_a_suite_is_written_for_a_network_of_the_repository(tmp_path, toy, progr
     assert "vanilla" in plan.log
 
 
-def test_a_baseline_is_saved_and_compared_with(toy):  # noqa: F811
+def test_a_baseline_is_saved_and_compared_with(toy):
     (toy.folder / "baselines/main.json").unlink()
     *_, compared = run_lines(toy.runner, "bench run mine", 0, 0, 0, 0)
     assert compared.summary.startswith("## ✅ Not worse: ")
@@ -131,7 +131,7 @@ def test_a_baseline_is_saved_and_compared_with(toy):  # noqa: F811
     assert toy.runner.step(lines_of("bench run mine")[-1]).code == 4
 
 
-def test_a_change_is_accepted_and_then_is_green(toy):  # noqa: F811
+def test_a_change_is_accepted_and_then_is_green(toy):
     toy.write(body="x.sin()")
     toy.bench("run", "mine")
     git("config", "user.name", "Ada", cwd=toy.folder)
@@ -145,7 +145,7 @@ def test_a_change_is_accepted_and_then_is_green(toy):  # noqa: F811
     assert "accepted by Ada" in compared.summary
 
 
-def test_pytest_makes_the_same_comparison(toy, forking_conftest):  # noqa: F811
+def test_pytest_makes_the_same_comparison(toy, forking_conftest):
     (toy.folder / "conftest.py").write_text(forking_conftest)
     (green,) = run_lines(toy.runner, "pytest --benchmark --suite", 0)
     assert green.summary.startswith("## ✅ Not worse: ")
@@ -156,7 +156,7 @@ def test_pytest_makes_the_same_comparison(toy, forking_conftest):  # noqa: F811
 
 
 @pytest.fixture
-def worse(toy):  # noqa: F811
+def worse(toy):
     """The branch `main`, and a commit after it that keeps one more tensor; its run is stored."""
     git("branch", "-M", "main", cwd=toy.folder)
     git("checkout", "-qb", "work", cwd=toy.folder)
@@ -191,7 +191,7 @@ def test_the_history_of_runs_made_by_hand_is_the_one_on_the_page(tmp_path, progr
     assert (tmp_path / "trend.html").exists()
 
 
-def test_a_run_is_exported_for_each_tracker(toy):  # noqa: F811
+def test_a_run_is_exported_for_each_tracker(toy):
     seen = []
     for line in lines_of("bench export"):
         assert toy.runner.step(line).code == 0
@@ -212,7 +212,7 @@ def test_readings_of_pytest_benchmark_come_into_the_history(tmp_path, programs):
     assert "test_sum.py::test_it" in history.log
 
 
-def test_a_site_is_made_and_stores_are_thinned(toy):  # noqa: F811
+def test_a_site_is_made_and_stores_are_thinned(toy):
     (toy.folder / "bundles").mkdir()
     toy.bench("export", "mine", "-o", "bundles/one.bundle")
     first, again, looked, done = run_lines(toy.runner, "bench site", 0, 0, 0, 0)
@@ -222,7 +222,7 @@ def test_a_site_is_made_and_stores_are_thinned(toy):  # noqa: F811
         assert ended.log.endswith("nothing to remove: all of 1 run stay\n")
 
 
-def test_the_action_installs_itself_compares_and_its_page_becomes_an_artefact(toy):  # noqa: F811
+def test_the_action_installs_itself_compares_and_its_page_becomes_an_artefact(toy):
     toy.write(note="# a remark\n")
     toy.commit("a remark")
     (job,) = YAML(typ="safe").load(recipe("benchmarks"))["jobs"].values()
@@ -241,7 +241,7 @@ def test_the_action_installs_itself_compares_and_its_page_becomes_an_artefact(to
 
 
 @pytest.mark.parametrize("name", ["baseline", "history"])
-def test_a_job_installs_bench_in_the_repository_of_somebody(toy, name):  # noqa: F811
+def test_a_job_installs_bench_in_the_repository_of_somebody(toy, name):
     (toy.folder / "workflow.yml").write_text(recipe(name))
     ended = toy.runner.workflow(toy.folder / "workflow.yml")
     assert [step.code for step in ended] == [0] * len(ended), ended[-1].log
@@ -272,7 +272,7 @@ def as_pi(path):
     )
 
 
-def test_jobs_on_two_boards_publish_two_commits_into_one_site(toy, tmp_path, programs):  # noqa: F811
+def test_jobs_on_two_boards_publish_two_commits_into_one_site(toy, tmp_path, programs):
     jobs = YAML(typ="safe").load(recipe("site"))["jobs"]
     measure, publish = jobs["measure"], jobs["publish"]
     remote = tmp_path / "remote.git"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-pytest.importorskip("distributed")
+pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
 
 from ondevice_bench.fleet.engine import DaskEngine
 from ondevice_bench.fleet.lane import Ended

@@ -1,109 +1,18 @@
 """Users' own networks: what they say of themselves, and every way in which they can fail."""
 
-import json
 from importlib.util import find_spec
 
 import pytest
-import torch
 
-from ondevice_bench.data import nested
-from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
-from ondevice_bench.running.hosts.fake import FakeHost
-from ondevice_bench.running.hosts.host import NoAnswer
-from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.queries import user_models
-from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.inputs import Images, OwnBatch
 from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
-from ondevice_bench.units import GIB, MIB
-from ondevice_bench.worker import describe as describe_module
-
-NET = """\
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, classes=7, image_size=24):
-        super().__init__()
-        self.stem = nn.Conv2d(3, 4, 3, 2, 1)
-        self.head = nn.Linear(4 * (image_size // 2) ** 2, classes)
-
-    def forward(self, x):
-        return self.head(self.stem(x).flatten(1))
-
-def net(**options):
-    return Net(**options)
-
-def deep(depth):
-    return nn.Sequential(nn.Flatten(), *(nn.Linear(3 * 224 * 224, 2) for _ in range(depth)))
-
-broken = Net()
-
-def raises():
-    raise RuntimeError("no such thing\\nsecond line")
-
-def nothing():
-    return 3
-
-def cube():
-    return nn.Flatten(2)
-
-def wide(image_size=(24, 32)):
-    return nn.Conv2d(3, 2, 3)
-
-def picky():
-    class Picky(nn.Module):
-        def forward(self, x):
-            raise ValueError("wants 1 channel")
-    return Picky()
-"""
-BATCHED = """\
-import torch
-from torch import nn
-
-layout = {"blocks": "trunk.*", "head": "head"}
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.trunk = nn.ModuleList([nn.Linear(5, 5), nn.Linear(5, 5)])
-        self.head = nn.Linear(5, 1)
-
-    def forward(self, x, more):
-        for layer in self.trunk:
-            x = layer(x)
-        return self.head(x)
-
-def model(width=8):
-    return Net()
-
-def batch(size, seed):
-    stream = torch.Generator().manual_seed(seed)
-    return {"x": torch.randn(size, 5, generator=stream), "more": (torch.zeros(size),)}
-
-def loss(model, batch):
-    return (model(**batch).squeeze(1) - batch["more"][0]).square().mean()
-"""
-
-
-def answer_here(question, request):
-    """As a process of its own would, without importing torch once more."""
-    assert question == "describe"
-    if request["weights"]:  # where the fake host says that the file of this folder lies
-        request = {**request, "weights": request["weights"].removeprefix("/fake/")}
-    try:
-        return json.loads(json.dumps(describe_module.describe(request)))
-    except (ValueError, OSError) as error:
-        return {"error": str(error)}
-
-
-HERE = FakeHost(reply_to=answer_here)
+from tests.running.user_code import BATCHED, HERE, MEAN, NET, PAIR, PLAIN
 
 
 @pytest.fixture
@@ -272,39 +181,6 @@ def test_what_is_wrong_in_a_file_is_one_clear_line(said, workplace, text, says):
     assert says in line
 
 
-PAIR = """\
-import torch
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(4, 2)
-
-    def forward(self, x):
-        y = self.layer(x)
-        return y, y.sum(1)
-
-def net():
-    return Net()
-
-def batch(size, seed):
-    return BATCH
-
-def loss(model, batch):
-    return LOSS
-"""
-REFUSE = """\
-from ondevice_bench.methods import Refusal
-
-def refuse():
-    raise Refusal("not this one")
-
-"""
-PLAIN = "torch.zeros(size, 4), torch.zeros(size)"
-MEAN = "model(batch[0])[0].mean()"
-
-
 @pytest.mark.parametrize(
     ("batch", "loss", "says"),
     [
@@ -381,97 +257,3 @@ def test_weights_that_do_not_fit_are_said_before_anything_runs(said, workplace):
     (workplace / "evil.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(BadInput, match=r"evil\.safetensors: is no safetensors file"):
         said("./mynet.py:net", weights="evil.safetensors")
-
-
-# what a network prints on every way is no answer
-LOUD = """\
-import atexit, os
-print("loud")
-os.write(1, b"louder\\n")
-atexit.register(print, "at the end")
-"""
-
-
-def test_a_process_of_its_own_answers(workplace, forked):
-    (workplace / "mynet.py").write_text(f"{LOUD}\n{NET}")
-    suite, host = Words(["./mynet.py:Net"]).suite(), local_host()
-    user_models.describe(host, suite)
-    assert registry.model(suite.models[0].name).inputs({}) == Images(3, 24, 7)
-    (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
-    with pytest.raises(BadInput, match="the model's code ended its process with 3"):
-        user_models.describe(host, Words(["./deadly.py:net"]).suite())
-
-
-def test_only_files_of_one_folder_are_described_by_one_process(workplace):
-    for name in ("a/one.py", "b/two.py", "a/three.py"):
-        (workplace / name).parent.mkdir(exist_ok=True)
-        (workplace / name).write_text(NET)
-    host = FakeHost(reply_to=answer_here)
-    models = ["./a/one.py:Net", "./b/two.py:Net", "./a/three.py:Net"]
-    suite = Words(models, options=["classes=3", "classes=4"]).suite()
-    user_models.describe(host, suite)
-    assert host.questions == ["describe", "describe"]
-    found = [registry.model(choice.name).inputs({"classes": 4}) for choice in suite.models]
-    assert found == [Images(3, 24, 4)] * 3
-
-
-def test_a_batch_function_that_ends_its_process_fails_its_cell_only(tmp_path):
-    def reply_to(question, request):
-        raise NoAnswer("did not answer within 600 s")
-
-    host, store = FakeHost(reply_to=reply_to), BatchStore(tmp_path / "batches")
-    with pytest.raises(NoBatch, match="the model's code did not answer within 600 s"):
-        user_models.batch(host, store, "net.py:net", Cell("x", "own", "vanilla", 4), "batch")
-
-
-def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, forked):
-    (workplace / "batched.py").write_text(BATCHED)
-    store = BatchStore(tmp_path / "batches")
-    file = str(workplace / "batched.py:model")
-    cell, host = Cell("x", "own", "vanilla", 4, seed=3), local_host()
-    uses = ("batch", "batch", "calibrate")
-    paths = [user_models.batch(host, store, file, cell, use) for use in uses]
-    assert paths[0] == paths[1] != paths[2]
-    found, other = nested.read(paths[0]), nested.read(paths[2])
-    assert found["x"].shape == (4, 5)
-    assert torch.equal(found["x"], torch.randn(4, 5, generator=torch.Generator().manual_seed(3)))
-    assert isinstance(found["more"], tuple)
-    assert not torch.equal(found["x"], other["x"])
-
-
-def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, forked):
-    """Its numbers would be those of another batch."""
-    few = PAIR.replace("BATCH", "torch.zeros(size, 4)[:3], torch.zeros(size)[:3]")
-    (workplace / "few.py").write_text(few.replace("LOSS", MEAN))
-    store, host = BatchStore(tmp_path / "batches"), local_host()
-    file = str(workplace / "few.py:net")
-    with pytest.raises(NoBatch, match=r"batch\(4, seed\) must return tensors of length 4"):
-        user_models.batch(host, store, file, Cell("x", "own", "vanilla", 4), "batch")
-    suite = Words(["./few.py:net"], batches=[2, 4]).suite()
-    user_models.describe(HERE, suite)
-    reasons = [
-        host.run(JobMaker(host, None).job(item.cell, "shapes"), 60.0).reply.reason
-        for item in plan(suite, Board("here"))
-    ]
-    assert reasons[0] == ""
-    assert reasons[1].startswith("batch(4, seed) must return tensors of length 4")
-
-
-def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
-    workplace, tmp_path, forked
-):
-    host, found = local_host(), {}
-    stores = JobMaker(host, BatchStore(tmp_path / "batches"), memory_cap=4 * GIB)
-    for name, loss in {
-        "large": f"{MEAN} + torch.zeros(2**42).sum()",
-        "refused": f"refuse() if model.training else {MEAN}",
-    }.items():
-        text = PAIR.replace("BATCH", PLAIN).replace("LOSS", loss)
-        (workplace / f"{name}.py").write_text(REFUSE + text)
-        suite = Words([f"./{name}.py:net"], batches=[4]).suite()
-        user_models.describe(HERE, suite)
-        (item,) = plan(suite, Board("here"))
-        found[name] = host.run(stores.job(item.cell, "memory"), 60.0).reply
-    assert found["large"].status == "oom"
-    assert f"could not allocate {2**44 // MIB}.00 MiB" in found["large"].reason
-    assert (found["refused"].status, found["refused"].reason) == ("skipped", "not this one")

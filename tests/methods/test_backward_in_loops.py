@@ -1,0 +1,165 @@
+"""Backward passes of a loop: which gradients they leave, and what changes between them."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.subspace import ProductsGradient
+from ondevice_bench.methods.treatment import treat
+from ondevice_bench.specs.layout import ModelLayout
+from tests.methods.loops import (
+    FACTORED,
+    FULL,
+    RATE,
+    batches,
+    loss,
+    plainly,
+    same,
+    train,
+    treated,
+    unchanged,
+    weights,
+)
+
+IN_PLACE = "modified by an inplace operation|changed in place|same weights"
+
+
+@FACTORED
+def test_a_penalty_on_all_parameters_is_refused_before_a_step(method):
+    treatment = treated(method, **FULL)
+    module, optimizer = treatment.module, treatment.optimizer(lr=RATE)
+    before = weights(module)
+    penalty = sum(each.square().sum() for each in module.parameters())
+    (loss(module, batches()[0]) + 0.1 * penalty).backward()
+    with pytest.raises(Refusal, match=r"^0\.0: something else gave the factors a gradient"):
+        optimizer.step()
+    assert unchanged(module, before)
+
+
+def test_clearing_between_forward_and_backward_leaves_a_thin_gradient():
+    treatment = treated("wsi", **FULL)
+    module, optimizer = treatment.module, treatment.optimizer(lr=RATE)
+    for batch in batches():
+        value = loss(module, batch)
+        optimizer.zero_grad()
+        value.backward()
+        assert isinstance(module[2].gradient, ProductsGradient)
+        optimizer.step()
+    assert same(treatment.merge(), plainly(train))
+
+
+def test_a_gradient_by_the_input_leaves_a_thin_gradient_for_the_step():
+    treatment = treated("wsi", **FULL)
+    module, optimizer = treatment.module, treatment.optimizer(lr=RATE)
+    for batch in batches():
+        x = batch[0].clone().requires_grad_()
+        torch.autograd.grad(loss(module, (x, batch[1])), x)
+        loss(module, batch).backward()
+        assert isinstance(module[2].gradient, ProductsGradient)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert same(treatment.merge(), plainly(train))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("vanilla", {}),
+        ("asi", FULL),
+        ("wsi", FULL),
+        ("wasi", FULL),
+        ("lora", {}),
+        ("checkpoint", {}),
+        ("saved", {"bits": 8}),
+        ("saved_bf16", {}),
+        ("lean", {}),
+        ("galore", {"rank": 2}),
+    ],
+)
+def test_a_step_between_forward_and_backward_is_refused_as_in_plain_training(method, options):
+    treatment = treated(method, **options)
+    module, optimizer = treatment.module, treatment.optimizer(lr=RATE)
+    first, second, _ = batches()
+    early = loss(module, first)
+    loss(module, second).backward()
+    optimizer.step()
+    with pytest.raises((RuntimeError, Refusal), match=IN_PLACE):
+        early.backward()
+
+
+def test_a_block_that_would_run_again_with_other_weights_is_refused():
+    module = treated("checkpoint").module
+    early = loss(module, batches()[0])
+    loss(module, batches()[1]).backward()
+    torch.optim.SGD(module[0].parameters(), lr=RATE).step()
+    with pytest.raises(Refusal, match=r"^0: checkpoint runs this block again in backward"):
+        early.backward()
+
+
+@pytest.mark.parametrize("method", ["saved", "saved_bf16", "lean", "checkpoint"])
+def test_statistics_that_move_between_two_forwards_are_no_change_of_a_saved_tensor(method):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Sequential(nn.Linear(6, 9), nn.BatchNorm1d(9)), nn.Linear(9, 3))
+    treatment = treat(
+        module,
+        method,
+        layout=ModelLayout(blocks="0", head="1"),
+        **({"bits": 8} if method == "saved" else {}),
+    )
+    optimizer = treatment.optimizer(lr=RATE)
+    for _ in range(2):
+        (module(torch.randn(8, 6)) + module(torch.randn(8, 6))).square().sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_two_backward_passes_through_one_graph_are_refused(is_alone):
+    other = treated("update_in_backward")
+    other.optimizer(lr=RATE)
+    if not is_alone:  # it waits for its step()
+        loss(other.module, batches()[0]).backward()
+    treatment = treated("update_in_backward")
+    treatment.optimizer(lr=RATE)
+    value = loss(treatment.module, batches()[0])
+    value.backward(retain_graph=True)
+    with pytest.raises(Refusal, match="a second gradient arrived for weights that are updated"):
+        value.backward()
+
+
+def test_a_network_with_outputs_of_several_depths_is_exact():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.third = (nn.Linear(6, 6) for _ in range(3))
+
+        def forward(self, x):
+            early = self.first(x)
+            middle = self.second(torch.tanh(early))
+            return {"early": early, "others": (middle, self.third(torch.tanh(middle)))}
+
+    torch.manual_seed(0)
+    networks = [Two().double()]
+    networks.append(copy.deepcopy(networks[0]))
+    for method, module in zip(("update_in_backward", "vanilla"), networks, strict=True):
+        optimizer = treat(module, method).optimizer(lr=RATE)
+        for x, _ in batches():
+            found = module(x)
+            tensors = (found["early"], *found["others"])
+            sum(each.square().mean() for each in tensors).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert all(map(torch.equal, *(weights(each).values() for each in networks)))
+
+
+def test_gradients_that_are_applied_are_not_clipped_by_a_norm_that_the_loop_has():
+    treatment = treated("update_in_backward")
+    treatment.optimizer(lr=RATE)
+    loss(treatment.module, batches()[0]).backward()
+    parameters = list(treatment.module.parameters())
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    with pytest.raises(Refusal, match="has applied the gradients already"):
+        nn.utils.clip_grads_with_norm_(parameters, 0.1, norm)

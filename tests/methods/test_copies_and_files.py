@@ -1,0 +1,144 @@
+"""Copies of a network, averages, and files: each trains on, or is refused when it computes."""
+
+import copy
+import io
+
+import pytest
+import torch
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.optimizer_guard import WrongOptimizer
+from tests.methods.loops import (
+    FACTORED,
+    FULL,
+    RATE,
+    batches,
+    network,
+    same,
+    train,
+    treated,
+    unchanged,
+    weights,
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("vanilla", {"momentum": 0.9}),
+        ("vanilla", {"kind": "adamw"}),
+        ("galore", {"kind": "adamw"}),
+        ("wsi", {}),
+        ("update_in_backward", {"clip": None}),
+    ],
+)
+def test_a_copy_of_network_and_optimizer_trains_as_the_original(method, options):
+    own = {"wsi": FULL, "galore": {"rank": 2, "every": 2}}.get(method, {})
+    treatment = treated(method, **own)
+    optimizer = treatment.optimizer(lr=RATE, **{"clip": 0.1, **options})
+    train(treatment.module, optimizer, 1)
+    twin, other = copy.deepcopy((treatment.module, optimizer))
+    train(treatment.module, optimizer, 2)
+    train(twin, other, 2)
+    assert same(twin, treatment.module, 1e-14)
+
+
+def test_a_copy_of_a_network_with_projected_gradients_is_guarded_too():
+    treatment = treated("galore", rank=2)
+    twin = copy.deepcopy(treatment.module)
+    before = weights(twin)
+    with pytest.raises(WrongOptimizer, match="galore: this optimizer does not know"):
+        train(twin, torch.optim.SGD(twin.parameters(), lr=RATE))
+    assert unchanged(twin, before)
+
+
+@FACTORED
+def test_a_whole_network_in_a_file_goes_on_with_the_optimizer_beside_it(method):
+    treatment = treated(method, **FULL)
+    optimizer = treatment.optimizer(lr=RATE)
+    train(treatment.module, optimizer, 2)
+    file = io.BytesIO()
+    torch.save((treatment.module, optimizer), file)
+    file.seek(0)
+    twin, other = torch.load(file, weights_only=False)
+    train(treatment.module, optimizer, 2)
+    train(twin, other, 2)
+    assert same(twin, treatment.module, 1e-14)
+
+
+def test_weights_that_a_file_has_brought_are_projected():
+    module = network()
+    file = copy.deepcopy(module.state_dict())
+    expected = treated("galore", rank=2)
+    train(expected.module, expected.optimizer(lr=RATE))
+    treatment = treated("galore", module, rank=2)
+    module.load_state_dict(file, assign=True)
+    train(module, treatment.optimizer(lr=RATE))
+    assert same(module, expected.module, 1e-14)
+
+
+def by_state(average, module):
+    now = module.state_dict()
+    for name, tensor in average.state_dict().items():
+        tensor.mul_(0.9).add_(now[name], alpha=0.1)
+
+
+@FACTORED
+def test_an_average_in_the_place_of_a_state_dict_is_refused_when_it_computes(method):
+    treatment = treated(method, **FULL)
+    average = copy.deepcopy(treatment.module).eval()
+    optimizer = treatment.optimizer(lr=RATE)
+    for _ in range(3):
+        train(treatment.module, optimizer, 1)
+        by_state(average, treatment.module)
+    average.state_dict()  # as a loop that saves it
+    with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
+        average(batches()[0][0])
+
+
+@FACTORED
+def test_an_average_of_files_is_refused_when_it_computes_and_each_file_is_not(method):
+    treatment = treated(method, **FULL)
+    optimizer, files = treatment.optimizer(lr=RATE), []
+    for _ in range(4):
+        train(treatment.module, optimizer, 1)
+        files.append(copy.deepcopy(treatment.module.state_dict()))
+    average = {
+        name: sum(file[name] for file in files) / len(files)
+        for name in files[0]
+        if "basis_" not in name
+    }
+    other = treated(method, **FULL).module
+    x = batches()[0][0]
+    for file in files:
+        other.load_state_dict(file)
+        other(x)
+    assert torch.equal(other(x), treatment.module(x))
+    other.load_state_dict(average)
+    with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
+        other(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_factors_that_change_their_type_or_come_from_an_earlier_version_compute(dtype):
+    treatment = treated("wsi", **FULL)
+    train(treatment.module, treatment.optimizer(lr=RATE))
+    file = {name: each.to(dtype) for name, each in treatment.module.state_dict().items()}
+    other = treated("wsi", **FULL).module
+    other.load_state_dict(file)
+    other(batches()[0][0])
+    other.load_state_dict({name: each for name, each in file.items() if "norm" not in name})
+    other.to(dtype)(batches()[0][0].to(dtype))
+    other.double()(batches()[0][0])
+
+
+@pytest.mark.parametrize("method", ["asi", "wasi"])
+def test_code_that_pairs_the_entries_of_two_networks_in_order_pairs_the_right_ones(method):
+    treatment = treated(method, **FULL)
+    early = copy.deepcopy(treatment.module)
+    train(treatment.module, treatment.optimizer(lr=RATE))
+    names = list(treatment.module.state_dict())
+    assert len(names) > len(early.state_dict())
+    assert all(a == b for a, b in zip(names, early.state_dict(), strict=False))
+    treatment.merge()
+    assert not treatment.module._state_dict_hooks

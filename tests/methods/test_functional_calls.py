@@ -1,0 +1,75 @@
+"""Weights that come with the call, and the transforms of `torch.func`."""
+
+import copy
+
+import pytest
+import torch
+
+from ondevice_bench.errors import Refusal
+from tests.methods.loops import FULL, batches, loss, treated
+
+
+def fast_weights(module):
+    return {
+        name: each.detach().clone().requires_grad_() for name, each in module.named_parameters()
+    }
+
+
+@pytest.mark.parametrize("method", ["lora", "lora_fa"])
+def test_a_network_that_gets_its_weights_in_the_call_has_their_gradients(method):
+    treatment = treated(method)
+    module, (first, *_) = treatment.module, batches()
+    loss(module, first).backward()
+    held = fast_weights(module)
+    loss(lambda x: torch.func.functional_call(module, held, x), first).backward()
+    for name, parameter in module.named_parameters():
+        if parameter.grad is not None:
+            assert torch.allclose(held[name].grad, parameter.grad, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        ("wsi", r"^0\.0: .*cannot reach factors that are no parameters"),
+        ("wasi", r"^0\.0: .*cannot reach factors that are no parameters"),
+        ("checkpoint", r"^0: .*must find the same weights"),
+    ],
+)
+def test_weights_that_the_method_could_not_train_are_refused_in_the_call(method, says):
+    module = treated(method, **(FULL if "w" in method else {})).module
+    with pytest.raises(Refusal, match=says):
+        torch.func.functional_call(module, fast_weights(module), batches()[0][0])
+
+
+@pytest.mark.parametrize("method", ["saved_bf16", "checkpoint", "lora", "lora_fa", "bias_only"])
+def test_transforms_of_torch_func_run_without_what_only_saves_memory(method):
+    module = treated(method).module
+    held = {name: each.detach() for name, each in module.named_parameters()}
+    plain = copy.deepcopy(module)
+    first = batches()[0]
+
+    def value(held, module):
+        return loss(lambda x: torch.func.functional_call(module, held, x), first)
+
+    if method == "checkpoint":
+        module, held = module[0], {k[2:]: v for k, v in held.items() if k[:2] == "0."}
+        found = torch.func.grad(lambda x: module(x).square().sum())(first[0])
+        x = first[0].clone().requires_grad_()
+        (expected,) = torch.autograd.grad(plain[0](x).square().sum(), x)
+        assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
+        return
+    found = torch.func.grad(value)(held, module)
+    loss(plain, first).backward()
+    rough = (
+        {"rtol": 0.05, "atol": 1e-3} if method == "saved_bf16" else {"rtol": 1e-12, "atol": 1e-14}
+    )
+    for name, parameter in plain.named_parameters():
+        if parameter.grad is not None:
+            assert torch.allclose(found[name], parameter.grad, **rough)
+
+
+@pytest.mark.parametrize("method", ["asi", "hosvd", "wsi"])
+def test_transforms_of_torch_func_are_refused_where_the_method_has_none(method):
+    module = treated(method, **FULL).module
+    with pytest.raises(Refusal, match=r"^0\.0: the method cannot run within a transform"):
+        torch.func.grad(lambda x: module(x).sum())(batches()[0][0])

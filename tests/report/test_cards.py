@@ -1,0 +1,196 @@
+"""The first screen: a card for each answer, and what it may say."""
+
+import dataclasses
+import re
+
+from ondevice_bench.suite.goal import Goal
+from tests.record.conftest import make_record
+from tests.report import synthetic
+
+
+def test_each_card_has_a_method_its_gain_its_price_and_a_badge(decided):
+    memory, time, both = decided().cards
+    assert (memory.title, memory.method, memory.number) == ("Least memory", "checkpoint", "0.375×")
+    assert memory.badge == "proven"
+    assert memory.of == "of vanilla's peak memory"
+    assert memory.values.startswith("30.00 MiB instead of 80.00 MiB; interval 0.3")
+    assert memory.values.endswith("; 0.8 % of 3.5 GiB")
+    assert memory.price == ("step time 1.30×", "the exact gradient")
+    assert (time.method, time.number) == ("wasi fraction=0.25", "0.520×")
+    assert time.title == "Fastest (the goal)"
+    assert (both.title, both.method) == (
+        "Least memory, at most 10 % slower",
+        "wasi fraction=0.25",
+    )
+    assert (both.number, both.badge) == ("0.775×", "proven")
+
+
+def test_a_goal_that_no_other_card_answers_has_a_card(decided):
+    *_, goal = decided(Goal(minimise="activation_bytes")).cards
+    assert (goal.title, goal.method) == (
+        "Best for the goal: lowest activation bytes",
+        "checkpoint",
+    )
+    *_, goal = decided(Goal(max_slowdown=1.2)).cards
+    assert goal.title == "Best for the goal: lowest step time"
+
+
+def test_least_memory_in_the_same_time_is_proven_only_if_the_time_is(decided):
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "wasi")]
+    wide = [
+        dataclasses.replace(
+            record, samples={"step_seconds": (*record.samples["step_seconds"], 0.2, 0.2, 0.2)}
+        )
+        if record.key.pass_name == "time" and record.key.cell.startswith("mcunet/wasi")
+        else record
+        for record in synthetic.records(cells)
+    ]
+    *_, both = decided(cells=cells, records=wide).cards
+    assert (both.method, both.badge) == ("wasi fraction=0.25", "not proven yet")
+    assert both.missing.startswith("Its step may take up to 2.")
+    assert both.missing.endswith("as long as vanilla's. Use a quieter machine and run again")
+
+
+def test_a_noisy_baseline_is_marked_too(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": samples})
+        for cell, samples in zip(cells, ([0.1] * 9 + [9.0] * 9, [1.0] * 9), strict=True)
+    ]
+    ((vanilla,), _) = decided(cells=cells, records=records).methods
+    assert vanilla.gauges[1].tone == "noisy"
+
+
+def test_without_a_time_to_use_nothing_is_said_about_the_same_time(decided):
+    records = [r for r in synthetic.records(synthetic.cells()) if r.key.pass_name != "time"]
+    *_, both = decided(records=records).cards
+    assert (both.badge, both.number) == ("unknown", "–")
+
+
+def test_a_price_that_is_not_proven_has_its_bounds(decided):
+    few = [r for r in synthetic.records(synthetic.cells()) if r.key.round in (1, 2, 3)]
+    memory, *_ = decided(records=few).cards
+    assert re.fullmatch(r"step time 1.30× \(not proven: 1.\d+× … 1.\d+×\)", memory.price[0])
+
+
+def test_a_card_without_a_gain_names_the_baseline_and_gives_no_number_of_its_own(decided):
+    _, time, _ = decided(slower={"wasi": 3.0, "svd": 3.0}).cards
+    assert (time.method, time.number, time.badge) == ("vanilla", "1×", "no gain")
+    assert time.missing == "No method has a step time that is surely lower."
+
+
+def test_a_card_without_a_winner_names_those_that_noise_hides(decided):
+    slower = synthetic.records(synthetic.cells(), slower={"wasi": 3.0, "svd": 3.0})
+    few = [record for record in slower if record.key.round == 1]
+    _, time, _ = decided(records=few).cards
+    assert (time.number, time.badge) == ("?", "undecided")
+    assert time.method == "vanilla or asi fraction=0.125, asi fraction=0.25 and 2 more"
+    assert time.missing == (
+        "These cannot be told apart: only one process measured each side. "
+        "Set `rounds: {time: 5}` and run again"
+    )
+
+
+def test_a_winner_of_unknown_gradient_says_so_and_names_the_best_with_a_known_one(decided):
+    every = synthetic.records(synthetic.cells())
+    records = [record for record in every if record.key.pass_name != "fidelity"]
+    memory, time, both = decided(records=records).cards
+    assert (memory.method, memory.unknown_gradient) == ("checkpoint", "")
+    assert (time.method, time.badge) == ("wasi fraction=0.25", "proven")
+    assert time.unknown_gradient == "the fidelity pass has not run yet"
+    assert time.price == ("peak memory 0.775×",)
+    assert time.with_known_gradient == (
+        "No method with a known gradient has a step time that is surely lower"
+    )
+    assert both.with_known_gradient.startswith("No method with a known gradient has a peak")
+    fast = decided(records=_faster(records, "checkpoint", 0.7)).cards[1]
+    assert fast.with_known_gradient == (
+        "With a known gradient: checkpoint, 0.910×, the exact gradient"
+    )
+
+
+def _faster(records, method, factor):
+    return [
+        dataclasses.replace(
+            record,
+            samples={"step_seconds": [factor * x for x in record.samples["step_seconds"]]},
+        )
+        if f"/{method}" in record.key.cell and record.key.pass_name == "time"
+        else record
+        for record in records
+    ]
+
+
+def test_options_that_all_methods_share_are_named_once(decided):
+    cells = synthetic.cells()
+    chosen = [cells[0], cells[2], cells[3], cells[5]]  # all that have a fraction have 0.25
+    found = decided(cells=chosen)
+    assert found.shared == "fraction=0.25"
+    assert [row.label for rows in found.methods for row in rows] == [
+        "vanilla", "wasi", "asi", "checkpoint",
+    ]  # fmt: skip
+    assert found.cards[1].method == "wasi fraction=0.25"  # a card can stand alone
+    assert decided().shared == ""
+
+
+def test_a_card_that_is_not_proven_says_what_would_prove_it(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": value}, samples={"step_seconds": [value]})
+        for cell, value in zip(cells, (1.0, 0.5), strict=True)
+    ]
+    memory, time, _ = decided(cells=cells, records=records).cards
+    assert (time.number, time.badge) == ("0.500×", "not proven yet")
+    assert (
+        time.missing == "Only one process measured each side. Set `rounds: {time: 5}` and run again"
+    )
+    assert (memory.badge, memory.missing) == (
+        "unknown",
+        "No method was compared by its peak memory.",
+    )
+
+
+def test_a_method_with_a_wrong_gradient_is_on_no_card_and_the_table_says_why(decided):
+    found = decided(Goal(min_cosine=0.6), slower={"wasi": 3.0})
+    assert all("svd" not in card.method for card in found.cards)
+    (svd,) = (row for rows in found.methods for row in rows if row.label.startswith("svd"))
+    assert svd.is_gradient_low
+    assert (
+        svd.refusal
+        == "it has a gradient cosine of 0.50 at step 1, but the goal asks for at least 0.6"
+    )
+
+
+def test_a_method_that_loses_accuracy_is_on_no_card_and_the_table_says_how_much(decided):
+    every = synthetic.records(synthetic.cells())
+    unknown = [record for record in every if record.key.pass_name != "fidelity"]
+    (wasi,) = (cell for cell in synthetic.cells() if cell.method == "wasi")
+    assert decided(records=unknown).cards[1].method == "wasi fraction=0.25"
+    reason = "it loses 10.0 points of accuracy (5.0 … 12.0)"
+    found = decided(records=unknown, lost={wasi.id: reason})
+    assert all("wasi" not in card.method for card in found.cards)
+    assert found.cards[1].method == "svd fraction=0.25"
+    (row,) = (row for rows in found.methods for row in rows if row.label.startswith("wasi"))
+    assert (row.refusal, row.is_gradient_low) == (reason, False)
+
+
+def test_a_number_that_is_too_noisy_makes_no_winner(decided):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": middle}, samples={"step_seconds": samples})
+        for cell, middle, samples in zip(
+            cells, (1.0, 0.8), ([1.0] * 6, [0.05, *[0.8] * 4, 9.0]), strict=True
+        )
+    ]
+    _, time, _ = decided(cells=cells, records=records).cards
+    assert (time.number, time.badge) == ("?", "undecided")
+    assert time.method == "vanilla or asi fraction=0.125"
+
+
+def test_a_card_with_the_answer_of_the_first_one_has_only_what_is_new(decided):
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "wasi")]
+    memory, time, both = decided(cells=cells).cards
+    assert (both.method, both.number, both.badge) == (memory.method, memory.number, "proven")
+    assert (both.repeats, both.values, both.price) == ("Least memory", "", ())
+    assert (memory.repeats, time.repeats) == ("", "")
+    assert decided().cards[2].repeats == ""  # another method

@@ -1,0 +1,121 @@
+"""The processes that run users' code: which ones start, and what a batch or a loss may do there."""
+
+import pytest
+import torch
+
+from ondevice_bench.data import nested
+from ondevice_bench.data.batch import BatchStore, NoBatch
+from ondevice_bench.errors import BadInput
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.host import NoAnswer
+from ondevice_bench.running.hosts.local import local_host
+from ondevice_bench.running.queries import user_models
+from ondevice_bench.running.queries.jobs import JobMaker
+from ondevice_bench.specs import registry
+from ondevice_bench.specs.inputs import Images
+from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.plan import plan
+from ondevice_bench.units import GIB, MIB
+from tests.running.user_code import BATCHED, HERE, MEAN, NET, PAIR, PLAIN, answer_here
+
+# what a network prints on every way is no answer
+LOUD = """\
+import atexit, os
+print("loud")
+os.write(1, b"louder\\n")
+atexit.register(print, "at the end")
+"""
+REFUSE = """\
+from ondevice_bench.methods import Refusal
+
+def refuse():
+    raise Refusal("not this one")
+
+"""
+
+
+def test_a_process_of_its_own_answers(workplace, forked):
+    (workplace / "mynet.py").write_text(f"{LOUD}\n{NET}")
+    suite, host = Words(["./mynet.py:Net"]).suite(), local_host()
+    user_models.describe(host, suite)
+    assert registry.model(suite.models[0].name).inputs({}) == Images(3, 24, 7)
+    (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
+    with pytest.raises(BadInput, match="the model's code ended its process with 3"):
+        user_models.describe(host, Words(["./deadly.py:net"]).suite())
+
+
+def test_only_files_of_one_folder_are_described_by_one_process(workplace):
+    for name in ("a/one.py", "b/two.py", "a/three.py"):
+        (workplace / name).parent.mkdir(exist_ok=True)
+        (workplace / name).write_text(NET)
+    host = FakeHost(reply_to=answer_here)
+    models = ["./a/one.py:Net", "./b/two.py:Net", "./a/three.py:Net"]
+    suite = Words(models, options=["classes=3", "classes=4"]).suite()
+    user_models.describe(host, suite)
+    assert host.questions == ["describe", "describe"]
+    found = [registry.model(choice.name).inputs({"classes": 4}) for choice in suite.models]
+    assert found == [Images(3, 24, 4)] * 3
+
+
+def test_a_batch_function_that_ends_its_process_fails_its_cell_only(tmp_path):
+    def reply_to(question, request):
+        raise NoAnswer("did not answer within 600 s")
+
+    host, store = FakeHost(reply_to=reply_to), BatchStore(tmp_path / "batches")
+    with pytest.raises(NoBatch, match="the model's code did not answer within 600 s"):
+        user_models.batch(host, store, "net.py:net", Cell("x", "own", "vanilla", 4), "batch")
+
+
+def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, forked):
+    (workplace / "batched.py").write_text(BATCHED)
+    store = BatchStore(tmp_path / "batches")
+    file = str(workplace / "batched.py:model")
+    cell, host = Cell("x", "own", "vanilla", 4, seed=3), local_host()
+    uses = ("batch", "batch", "calibrate")
+    paths = [user_models.batch(host, store, file, cell, use) for use in uses]
+    assert paths[0] == paths[1] != paths[2]
+    found, other = nested.read(paths[0]), nested.read(paths[2])
+    assert found["x"].shape == (4, 5)
+    assert torch.equal(found["x"], torch.randn(4, 5, generator=torch.Generator().manual_seed(3)))
+    assert isinstance(found["more"], tuple)
+    assert not torch.equal(found["x"], other["x"])
+
+
+def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, forked):
+    """Its numbers would be those of another batch."""
+    few = PAIR.replace("BATCH", "torch.zeros(size, 4)[:3], torch.zeros(size)[:3]")
+    (workplace / "few.py").write_text(few.replace("LOSS", MEAN))
+    store, host = BatchStore(tmp_path / "batches"), local_host()
+    file = str(workplace / "few.py:net")
+    with pytest.raises(NoBatch, match=r"batch\(4, seed\) must return tensors of length 4"):
+        user_models.batch(host, store, file, Cell("x", "own", "vanilla", 4), "batch")
+    suite = Words(["./few.py:net"], batches=[2, 4]).suite()
+    user_models.describe(HERE, suite)
+    reasons = [
+        host.run(JobMaker(host, None).job(item.cell, "shapes"), 60.0).reply.reason
+        for item in plan(suite, Board("here"))
+    ]
+    assert reasons[0] == ""
+    assert reasons[1].startswith("batch(4, seed) must return tensors of length 4")
+
+
+def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
+    workplace, tmp_path, forked
+):
+    host, found = local_host(), {}
+    stores = JobMaker(host, BatchStore(tmp_path / "batches"), memory_cap=4 * GIB)
+    for name, loss in {
+        "large": f"{MEAN} + torch.zeros(2**42).sum()",
+        "refused": f"refuse() if model.training else {MEAN}",
+    }.items():
+        text = PAIR.replace("BATCH", PLAIN).replace("LOSS", loss)
+        (workplace / f"{name}.py").write_text(REFUSE + text)
+        suite = Words([f"./{name}.py:net"], batches=[4]).suite()
+        user_models.describe(HERE, suite)
+        (item,) = plan(suite, Board("here"))
+        found[name] = host.run(stores.job(item.cell, "memory"), 60.0).reply
+    assert found["large"].status == "oom"
+    assert f"could not allocate {2**44 // MIB}.00 MiB" in found["large"].reason
+    assert (found["refused"].status, found["refused"].reason) == ("skipped", "not this one")
