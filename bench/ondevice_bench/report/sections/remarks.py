@@ -67,12 +67,13 @@ def conditions(data: ReportData) -> Mapping[str, Any]:
 def _facts(data: ReportData) -> dict[str, str]:
     run = data.summary.run
     machine, software = run.machine, run.software
+    unit = f"unit {run.unit}" if run.unit else ""
     cells = [cell.planned.cell for cell in data.summary.cells]
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
     cores = units.number_of(machine["physical_cores"], "core")
     threads = f"{units.number_of(machine['threads'], 'thread')} used"
     return {
-        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"], _unit(machine)))),
+        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"], unit))),
         "Profile": run.profile,
         "Processor": f"{machine['cpu']}, {cores}, {threads}",
         "Memory": f"{machine['memory_gib']} GiB, pages of {machine['page_bytes'] // 1024} KiB",
@@ -90,11 +91,6 @@ def _facts(data: ReportData) -> dict[str, str]:
         "Command": run.command,
         "This page": _page_command(data),
     }
-
-
-def _unit(machine: Mapping[str, Any]) -> str:
-    """Which of the boards of one profile it was, if the run knows it."""
-    return f"unit {machine['unit']}" if machine.get("unit") else ""
 
 
 def _page_command(data: ReportData) -> str:
