@@ -7,7 +7,7 @@ from typing import Any
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
 from ondevice_bench.passes import BY_NAME, rounds_of
-from ondevice_bench.report.chips import COMMIT
+from ondevice_bench.record.origin import commit_text
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.cell import Cell
@@ -79,7 +79,7 @@ def _facts(data: ReportData) -> dict[str, str]:
         "Memory": f"{machine['memory_gib']} GiB, pages of {machine['page_bytes'] // 1024} KiB",
         "System": f"Linux {machine['kernel']}, {machine['libc']}",
         "Software": f"bench {software['bench']}, Python {software['python']}, {torch}",
-        "Commit": run.commit if COMMIT.match(run.commit) else "none",
+        "Commit": commit_text(run.commit),
         "Started": units.moment(run.created),
         "Finished": units.moment(run.finished or "not yet: measurements are missing"),
         "Data": ", ".join(sorted({cell.data for cell in cells})),
