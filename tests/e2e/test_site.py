@@ -308,6 +308,16 @@ def test_a_store_that_cannot_be_read_saves_all_others(bench, workplace):
     assert path.read_bytes() == before
 
 
+def test_prune_says_none_for_a_run_without_a_commit(workplace, capsys):
+    with Store.create(store(workplace, ())) as made:
+        for each in (content(0, commit="nocommit"), content(1)):
+            made.add_finished(each.run, each.cells, each.records)
+    prune.prune(None, 1, 0, prune.BASELINES, dry_run=True, as_json=False)
+    printed = capsys.readouterr().out
+    assert re.search(r"quick-x86-00 .* none ", printed)
+    assert "nocommit" not in printed
+
+
 def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):
     store(workplace, range(4))
     monkeypatch.setattr(pi, "validated_pis", lambda: (SimpleNamespace(run=content(1).run),))

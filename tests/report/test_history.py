@@ -175,3 +175,10 @@ def test_changes_at_one_commit_are_told_apart_by_their_runs(runs):
 def test_a_run_outside_of_a_repository_has_no_commit():
     assert short_commit("nocommit") == "none"
     assert short_commit("0123456789+abcd") == "0123456+"
+
+
+def test_nobody_reads_the_stored_word_for_no_commit(runs):
+    pair = [with_run(runs[0], commit="nocommit"), runs[FAT_FROM]]
+    said, *_ = history_lines(history(pair, HistoryQuery(metrics=("activation_bytes",))))
+    assert "code none → 05abcdef00" in said
+    assert "nocommit" not in pages.render(pair, "regression")

@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 
 from ondevice_bench.analyse.learning import learning
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.report.folding import folded, unmeasured_lines
 from ondevice_bench.report.sections import verdict as decision
 from ondevice_bench.report.sections.section import ReportData
+from ondevice_bench.report.terminal.bundle import bundle_line, bundle_row
 from ondevice_bench.report.terminal.formats import formatted
 from ondevice_bench.report.terminal.run import (
     learning_tables,
@@ -208,3 +210,9 @@ def test_a_pipe_is_as_wide_as_the_variable_says(whole, monkeypatch, capsys):
 def test_the_rest_of_a_sentence_is_indented():
     assert wrapped("one two three", 8) == "one two\n  three"
     assert wrapped("one two three", None) == "one two three"
+
+
+def test_the_line_of_a_bundle_has_the_end_of_a_run_in_utc():
+    run = synthetic.run_of(finished="2026-01-01T12:09:30+02:00")
+    line = bundle_line(bundle_row(RunContent(run, (), ())))
+    assert line.endswith("0 records, finished 2026-01-01 10:09")

@@ -15,7 +15,7 @@ from statistics import median
 from ondevice_bench import metrics
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
 from ondevice_bench.passes import TIME, TRACE
-from ondevice_bench.record.model import Record, TaskKey
+from ondevice_bench.record.model import NOT_OK, Record, TaskKey
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.session import Session
 from ondevice_bench.suite.passes import passes_of
@@ -151,7 +151,7 @@ class RefComparison:
 
 
 def _problem(records: Sequence[Record]) -> str:
-    bad = (record for record in records if record.status not in ("ok", "skipped"))
+    bad = (record for record in records if record.status in NOT_OK)
     return next((f"{r.key.pass_name}: {r.status}: {r.reason}" for r in bad), "")
 
 

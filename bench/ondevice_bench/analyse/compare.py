@@ -157,7 +157,7 @@ def compare(
     drift = DRIFT if not_interleaved else 1
     accepted = {(each.cell, each.metric): each for each in base.accepted}
     changes = {cell.id: changes_between(cell, other) for cell, other in joined.pairs}
-    units = (_unit(base.run), _unit(new.run))
+    units = (base.run.unit, new.run.unit)
     return Comparison(
         base=base.run.id,
         new=new.run.id,
@@ -241,15 +241,11 @@ def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
     """
     one, other = base.run.machine, new.run.machine
     differing = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
-    if not (one.get("unit") and other.get("unit")):
+    if not (base.run.unit and new.run.unit):
         differing = [name for name in differing if name != "unit"]
     if differing:
         return f"times and memory were measured on different machines ({', '.join(differing)})"
     return ""
-
-
-def _unit(run: Run) -> str:
-    return str(run.machine.get("unit") or "")
 
 
 def _on_other_boards(

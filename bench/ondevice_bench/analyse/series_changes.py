@@ -14,6 +14,7 @@ from ondevice_bench.analyse.change_points import ChangePoint, find_change_points
 from ondevice_bench.analyse.changed_settings import changed_settings
 from ondevice_bench.analyse.series import TRAITS, HistoryChange, Point, Series
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import commit_text
 from ondevice_bench.stats import fewest_rounds, more_rounds
 from ondevice_bench.suite.code import changed
 
@@ -95,5 +96,5 @@ def _causes(before: Point, after: Point) -> tuple[str, ...]:
     causes += [cause for name, cause in TRAITS.items() if one.details[name] != other.details[name]]
     causes += map(str, changed(one.code, other.code))
     if old.commit != new.commit:
-        causes.append(f"code {old.commit} → {new.commit}")
+        causes.append(f"code {commit_text(old.commit)} → {commit_text(new.commit)}")
     return tuple(causes) or ("no cause in the records: they have the same commit and software",)

@@ -153,9 +153,8 @@ class RunSummary:
     @property
     def units(self) -> frozenset[str]:
         """The boards that measured it. It is empty if the run does not know them."""
-        unit = self.run.machine.get("unit")
-        if unit:
-            return frozenset({str(unit)})
+        if self.run.unit:
+            return frozenset({self.run.unit})
         return frozenset(each for cell in self.cells for each in cell.units)
 
     @property

@@ -8,8 +8,8 @@ from ondevice_bench.units import GIB, parse_bytes
 def usable_memory(run: Run) -> int | None:
     """The memory cap of the run, or else the board's memory minus the share of the system.
 
-    A container may allow less than the board has.
-    It is compared with a peak over the runtime floor, because the floor belongs to torch itself.
+    A container may allow less than the board has. The result is compared with a peak over the
+    runtime floor, because the floor belongs to torch itself.
     """
     cap = run.settings.get("memory_cap_bytes")
     if cap is not None:

@@ -44,6 +44,7 @@ def prune(
 ) -> None:
     """Remove old runs from stores. The newest run of each suite and board always stays."""
     from ondevice_bench.analyse.find_runs import find_stores
+    from ondevice_bench.record.origin import commit_text
     from ondevice_bench.record.thinning import KeepRule
 
     for option, number in (("--keep-last", keep_last), ("--keep-weekly", keep_weekly)):
@@ -65,7 +66,8 @@ def prune(
     table = Table("run", "suite", "profile", "when", "commit", "store")
     for row in rows:
         for run in row["removed"]:
-            table.add_row(*run.values(), row["store"])
+            shown = {**run, "commit": commit_text(run["commit"])}
+            table.add_row(*shown.values(), row["store"])
     if table.rows and dry_run:
         print_tables(table)
 

@@ -176,6 +176,10 @@ class Race:
     def _remove(self, name: str) -> None:
         self.left = [each for each in self.left if each != name]
 
+    def _rule_out(self, name: str) -> None:
+        self._meets[name] = False
+        self._remove(name)
+
     def _leave_behind(self, names: Iterable[str], defeat: Defeat) -> None:
         for name in names:
             self._remove(name)
@@ -205,8 +209,7 @@ class Race:
         """Remove the candidates that do not fit; whether all of them fit."""
         out = [name for name in names if not fits(name)]
         for name in out:
-            self._meets[name] = False
-            self._remove(name)
+            self._rule_out(name)
         return not out
 
     def _drop_the_hopeless(self) -> None:
@@ -214,7 +217,8 @@ class Race:
 
         The better half of the guesses stays in any case.
         """
-        guessed = sorted((name for name in self.left if name in self.prior), key=self._guess)
+        known = [name for name in self.left if name in self.prior]
+        guessed = sorted(known, key=self.prior.__getitem__)
         best = next((name for name in guessed if self._meets_limits(name)), None)
         if best is not None:
             self.best_guess = self.prior[best]
@@ -222,9 +226,6 @@ class Race:
             left = [name for name in guessed if name in self.left]
             worse_half = left[max(FINALISTS, math.ceil(len(left) / 2)) :]
             self._leave_behind([name for name in worse_half if self.prior[name] > limit], "guess")
-
-    def _guess(self, name: str) -> float:
-        return self.prior[name]
 
     def _take_rounds(self, until: int) -> None:
         """Take rounds until each candidate that is left has `until` readings."""
@@ -234,8 +235,7 @@ class Race:
             for name in [name for name in order if len(self.readings.get(name, ())) < number]:
                 value = self.trials.reading(name, number)
                 if value is None:
-                    self._remove(name)
-                    self._meets[name] = False
+                    self._rule_out(name)
                 else:
                     self.readings.setdefault(name, []).append(value)
 

@@ -73,3 +73,8 @@ class Run:
     settings: Mapping[str, Any]
     command: str
     finished: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """The mark of its machine among others of its kind; empty if the run does not know it."""
+        return str(self.machine.get("unit") or "")

@@ -7,3 +7,8 @@ PYTEST = "pytest"  # cells or steps of tests
 IMPORTED = "import"  # a bundle: such a run is never continued
 
 NO_COMMIT = "nocommit"  # the commit of a run outside of a repository
+
+
+def commit_text(commit: str) -> str:
+    """The commit of a run for people: "none" outside of a repository."""
+    return "none" if commit == NO_COMMIT else commit

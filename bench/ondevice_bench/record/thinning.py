@@ -46,7 +46,7 @@ def _by_board(runs: Sequence[Run]) -> Collection[list[Run]]:
     """The runs of each suite on each board. Boards of one profile differ in their unit."""
     boards: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
-        board = (run.suite, run.profile, str(run.machine.get("unit") or ""))
+        board = (run.suite, run.profile, run.unit)
         boards.setdefault(board, []).append(run)
     return boards.values()
 

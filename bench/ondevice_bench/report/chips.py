@@ -1,6 +1,5 @@
 """The context of the page in a few words: board, data, weights, rounds, and how calm it was."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -11,9 +10,9 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import STEP
 from ondevice_bench.passes import BY_NAME, rounds_of
+from ondevice_bench.record.origin import NO_COMMIT
 from ondevice_bench.report.history_text import short_commit
 
-COMMIT = re.compile("[0-9a-f]{7}")
 SPREAD = 1.2  # times of equal steps that differ by more hide the differences of methods
 
 
@@ -80,7 +79,7 @@ def _when(summary: RunSummary) -> str:
         if run.finished
         else "unfinished"
     )
-    commit = f", commit {short_commit(run.commit)}" if COMMIT.match(run.commit) else ""
+    commit = f", commit {short_commit(run.commit)}" if run.commit != NO_COMMIT else ""
     return f"{units.day(run.created)}, {took}{commit}"
 
 

@@ -3,7 +3,7 @@
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.history import History
 from ondevice_bench.analyse.series import HistoryChange, Series
-from ondevice_bench.record.origin import NO_COMMIT
+from ondevice_bench.record.origin import commit_text
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.units import number_of
 
@@ -70,7 +70,5 @@ def change_text(series: Series, change: HistoryChange) -> str:
 
 def short_commit(commit: str) -> str:
     """The first digits of a commit, with a plus if there were uncommitted changes; or "none"."""
-    if commit == NO_COMMIT:
-        return "none"
-    head, plus, _ = commit.partition("+")
+    head, plus, _ = commit_text(commit).partition("+")
     return f"{head[:SHORT]}{plus}"

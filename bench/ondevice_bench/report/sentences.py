@@ -135,6 +135,11 @@ def largest_part(
     )
 
 
+def noun_of(metric: metrics.Metric) -> str:
+    """What the number of a cell is: the metric, or the median of a noisy one."""
+    return metric.noun if metric.kind == "exact" else f"median {metric.noun}"
+
+
 def growth(
     ends: Mapping[str, tuple[tuple[int, Estimate], tuple[int, Estimate]]], metric: metrics.Metric
 ) -> str:
@@ -146,11 +151,10 @@ def growth(
     if not usable:
         return ""
     first, (low, high) = next(iter(usable.items()))
-    is_exact = metric.kind == "exact"
     text = SENTENCES["growth"].format(
         low=low[0],
         high=high[0],
-        metric=metric.noun if is_exact else f"median {metric.noun}",
+        metric=noun_of(metric),
         cell=first,
         ratio=_growth((low, high)),
     )
@@ -159,7 +163,7 @@ def growth(
     }
     least = min(alike.values(), key=lambda pair: pair[1][1].estimate / pair[0][1].estimate)
     same = [name for name, pair in alike.items() if _growth(pair) == _growth(least)]
-    if not is_exact or first in same:
+    if metric.kind != "exact" or first in same:
         return text
     of_least = SENTENCES["least growth"].format(cells=_listing(same), ratio=_growth(least))
     return f"{text}\n{of_least}"

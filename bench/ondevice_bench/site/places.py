@@ -23,7 +23,7 @@ class Board:
     @staticmethod
     def of(run: Run) -> "Board":
         """The board and the suite of a run."""
-        return Board(run.suite, run.profile, str(run.machine.get("unit") or ""))
+        return Board(run.suite, run.profile, run.unit)
 
     @property
     def name(self) -> str:

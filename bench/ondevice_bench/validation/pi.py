@@ -50,14 +50,9 @@ class Validation:
         return str(self.run.machine["board"] or self.run.machine["cpu"])
 
     @property
-    def unit(self) -> str:
-        """The mark of the board; empty if the run does not know it."""
-        return str(self.run.machine.get("unit") or "")
-
-    @property
     def board(self) -> str:
         """The board, its profile, its unit, and when it was validated."""
-        unit = f"unit {self.unit}" if self.unit else "unit not recorded"
+        unit = f"unit {self.run.unit}" if self.run.unit else "unit not recorded"
         day = units.day(self.run.created)
         return f"{self.machine}, {self.run.profile}, {unit} ({day}, run {self.run.id})"
 
@@ -104,7 +99,7 @@ def validated_pis() -> tuple[Validation, ...]:
 
 def are_validated(boards: Collection[str], pis: Sequence[Validation]) -> bool:
     """Whether all boards with these units are among the validated ones. Unknown boards are not."""
-    return bool(boards) and set(boards) <= {each.unit for each in pis if each.unit}
+    return bool(boards) and set(boards) <= {each.run.unit for each in pis if each.run.unit}
 
 
 def about_other_boards(pis: Sequence[Validation]) -> str:
@@ -123,7 +118,7 @@ def caveat(boards: Collection[str], pis: Sequence[Validation]) -> str:
             f"nobody knows whether this {PI} was validated: its run does not record the unit, as a "
             f"run with `--on` does; the results here have {_listed(pis)}"
         )
-    missing = sorted(set(boards) - {each.unit for each in pis})
+    missing = sorted(set(boards) - {each.run.unit for each in pis})
     which = f"unit {missing[0]}" if len(missing) == 1 else f"the units {', '.join(missing)}"
     return f"the results here have no validation of {which}: {_PROVES}; they have {_listed(pis)}"
 
@@ -144,11 +139,10 @@ def _is_a_pis(profile: Profile) -> bool:
 def _of_pis(store: Store) -> list[Validation]:
     latest: dict[str, Validation] = {}
     for run in reversed(store.runs()):
-        unit = str(run.machine.get("unit") or "")
-        if run.suite == SUITE and unit not in latest and not _why_no_machine(run):
+        if run.suite == SUITE and run.unit not in latest and not _why_no_machine(run):
             found = validated(summarise(store, run))
             if not found.why_no_pi:
-                latest[unit] = found
+                latest[run.unit] = found
     return list(latest.values())
 
 

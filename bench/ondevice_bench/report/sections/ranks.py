@@ -8,7 +8,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
-from ondevice_bench.report.sentences import ranks
+from ondevice_bench.report.sentences import noun_of, ranks
 from ondevice_bench.stats import is_too_wide
 
 RULES = ("epsilon", "fraction", "rank", "trained", "weight_rank", "weight_epsilon", "radius")
@@ -87,9 +87,8 @@ def _multiples(name: str, caption: str, metric: str) -> Plot:
         ratio = member.ratio(metric)
         return None if ratio is None or is_too_wide(ratio) else ratio.estimate
 
-    noun = described.noun if described.kind == "exact" else f"median {described.noun}"
     draw = _curve(f"{described.noun}, × baseline", value_of, "baseline")
-    return Plot(name, caption, draw, says=_says(noun, usable, units.ratio))
+    return Plot(name, caption, draw, says=_says(noun_of(described), usable, units.ratio))
 
 
 def _rank(member: CellWithBaseline) -> tuple[str, float] | None:

@@ -7,7 +7,7 @@ from typing import Any
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
 from ondevice_bench.passes import BY_NAME, rounds_of
-from ondevice_bench.report.chips import COMMIT
+from ondevice_bench.record.origin import commit_text
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.cell import Cell
@@ -67,18 +67,19 @@ def conditions(data: ReportData) -> Mapping[str, Any]:
 def _facts(data: ReportData) -> dict[str, str]:
     run = data.summary.run
     machine, software = run.machine, run.software
+    unit = f"unit {run.unit}" if run.unit else ""
     cells = [cell.planned.cell for cell in data.summary.cells]
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
     cores = units.number_of(machine["physical_cores"], "core")
     threads = f"{units.number_of(machine['threads'], 'thread')} used"
     return {
-        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"], _unit(machine)))),
+        "Machine": ", ".join(filter(None, (machine["board"], machine["arch"], unit))),
         "Profile": run.profile,
         "Processor": f"{machine['cpu']}, {cores}, {threads}",
         "Memory": f"{machine['memory_gib']} GiB, pages of {machine['page_bytes'] // 1024} KiB",
         "System": f"Linux {machine['kernel']}, {machine['libc']}",
         "Software": f"bench {software['bench']}, Python {software['python']}, {torch}",
-        "Commit": run.commit if COMMIT.match(run.commit) else "none",
+        "Commit": commit_text(run.commit),
         "Started": units.moment(run.created),
         "Finished": units.moment(run.finished or "not yet: measurements are missing"),
         "Data": ", ".join(sorted({cell.data for cell in cells})),
@@ -90,11 +91,6 @@ def _facts(data: ReportData) -> dict[str, str]:
         "Command": run.command,
         "This page": _page_command(data),
     }
-
-
-def _unit(machine: Mapping[str, Any]) -> str:
-    """Which of the boards of one profile it was, if the run knows it."""
-    return f"unit {machine['unit']}" if machine.get("unit") else ""
 
 
 def _page_command(data: ReportData) -> str:

@@ -9,6 +9,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.history import History
 from ondevice_bench.analyse.series import HistoryChange, Series
 from ondevice_bench.analyse.series_changes import software_changes
+from ondevice_bench.record.origin import commit_text
 from ondevice_bench.report import drawing
 from ondevice_bench.report.history_text import short_commit
 from ondevice_bench.report.plotly_builder import Canvas
@@ -91,7 +92,7 @@ def _line(
         name=label,
         line={**look, "width": 1.5},
         marker={"size": 5},
-        text=[f"{point.run.commit}, {point.run.created}" for point in series.points],
+        text=[f"{commit_text(point.run.commit)}, {point.run.created}" for point in series.points],
         hovertemplate=f"%{{text}}<br>{shown}<extra>%{{fullData.name}}</extra>",
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench.record.run_json import RunContent
+from ondevice_bench.units import minute
 
 
 def bundle_row(content: RunContent) -> dict[str, Any]:
@@ -24,9 +25,7 @@ def bundle_row(content: RunContent) -> dict[str, Any]:
 def bundle_line(row: Mapping[str, Any]) -> str:
     """The same as a sentence. Nobody could copy an id that a column of a table cuts."""
     new = f" ({row['new']} new) in {row['store']}" if "new" in row else ""
-    finished = (
-        f"finished {row['finished'][:16].replace('T', ' ')}" if row["finished"] else "unfinished"
-    )
+    finished = f"finished {minute(row['finished'])}" if row["finished"] else "unfinished"
     return (
         f"{row['run']}: {row['profile']} ({row['machine']}), cells: {row['cells']}, "
         f"{row['records']} records{new}, {finished}"
