@@ -155,7 +155,7 @@ def _page(metric: str, draw: Draw, dice: random.Random) -> list[str]:
 
 
 def _compare(times: int) -> Iterator[str]:
-    """Two runs of equal code, each with 21 cells of three noisy metrics."""
+    """Two runs of equal code, each with three noisy metrics of each cell."""
     threshold = metrics.BY_NAME[STEP].threshold
     confidence = 1 - (1 - compare.CONFIDENCE) / CLAIMS
     for rounds in (8, 20):

@@ -25,7 +25,8 @@ from ondevice_bench.validation.figures import (
 
 Outcome = Literal["passed", "failed", "absent"]
 OVER_RUNTIME, PEAK = "peak_rss_over_runtime_bytes", "peak_rss_bytes"
-# the kernel adds up file, anonymous and shared pages; of each kind, it may count up to 32 late
+# the kernel adds up file, anonymous and shared pages; of each kind, a processor may count up to 32
+# late (more if there are more than 16 processors)
 _UNCOUNTED_PAGES = 3 * 32
 _MOST_NAMED = 3  # differences in one sentence
 
