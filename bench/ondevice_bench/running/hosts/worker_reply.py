@@ -62,11 +62,7 @@ def receive(read_end: int, ended: int, deadline: float, tick: Tick) -> str | Non
 
 
 def judge(text: str | None, status: int, timeout: float, kills_before: int | None) -> Reply:
-    """The worker's own reply where it is whole; otherwise how the worker ended.
-
-    The parent sleeps in `poll` while a worker measures; it wakes when something arrives, and once a
-    second to let a progress line move. Each wait has a deadline: the user's code may do anything.
-    """
+    """The worker's own reply where it is whole; otherwise how the worker ended."""
     if text is None:
         return Reply("timeout", reason=f"no result within {timeout:g} s")
     if text:
