@@ -33,7 +33,7 @@ class _FrozenConvolution(torch.autograd.Function):
         return dx, None, db, None
 
 
-def freeze(parameter: nn.Parameter) -> None:
+def freeze(parameter: Tensor) -> None:
     """Let the parameter train no more. An optimizer would apply a gradient of an earlier step."""
     parameter.requires_grad_(False)
     parameter.grad = None
