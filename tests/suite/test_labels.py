@@ -12,6 +12,7 @@ from ondevice_bench.suite.labels import (
     row_labels,
     shared_options,
     short_names,
+    with_reason,
 )
 from ondevice_bench.terminal import Table, open_streams, table_text
 
@@ -160,3 +161,20 @@ def test_layers_that_all_methods_share_because_the_others_are_frozen_are_in_no_r
     (group,) = labelled(cells)
     assert group.labels == ("vanilla", "checkpoint")
     assert group.heading == "mcunet, batch 8, layers last:2, seed 0"
+
+
+@pytest.mark.parametrize(
+    ("label", "reason", "shown"),
+    [
+        ("checkpoint", "checkpoint: no blocks", "checkpoint: no blocks"),
+        ("checkpoint(scope=mlp)", "checkpoint: no mlp", "checkpoint(scope=mlp): no mlp"),
+        ("checkpoint scope=mlp, lora", "checkpoint: no mlp", "checkpoint scope=mlp, lora: no mlp"),
+        ("lora+checkpoint", "checkpoint: no mlp", "lora+checkpoint: checkpoint: no mlp"),
+        ("lora_fa rank=4", "lora: it has groups", "lora_fa rank=4: lora: it has groups"),
+        ("checkpoint+lora", "checkpoint: no mlp", "checkpoint+lora: checkpoint: no mlp"),
+        ("lora", "lora", "lora: lora"),
+        ("lora", "it treats linear layers", "lora: it treats linear layers"),
+    ],
+)
+def test_a_reason_does_not_repeat_the_method_of_its_label(label, reason, shown):
+    assert with_reason(label, reason) == shown

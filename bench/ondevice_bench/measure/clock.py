@@ -69,7 +69,7 @@ class TimedSamples(Generic[Sample]):
     precision_reached: float
     disturbed: list[Sample]
     spoilt: bool
-    foreign_share: float | None  # cores that others used during the samples; None if unknown
+    foreign_share: float | None  # cores lost during the samples; None if unknown
 
     @property
     def notes(self) -> list[str]:
@@ -156,7 +156,7 @@ def sample(
     samples: list[Sample] = []
     disturbed: list[Sample] = []
     loads: list[interference.ForeignLoad] = []
-    others: list[interference.ForeignLoad] = []  # of the disturbed samples
+    disturbing: list[interference.ForeignLoad] = []
     spoilt = False
     gc.collect()
     gc.disable()
@@ -179,18 +179,18 @@ def sample(
             late = time.perf_counter() - began >= sampling.max_seconds
             if load.is_disturbing and room and not late:
                 disturbed += window
-                others.append(load)
+                disturbing.append(load)
                 continue
             spoilt = spoilt or load.is_disturbing
             samples += window
             loads.append(load)
             if late and len(samples) < sampling.min_samples <= len(samples) + len(disturbed):
                 samples, disturbed, spoilt = [*disturbed, *samples], [], True
-                loads = [*others, *loads]
+                loads = [*disturbing, *loads]
             reason = reason_to_end(samples)
             if reason:
                 reached = _precision(samples, seconds)
-                share = interference.share(loads)
+                share = interference.share_lost(loads)
                 return TimedSamples(warmups, samples, reason, reached, disturbed, spoilt, share)
     finally:
         gc.enable()

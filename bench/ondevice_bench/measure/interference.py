@@ -51,7 +51,7 @@ class ForeignLoad:
 
     @property
     def lost(self) -> float:
-        """The seconds that were surely lost: more than the possible error of the ticks."""
+        """The seconds that were surely lost, to a quota too: without the error of the ticks."""
         lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
         return max(0.0, lost - SLACK)
 
@@ -83,15 +83,21 @@ def between(before: Counters, after: Counters) -> ForeignLoad:
 
 
 def share_of_others(before: Counters, after: Counters) -> float | None:
-    """The cores that other processes and hypervisors used meanwhile; None if unknown."""
+    """The cores that other processes and hypervisors used meanwhile; None if unknown.
+
+    It is for a curve and for long times: the error of the ticks is in it.
+    """
     load = between(before, after)
     if load.foreign is None:
         return None
     return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
 
 
-def share(loads: Sequence[ForeignLoad]) -> float | None:
-    """The cores that were lost meanwhile; None if this machine cannot tell."""
+def share_lost(loads: Sequence[ForeignLoad]) -> float | None:
+    """The cores that were surely lost meanwhile; None if unknown.
+
+    It is for short times: in them the error of the ticks looks like a disturbance.
+    """
     wall = sum(load.wall for load in loads)
     if wall <= 0 or any(load.foreign is None for load in loads):
         return None

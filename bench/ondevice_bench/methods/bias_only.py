@@ -14,7 +14,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import BatchNorm, normalise_fixed
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, restore, surround
-from ondevice_bench.methods.frozen_weight import convolve_frozen
+from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
 from ondevice_bench.models.layers import layer_input
 from ondevice_bench.specs.layout import ModelLayout
@@ -102,8 +102,7 @@ class BiasOnly(Method):
             raise Refusal("bias_only: this network has no bias and no head that could train")
         self._frozen = tuple(frozen)
         for parameter in frozen.values():
-            parameter.requires_grad_(False)
-            parameter.grad = None  # of an earlier step: an optimizer would apply it again
+            freeze(parameter)
         check = partial(_require_frozen, tuple(frozen.values()))
         self._check = model.register_forward_pre_hook(check)
         for module in list(model.modules()):

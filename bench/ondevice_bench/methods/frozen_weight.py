@@ -1,4 +1,4 @@
-"""Convolutions whose weight does not train. They keep nothing of their input for backward.
+"""Weights that do not train. Their convolutions keep nothing of the input for backward.
 
 torch keeps the input of a convolution even then. For a linear layer it does not.
 """
@@ -31,6 +31,12 @@ class _FrozenConvolution(torch.autograd.Function):
         dx = ctx.geometry.input_gradient(ctx.shape, weight, dy) if needs_x else None
         db = dy.sum((0, 2, 3)) if needs_bias else None
         return dx, None, db, None
+
+
+def freeze(parameter: Tensor) -> None:
+    """Let the parameter train no more. An optimizer would apply a gradient of an earlier step."""
+    parameter.requires_grad_(False)
+    parameter.grad = None
 
 
 def convolve_frozen(layer: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

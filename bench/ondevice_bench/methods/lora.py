@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.frozen_weight import convolve_frozen
+from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank_kinds import not_factorable
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
@@ -33,8 +33,8 @@ class LoraLayer(ReplacementLayer):
         super().__init__()
         assert isinstance(base, (nn.Linear, nn.Conv2d))
         self.base = base
-        weight = base.weight.requires_grad_(False)
-        weight.grad = None  # of an earlier step: an optimizer would apply it again
+        weight = base.weight
+        freeze(weight)
         outputs, *inputs = weight.shape
         rank = min(rank, *_widths(base))
         self.scaling = alpha / rank

@@ -14,6 +14,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.tensors import is_strided
 
 _OF_ONE_PROCESS = {"_alive", "_stays"}
 
@@ -84,13 +85,13 @@ class PackedSaves(Method):
             yield
             return
         resident = (*model.parameters(), *model.buffers())
-        self._stays = stays = {_storage(each) for each in resident if _is_strided(each)}
+        self._stays = stays = {_storage(each) for each in resident if is_strided(each)}
         shared: weakref.WeakValueDictionary[tuple[object, ...], Packed]
         shared = weakref.WeakValueDictionary()
         sources: list[StorageWeakRef] = []  # so that no other storage gets the same identity
 
         def pack(tensor: Tensor) -> _Saved | Tensor:
-            if not _is_strided(tensor):
+            if not is_strided(tensor):  # it stays as it is
                 return tensor.detach()
             is_packed = _storage(tensor) not in stays
             part = self.part(tensor.detach()) if is_packed else tensor.detach()
@@ -125,7 +126,7 @@ class PackedSaves(Method):
     def see_inputs(self, inputs: Iterator[Tensor]) -> None:
         """Leave the inputs as they are, unless the method packs them, too."""
         if not self.packs_inputs:
-            self._stays.update(_storage(each) for each in inputs if _is_strided(each))
+            self._stays.update(_storage(each) for each in inputs if is_strided(each))
 
     def packed_tensors(self) -> Iterator[Tensor]:
         """The packed tensors that are alive now."""
@@ -135,11 +136,6 @@ class PackedSaves(Method):
 
 def _as_it_is(tensors: tuple[Tensor, ...]) -> Tensor:
     return tensors[0]
-
-
-def _is_strided(tensor: Tensor) -> bool:
-    """Whether the tensor has one storage. A sparse one stays as it is."""
-    return tensor.layout == torch.strided and not tensor.is_nested
 
 
 def _storage(tensor: Tensor) -> int:

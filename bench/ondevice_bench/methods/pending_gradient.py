@@ -1,7 +1,5 @@
 """The gradient of a weight in two factors, from backward until the subspace update."""
 
-import itertools
-import zlib
 from typing import Any
 
 import torch
@@ -9,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.factor_mark import FactorMark
 from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.subspace import (
     GradientSum,
@@ -20,8 +19,6 @@ from ondevice_bench.methods.tensors import has_content, working
 
 _SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `norm`
 _TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
-_MARKS = 251  # a prime below 256: each floating-point type holds these whole numbers exactly
-_updates = itertools.count(1)  # of factors, in this process
 
 
 class UnconsumedUpdate(Refusal):
@@ -38,9 +35,7 @@ class PendingGradient(nn.Module):
     `norm` computes nothing. Its gradient has the norm of the weight's gradient. If the loop scales
     or clears it, the weight's gradient is scaled or cleared, too.
 
-    The value of `norm` is a mark of the factors: whole numbers. What averages networks, or changes
-    all their parameters, changes the mark, too. In a `state_dict` the second number follows from
-    the first one, but not linearly. So an average of files is seen.
+    The value of `norm` is a mark of the factors.
     """
 
     def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
@@ -49,7 +44,7 @@ class PendingGradient(nn.Module):
         self.otherwise = otherwise  # what to use where this is refused
         self.norm = nn.Parameter(working(torch.zeros(2, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
-        self._mark: int | None = 0  # of the factors; None: those of a file that is an average
+        self._mark = FactorMark()
         self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
         self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
         self._passes = 0  # backward passes since then, without the last
@@ -64,10 +59,10 @@ class PendingGradient(nn.Module):
         )
 
     def require_own_factors(self) -> None:
-        """A Refusal if the factors are an average: `mean(L) mean(R)` is not the mean of `L R`."""
+        """A Refusal if other code has averaged or changed the factors."""
         if torch.compiler.is_compiling() or not has_content():
             return
-        if not self._has_mark():
+        if not self._mark.is_in(self.norm):
             raise Refusal(
                 f"{self.name}: other code has averaged, copied or changed these factors, one by "
                 "one. Average networks that `copy.deepcopy(treatment).merge()` gives, and update "
@@ -86,20 +81,8 @@ class PendingGradient(nn.Module):
             each.grad = None  # zeros: weight decay would change the factor
 
     def write_mark(self, *factors: Tensor) -> None:
-        """Before the factors are saved: let the mark tell whether what is loaded is an average."""
-        if not has_content() or not self._has_mark():
-            return
-        found = 0
-        for each in factors:
-            found = zlib.crc32(working(each.detach()).cpu().numpy().tobytes(), found)
-        self._mark = found % _MARKS
-        with torch.no_grad():
-            self.norm.copy_(self.norm.new_tensor(_saved_mark(self._mark)))
-
-    def _has_mark(self) -> bool:
-        """Whether the value of `norm` is the mark of the factors."""
-        first = self.norm.detach()[0]
-        return self._mark is not None and torch.equal(first, first.new_tensor(float(self._mark)))
+        """Before the factors are saved: write their mark into `norm`."""
+        self._mark.save(self.norm, *factors)
 
     def begin_call(self, *factors: Tensor) -> None:
         """Before a forward call that trains: a Refusal if its gradient could not be applied."""
@@ -206,8 +189,7 @@ class PendingGradient(nn.Module):
 
     def count_update(self) -> None:
         """Note that the factors have new values, and forget the gradient."""
-        self._mark = next(_updates) % _MARKS
-        self.norm.data.fill_(self._mark)
+        self._mark.renew(self.norm)
         self.end_step()
 
     def _shown(self, gradient: WeightGradient) -> Tensor:
@@ -235,18 +217,8 @@ class PendingGradient(nn.Module):
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
         """Take the mark, if there is one: files of earlier versions have none."""
         found: Tensor | None = state_dict.get(f"{prefix}norm")
-        if found is None:
-            return
-        with torch.no_grad():
-            self.norm.copy_(found)
-        first, second = found.tolist()
-        is_own = first in range(_MARKS) and _saved_mark(int(first)) == (first, second)
-        self._mark = int(first) if is_own else None
-
-
-def _saved_mark(mark: int) -> tuple[float, float]:
-    """The mark in a `state_dict`: a pair. The mean of two pairs is hardly ever a pair of a mark."""
-    return float(mark), float(mark * mark % _MARKS)
+        if found is not None:
+            self._mark.load(self.norm, found)
 
 
 def is_distributed() -> bool:

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_
 
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.tensors import is_strided
 
 Rewrite: TypeAlias = Callable[..., Tensor | None]
 """It gets the arguments of the function. It returns None if the function must run as it is."""
@@ -92,8 +93,7 @@ def _saves(args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
         and x.requires_grad
         and torch.is_grad_enabled()
         and x.device.type == "cpu"
-        and x.layout == torch.strided
-        and not x.is_nested
+        and is_strided(x)
         and not is_transformed()
         and not _is_checkpointed()
     )

@@ -42,6 +42,11 @@ def has_content() -> bool:
     return _content[0]
 
 
+def is_strided(tensor: Tensor) -> bool:
+    """Whether the tensor is a view of one storage. Sparse and nested tensors are not."""
+    return tensor.layout == torch.strided and not tensor.is_nested
+
+
 def require_finite(numbers: Tensor) -> None:
     """Raise where one of them is NaN or infinite."""
     if has_content() and not torch.isfinite(numbers).all():

@@ -15,6 +15,7 @@ from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.effect import ForwardCalled, LayersCalled, expect, expect_nothing
 from ondevice_bench.methods.forward import restore, surround
+from ondevice_bench.methods.frozen_weight import freeze
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
@@ -283,8 +284,7 @@ class Treatment:
         """Freeze these parameters until `merge`."""
         self._frozen = tuple(each for each in parameters if each.requires_grad)
         for each in self._frozen:
-            each.requires_grad_(False)
-            each.grad = None  # of an earlier step: an optimizer would apply it again
+            freeze(each)
 
     def apply(
         self,

@@ -44,6 +44,7 @@ from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.schedule import TimeLeft
 from ondevice_bench.running.session import Session
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import with_reason
 from ondevice_bench.suite.passes import passes_of
 
 Clock = Callable[[], float]
@@ -318,7 +319,7 @@ class CellTrials:
         is_open: bool = False,
     ) -> None:
         self.ruled_out.setdefault(name, RuledOut(name, cause, reason, value, is_open))
-        self._progress.note(f"out: {self._labels[name]}: {reason}")
+        self._progress.note(f"out: {with_reason(self._labels[name], reason)}")
 
 
 def _trains_as(one: Cell, other: Cell) -> bool:

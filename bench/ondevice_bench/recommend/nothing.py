@@ -6,6 +6,7 @@ from ondevice_bench import units
 from ondevice_bench.analyse.gradient import cosine_text
 from ondevice_bench.recommend.candidates import RuledOut
 from ondevice_bench.recommend.question import Question
+from ondevice_bench.suite.labels import with_reason
 
 
 def nothing_meets(
@@ -17,7 +18,7 @@ def nothing_meets(
         by_reason: dict[str, list[str]] = {}
         for each in ruled_out:
             by_reason.setdefault(each.reason, []).append(labels[each.name])
-        reasons = (f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
+        reasons = (with_reason(", ".join(names), reason) for reason, names in by_reason.items())
         return f"no candidate can be measured: {'; '.join(reasons)}"
     _, nearest = min(short, key=lambda pair: pair[0])
     count = units.number_of(len(ruled_out), "candidate")

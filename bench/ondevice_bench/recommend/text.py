@@ -12,6 +12,7 @@ from ondevice_bench.recommend.rivals import Gain, RunnerUp, is_of_one_process
 from ondevice_bench.recommend.training import accuracy_text
 from ondevice_bench.recommend.way import Way
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.labels import with_reason
 from ondevice_bench.terminal import Table
 
 _OUT: dict[Cause, str] = {
@@ -259,7 +260,7 @@ def _reasons(group: Sequence[RuledOut], found: Recommendation) -> Iterator[str]:
         by_reason.setdefault(each.reason, []).append(found.labels[each.name])
     reasons = list(by_reason.items())
     for reason, names in reasons[:MOST_NAMES]:
-        yield f"{few(names)}: {reason}"
+        yield with_reason(few(names), reason)
     if len(reasons) > MOST_NAMES:
         yield f"and {len(reasons) - MOST_NAMES} more (--json has all)"
 

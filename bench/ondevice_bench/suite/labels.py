@@ -3,6 +3,7 @@
 Everything that people read uses these labels. Files for machines (JSON, CSV, Markdown) have ids.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -40,6 +41,16 @@ def method_label(cell: Cell, left_out: AbstractSet[str] = frozenset()) -> str:
         own = [(name, value) for layers, name, value in pairs if layers == entry.layers]
         labels.append(f"{_label(entry.methods, own)} on {entry.layers.removeprefix('pattern:')}")
     return ", ".join(labels)
+
+
+def with_reason(label: str, reason: str) -> str:
+    """`label: reason`. A reason that begins with the method of the label does not repeat it.
+
+    A method that refuses a network names itself: a user's own loop shows no label.
+    """
+    method, colon, rest = reason.partition(": ")
+    is_repeated = colon and re.match(rf"{re.escape(method)}(?![\w+])", label)
+    return f"{label}: {rest if is_repeated else reason}"
 
 
 def shared_options(cells: Iterable[Cell]) -> dict[str, Value]:

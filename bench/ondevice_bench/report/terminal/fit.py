@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ondevice_bench.suite.labels import with_reason
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import flops, mib, seconds, size
 
@@ -47,7 +48,7 @@ def _answer(found: "BoardFits", fit: "Fit") -> str:
 
 def fit_reasons(found: "BoardFits", model: str) -> list[str]:
     """A line for each method that has no batch, with the reason."""
-    return [f"{fit.method}: {fit.reason}" for fit in found.of(model) if fit.batch is None]
+    return [with_reason(fit.method, fit.reason) for fit in found.of(model) if fit.batch is None]
 
 
 def fit_notes(found: "BoardFits") -> list[str]:

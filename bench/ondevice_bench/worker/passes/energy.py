@@ -38,7 +38,7 @@ def measure(job: Job) -> PassResult:
     except energy.EnergyUnavailable as error:
         return PassResult(unavailable=dict.fromkeys(of_pass(job.pass_name), str(error)))
     loads = [interference.between(*window) for window in pairwise((at_rest, at_work, at_end))]
-    shares = [share for load in loads if (share := interference.share([load])) is not None]
+    shares = [share for load in loads if (share := interference.share_lost([load])) is not None]
     return PassResult(
         metrics={
             "step_joules": active / steps,

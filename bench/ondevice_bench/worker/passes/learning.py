@@ -49,7 +49,7 @@ def measure(job: Job) -> PassResult:
                 "examples": len(learned[0]),
                 "test": len(tested[0]),
             },
-            "foreign_cpu_share": interference.share([interference.between(before, after)]),
+            "foreign_cpu_share": interference.share_lost([interference.between(before, after)]),
             "notes": [
                 *workload.treatment.notes(),
                 *_fewer("to learn from", len(learned[0]), plan.examples),
