@@ -12,7 +12,7 @@ import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from statistics import median
 
 from benchmarks.gate import CELLS, NOISES, Noise
@@ -20,7 +20,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse import compare, history
 from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.analyse.change_points import find_change_points
-from ondevice_bench.analyse.family import outside
+from ondevice_bench.analyse.family import MOST_PROCESSES, outside, unlike
 from ondevice_bench.analyse.groups import ratio
 from ondevice_bench.analyse.kept_accuracy import POINT, verdict
 from ondevice_bench.analyse.verdict import PEAK, STEP, fewest, proven_direction
@@ -35,6 +35,7 @@ CLAIMS = 3 * CELLS  # of a comparison: three noisy metrics of each cell
 AB_ROUNDS = 400
 FIRST_RUNS, RUNS, RUNS_OF_PROCESSES = 14, 60, 5
 BOARDS = 5  # of a fleet
+SLOWER = (1.2, 1.3, 1.5, 2.0)  # the pace of one of them
 POINTS = 0.02  # how far the differences of two trainings differ from seed to seed
 Draw = Callable[[random.Random], float]
 
@@ -293,15 +294,33 @@ def _accuracy(times: int) -> Iterator[str]:
 
 
 def _family(times: int) -> Iterator[str]:
-    """Five boards of one kind, each with one process of the shared cell: whether one is lost."""
+    """Boards of one kind: whether one is lost; and whether a slower one among them is found."""
     for name in ("long", "turns", "quiet", "outliers", "bimodal"):
         dice = random.Random(f"family {name}")
         draw = NOISES[name].process
-        lost = sum(
-            bool(outside({f"b{n}": median(_rounds(draw, 1, dice)[0]) for n in range(BOARDS)}))
-            for _ in range(times)
+        equal = [_out_of_family(draw, [1.0] * BOARDS, dice) for _ in range(times)]
+        lost = sum(bool(found) for found, _ in equal)
+        processes = sum(needed for _, needed in equal) / times
+        yield (
+            f"{name}: {BOARDS} equal boards: one is out of family in {lost} of {times} fleets; "
+            f"{processes:.1f} processes of each"
         )
-        yield f"{name}: a board is out of family in {lost} of {times} fleets of {BOARDS}"
+        for slower in SLOWER:
+            paces = [1.0] * (BOARDS - 1) + [slower]
+            found = sum(BOARDS - 1 in _out_of_family(draw, paces, dice)[0] for _ in range(times))
+            yield f"{name}: a board that is {slower - 1:.0%} slower is found in {found} of {times}"
+
+
+def _out_of_family(
+    draw: Draw, paces: Sequence[float], dice: random.Random
+) -> tuple[Collection[int], int]:
+    """The boards that are lost, and how many processes each board measured to know it."""
+    seconds: dict[int, list[float]] = {board: [] for board in range(len(paces))}
+    while True:
+        for board, pace in enumerate(paces):
+            seconds[board].append(pace * median(_rounds(draw, 1, dice)[0]))
+        if not unlike(seconds) or len(seconds[0]) == MOST_PROCESSES:
+            return outside(seconds).keys(), len(seconds[0])
 
 
 def _even(spread: float) -> Draw:
@@ -319,7 +338,7 @@ PARTS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
     "ab": ("`bench ab`, one cell, until it is decided", _ab),
     "history": ("`bench history`, after each new run", _history),
     "search": ("`bench recommend`, equal candidates", _search),
-    "family": ("equal boards of a fleet", _family),
+    "family": ("boards of a fleet, equal or one of them slower", _family),
     "accuracy": ("accuracies over seeds that differ by two points (sd)", _accuracy),
 }
 

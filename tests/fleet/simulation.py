@@ -50,6 +50,7 @@ class Rules:
     deaths: dict[int, int] = field(default_factory=dict)  # by board: after how many measurements
     broken: frozenset[int] = frozenset()  # boards to which the way is lost but for the shared cell
     slow: dict[int, float] = field(default_factory=dict)  # by board: a factor
+    slow_once: dict[int, float] = field(default_factory=dict)  # the same, in its first process
     hot: dict[int, int] = field(default_factory=dict)  # by board: how many looks are too hot
 
 
@@ -82,6 +83,8 @@ class SimulatedHost(FakeHost):
         rules, what = self.rules, f"{job.cell.id} {job.pass_name}"
         draw = random.Random(f"{rules.seed} {what}")
         seconds = rules.mean * draw.uniform(0.5, 1.5) * rules.slow.get(self.number, 1.0)
+        if not self.done:
+            seconds *= rules.slow_once.get(self.number, 1.0)
         if len(self.done) == rules.deaths.get(self.number, -1):
             time.sleep(rules.scale * seconds / 2)
             self.died = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ondevice_bench.analyse.family import boards_in_family
+from ondevice_bench.analyse.family import MOST_PROCESSES, boards_in_family
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.data.batch import BatchStore
@@ -87,14 +87,26 @@ def test_a_board_out_of_family_measures_nothing_but_the_shared_cell(workplace):
     )
     require_whole(found, records, 16)
     odd = found.hosts[2].unit
-    (record,) = [record for record in records if record.details["unit"] == odd]
-    assert record.key.pass_name == "family"
+    of_odd = [record.key.pass_name for record in records if record.details["unit"] == odd]
+    assert of_odd == ["family"] * MOST_PROCESSES
+    assert len({record.key for record in records}) == len(records)
     assert any("board2 takes no part any more: out of family: its step" in n for n in found.notes)
     with Store.open(workplace / "out" / FILE_NAME) as store:
         summary = summarise(store, store.runs()[0])
     (outside,) = [each for each in boards_in_family(summary.cells) if each.is_outside]
-    assert (outside.unit, outside.processes) == (odd, 0)
+    assert (outside.unit, outside.processes, outside.compared) == (odd, 0, MOST_PROCESSES)
     assert outside.ratio == pytest.approx(1.5, rel=0.01)
+
+
+def test_a_board_that_is_slow_once_stays(workplace):
+    """Its first process of the shared cell takes twice as long, and no later one."""
+    suite = write_suite(workplace, 4)
+    found, (records,) = simulate(suite, workplace / "out", 4, Rules(slow_once={2: 2.0}, **FAST))
+    require_whole(found, records, 16)
+    shared = Counter(r.details["unit"] for r in records if r.key.pass_name == "family")
+    assert set(shared.values()) == {2}
+    assert any(record.details["unit"] == found.hosts[2].unit for record in of_cells(records))
+    assert not any("out of family" in note for note in found.notes)
 
 
 def test_a_ratio_has_no_difference_between_boards_in_it(workplace):

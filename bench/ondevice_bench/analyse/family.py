@@ -1,7 +1,6 @@
 """Whether the boards of a fleet are alike, judged by one cell that all of them measured."""
 
-import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,6 +11,7 @@ from ondevice_bench.stats import Estimate, estimate
 METRIC = "family_step_seconds"
 TOLERANCE = 0.1  # a share of the median: boards of one kind differ by less
 FEWEST = 3  # boards: of two, nobody knows which one is unusual
+MOST_PROCESSES = 5  # of one board: a single process may be slow by chance
 
 
 @dataclass(frozen=True)
@@ -20,44 +20,57 @@ class BoardInFamily:
 
     unit: str
     step: Estimate | None  # None if it has not measured the shared cell
+    compared: int  # how many processes measured the shared cell
     ratio: float | None  # over the median of all boards
     is_outside: bool
     processes: int  # how many measured cells of the run on this board
 
 
-def outside(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The boards that are not like the others, with their ratio to the median of all boards."""
-    middle = median(seconds.values()) if seconds else 0.0
-    if len(seconds) < FEWEST or middle <= 0:
-        return {}
-    limit = math.log1p(TOLERANCE)
-    ratios = {board: value / middle for board, value in seconds.items()}
-    return {
-        board: ratio
-        for board, ratio in ratios.items()
-        if ratio <= 0 or abs(math.log(ratio)) > limit
-    }
+def unlike(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The boards that differ from the others in each of their processes, all in one direction.
+
+    Each comes with its ratio to the median of all boards. Of two boards, each is compared with the
+    other one.
+    """
+    middles = {board: median(each) for board, each in seconds.items()}
+    found: dict[str, float] = {}
+    for board, each in seconds.items():
+        others = {name: middle for name, middle in middles.items() if name != board}
+        compared = median((middles if len(middles) >= FEWEST else others).values() or [0.0])
+        if compared <= 0:
+            continue
+        ratios = [value / compared for value in each]
+        if min(ratios) > 1 + TOLERANCE or max(ratios) < 1 / (1 + TOLERANCE):
+            found[board] = median(ratios)
+    return found
+
+
+def outside(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The boards that are out of family: unlike the others, and there are enough to know it."""
+    return unlike(seconds) if len(seconds) >= FEWEST else {}
 
 
 def boards_in_family(cells: Sequence[CellSummary]) -> tuple[BoardInFamily, ...]:
     """The boards of a run of several boards, in the order of their unit hashes."""
-    steps: dict[str, Estimate] = {}
+    timed: dict[str, list[Sequence[float]]] = defaultdict(list)  # the samples of each process
     processes: Counter[str] = Counter()
     for cell in cells:
         origins = cell.origins.get(METRIC, ())
         for (_, unit), samples in zip(origins, cell.samples.get(METRIC, ()), strict=True):
-            steps[unit] = estimate([samples])
+            timed[unit].append(samples)
         processes.update(cell.units)
-    middles = {unit: each.estimate for unit, each in steps.items()}
+    seconds = {unit: [median(each) for each in of_unit] for unit, of_unit in timed.items()}
+    middles = {unit: median(each) for unit, each in seconds.items()}
     middle = median(middles.values()) if middles else 0.0
-    far = outside(middles)
+    far = outside(seconds)
     return tuple(
         BoardInFamily(
             unit,
-            steps.get(unit),
+            estimate(timed[unit]) if unit in timed else None,
+            len(seconds.get(unit, ())),
             middles[unit] / middle if unit in middles and middle else None,
             unit in far,
             processes[unit],
         )
-        for unit in sorted({*steps, *processes})
+        for unit in sorted({*timed, *processes})
     )

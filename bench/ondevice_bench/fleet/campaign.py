@@ -132,17 +132,20 @@ class Campaign:
         found = self._forecast.left(tuple(self._left))
         return None if found is None else replace(found, seconds=found.seconds / boards)
 
-    def family(self) -> dict[str, float | None]:
-        """The step time of the shared cell on each board, by unit; None if it failed."""
-        found: dict[str, float | None] = {}
+    def family(self) -> dict[str, tuple[float, ...]]:
+        """The step time of the shared cell in each process of a board, by unit.
+
+        It is empty for a board if one of the processes failed.
+        """
+        found: dict[str, list[float]] = {}
         for key, unit in self._measured.items():
             if key.pass_name == FAMILY:
                 seconds = self.store.metric(self.run.id, key, "family_step_seconds")
-                found[unit] = seconds if seconds and seconds > 0 else None
-        return found
+                found.setdefault(unit, []).append(seconds or 0.0)
+        return {unit: tuple(each) if min(each) > 0 else () for unit, each in found.items()}
 
     def shared_tasks(self) -> Iterator[TaskKey]:
-        """A task for each further board, to show whether it is like the others.
+        """A task for each further process that shows whether its board is like the others.
 
         There is none if every cell has ranks to choose.
         """

@@ -4,16 +4,15 @@ One thread decides and writes. The threads of the boards send it events through 
 """
 
 import contextlib
-import math
 import queue
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
-from ondevice_bench.analyse.family import FEWEST, TOLERANCE, outside
+from ondevice_bench.analyse.family import FEWEST, MOST_PROCESSES, outside, unlike
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, Waiting
 from ondevice_bench.fleet.lane import Began, Ended, Event, Lane, Measured, Note, Work
@@ -258,21 +257,30 @@ class Desk:
         self._comparing = {each.profile: each for each in reversed(self._campaigns) if each.left}
         for profile, campaign in self._comparing.items():
             lanes = self._of(profile)
+            known = campaign.family()
             if len(lanes) > 1:
-                self._share_a_cell(campaign, lanes)
+                self._share_a_cell(campaign, [each for each in lanes if each.unit not in known])
 
     def _is_compared(self, profile: str) -> bool:
-        """Whether every board of the profile has measured the shared cell. Then it judges them."""
+        """Whether the boards of the profile are compared. It judges them once."""
         if any(out.is_shared and out.campaign.profile == profile for out in self._out.values()):
             return False
-        if campaign := self._comparing.pop(profile, None):
-            self._judge(campaign)
+        campaign = self._comparing.get(profile)
+        if campaign is None:
+            return True
+        seconds = self._seconds_of_boards(campaign)
+        unsure = [unit for unit in unlike(seconds) if len(seconds[unit]) < MOST_PROCESSES]
+        if (
+            unsure
+        ):  # all boards measure again: the median that they are compared with is unsure, too
+            self._share_a_cell(campaign, [e for e in self._of(profile) if e.unit in seconds])
+            return False
+        del self._comparing[profile]
+        self._judge(campaign, seconds)
         return True
 
     def _share_a_cell(self, campaign: Campaign, lanes: Sequence[Lane]) -> None:
-        known = campaign.family()
-        new = [lane for lane in lanes if lane.unit not in known]
-        for lane, task in zip(new, campaign.shared_tasks(), strict=False):
+        for lane, task in zip(lanes, campaign.shared_tasks(), strict=False):
             waiting = Waiting(Portion(f"shared cell on {lane.name}", 1, (task,)))
             out = _GivenOut(campaign, waiting, [lane.name], is_for_one=True, is_shared=True)
             self._submit(out, (task,))
@@ -285,25 +293,28 @@ class Desk:
         elif event.how not in ("done", "stopped"):
             self._lose(board, event.reason)
 
-    def _judge(self, campaign: Campaign) -> None:
+    def _seconds_of_boards(self, campaign: Campaign) -> dict[str, tuple[float, ...]]:
+        """The shared cell on each board, by unit. A board that failed to measure it is lost."""
         names = {lane.unit: lane.name for lane in self._of(campaign.profile)}
-        known = {unit: seconds for unit, seconds in campaign.family().items() if unit in names}
-        seconds = {unit: each for unit, each in known.items() if each is not None}
-        for unit in known.keys() - seconds.keys():
-            if seconds:
+        known = {unit: each for unit, each in campaign.family().items() if unit in names}
+        found = {unit: each for unit, each in known.items() if each}
+        for unit in known.keys() - found.keys():
+            if found:
                 self._lose(names[unit], "it did not measure the cell that all boards measure")
+        return found
+
+    def _judge(self, campaign: Campaign, seconds: Mapping[str, Sequence[float]]) -> None:
+        names = {lane.unit: lane.name for lane in self._of(campaign.profile)}
         for unit, ratio in outside(seconds).items():
             text = f"its step of the shared cell takes {ratio:.2f} × the median of the boards"
             self._lose(names[unit], f"out of family: {text}")
-        if len(seconds) == FEWEST - 1:
-            one, other = seconds.values()
-            if abs(math.log(one / other)) > math.log1p(TOLERANCE):
-                pair = " and ".join(names[unit] for unit in seconds)
-                far = percent(max(one, other) / min(one, other) - 1)
-                self._progress.note(
-                    f"{pair} differ by {far} in the step of the shared cell; without a third "
-                    "board, nobody knows which of them is unusual"
-                )
+        if len(seconds) < FEWEST and (apart := unlike(seconds)):
+            pair = " and ".join(names[unit] for unit in seconds)
+            far = percent(max(max(each, 1 / each) for each in apart.values()) - 1)
+            self._progress.note(
+                f"{pair} differ by {far} in the step of the shared cell; without a third board, "
+                "nobody knows which of them is unusual"
+            )
 
 
 def _choice(waiting: Waiting, willing: Sequence[str]) -> Sequence[str]:

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench.analyse.family import METRIC, TOLERANCE, BoardInFamily, boards_in_family
+from ondevice_bench.analyse.family import (
+    METRIC,
+    MOST_PROCESSES,
+    TOLERANCE,
+    BoardInFamily,
+    boards_in_family,
+)
 from ondevice_bench.report.quantities import Quantity, dash, quantity_of_estimate
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.units import percent, ratio
@@ -36,10 +42,11 @@ SECTION = Section(
     name="fleet",
     title="The boards of this run",
     text="Several boards of one profile measured the run. Every board first timed the same cell. "
-    f"A board whose step differs from the median of the boards by more than {percent(TOLERANCE)} "
-    "is out of family. It measures nothing else if there are three boards or more. In each round, "
-    "one board measures a baseline and its methods. A ratio is the median of the ratios of all "
-    "rounds. So differences between boards are in no ratio. They are in the intervals of all other "
-    "numbers.",
+    f"If the step of a board differs by more than {percent(TOLERANCE)} from the median of the "
+    f"boards, all of them time it again, up to {MOST_PROCESSES} times in all. If it differs each "
+    "time, the board is out of family. Among three boards or more, such a board measures nothing "
+    "else. In each round, one board measures a baseline and its methods. A ratio is the median of "
+    "the ratios of all rounds. So differences between boards are in no ratio. They are in the "
+    "intervals of all other numbers.",
     content=content,
 )

@@ -19,5 +19,6 @@ def board_sentence(board: BoardInFamily) -> str:
     step = f"the shared cell's step takes {seconds(board.step.estimate)}"
     text = f"{work}; {step}, {ratio(board.ratio)} the median of the boards"
     if board.is_outside:
-        return f"{text}: out of family (beyond {percent(TOLERANCE)}), so it measured no more"
+        each = "in its process" if board.compared == 1 else f"in each of {board.compared} processes"
+        return f"{text}: out of family (beyond {percent(TOLERANCE)} {each})"
     return text
