@@ -36,9 +36,16 @@ def refuse():
 """
 
 
-def test_a_process_of_its_own_answers(workplace, forked):
+@pytest.fixture
+def host(forked):
+    """This machine. It ends its processes after the test."""
+    with local_host() as found:
+        yield found
+
+
+def test_a_process_of_its_own_answers(workplace, host):
     (workplace / "mynet.py").write_text(f"{LOUD}\n{NET}")
-    suite, host = Words(["./mynet.py:Net"]).suite(), local_host()
+    suite = Words(["./mynet.py:Net"]).suite()
     user_models.describe(host, suite)
     assert registry.model(suite.models[0].name).inputs({}) == Images(3, 24, 7)
     (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
@@ -68,11 +75,11 @@ def test_a_batch_function_that_ends_its_process_fails_its_cell_only(tmp_path):
         user_models.batch(host, store, "net.py:net", Cell("x", "own", "vanilla", 4), "batch")
 
 
-def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, forked):
+def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, host):
     (workplace / "batched.py").write_text(BATCHED)
     store = BatchStore(tmp_path / "batches")
     file = str(workplace / "batched.py:model")
-    cell, host = Cell("x", "own", "vanilla", 4, seed=3), local_host()
+    cell = Cell("x", "own", "vanilla", 4, seed=3)
     uses = ("batch", "batch", "calibrate")
     paths = [user_models.batch(host, store, file, cell, use) for use in uses]
     assert paths[0] == paths[1] != paths[2]
@@ -83,11 +90,11 @@ def test_a_batch_of_the_users_is_made_once_for_each_use(workplace, tmp_path, for
     assert not torch.equal(found["x"], other["x"])
 
 
-def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, forked):
+def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, host):
     """Its numbers would be those of another batch."""
     few = PAIR.replace("BATCH", "torch.zeros(size, 4)[:3], torch.zeros(size)[:3]")
     (workplace / "few.py").write_text(few.replace("LOSS", MEAN))
-    store, host = BatchStore(tmp_path / "batches"), local_host()
+    store = BatchStore(tmp_path / "batches")
     file = str(workplace / "few.py:net")
     with pytest.raises(NoBatch, match=r"batch\(4, seed\) must return tensors of length 4"):
         user_models.batch(host, store, file, Cell("x", "own", "vanilla", 4), "batch")
@@ -102,9 +109,9 @@ def test_a_batch_that_is_smaller_than_its_cell_is_refused(workplace, tmp_path, f
 
 
 def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
-    workplace, tmp_path, forked
+    workplace, tmp_path, host
 ):
-    host, found = local_host(), {}
+    found = {}
     stores = JobMaker(host, BatchStore(tmp_path / "batches"), memory_cap=4 * GIB)
     for name, loss in {
         "large": f"{MEAN} + torch.zeros(2**42).sum()",
