@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -210,6 +211,72 @@ def test_a_loop_that_updates_weights_itself_is_refused_at_its_next_forward(netwo
         loss_of(network, batch)
 
 
+def test_gradients_that_the_loop_takes_itself_are_seen(network, batch):
+    chosen(network, rank=2)
+    weights = list(network.parameters())
+    gradients = torch.autograd.grad(loss_of(network, batch), weights)
+    with torch.no_grad():
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.sub_(gradient, alpha=RATE)
+    with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
+        loss_of(network, batch)
+
+
+def of_ones_own(network, batch):
+    held = {name: each.detach().clone() for name, each in network.named_parameters()}
+    return held, lambda held: loss_of(partial(torch.func.functional_call, network, held), batch)
+
+
+def test_weights_of_the_loops_own_are_refused_before_they_train(network, batch):
+    """The optimizer never sees them, so they would train plainly."""
+    chosen(network, rank=2)
+    held, loss = of_ones_own(network, batch)
+    loss(held)  # without a gradient: as an average of weights is tested
+    said = r"galore: 0: the loop gives the layer a weight of its own \(torch.func.functional_call\)"
+    with pytest.raises(Refusal, match=said):
+        loss({name: each.requires_grad_() for name, each in held.items()})
+    with pytest.raises(Refusal, match=said):
+        torch.func.grad(loss)({name: each.detach() for name, each in held.items()})
+
+
+def test_weights_of_the_loops_own_that_are_parameters_are_refused_once_they_change(network, batch):
+    chosen(network, rank=2)
+    held, loss = of_ones_own(network, batch)
+    held = {name: nn.Parameter(each) for name, each in held.items()}
+    loss(held).backward()
+    with torch.no_grad():
+        for weight in held.values():
+            weight.sub_(weight.grad, alpha=RATE)
+    with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
+        loss(held)
+
+
+def meta_gradients(network, batch):
+    """The loss after an inner step, as in meta-learning, goes back to the network's weights."""
+    held = dict(network.named_parameters())
+    gradients = torch.autograd.grad(loss_of(network, batch), held.values(), create_graph=True)
+    made = {
+        name: weight - RATE * gradient
+        for (name, weight), gradient in zip(held.items(), gradients, strict=True)
+    }
+    loss_of(partial(torch.func.functional_call, network, made), batch).backward()
+
+
+def test_weights_that_are_made_from_those_of_the_network_train_them(network, batch):
+    other = copy.deepcopy(network)
+    meta_gradients(other, batch)
+    twin = copy.deepcopy(network)
+    for each in (network, twin):
+        optimizer = chosen(each, rank=2).optimizer(lr=RATE)
+        if each is network:
+            meta_gradients(each, batch)
+        else:
+            for weight, plain in zip(each.parameters(), other.parameters(), strict=True):
+                weight.grad = plain.grad
+        optimizer.step()
+    assert all(map(torch.equal, network.parameters(), twin.parameters()))
+
+
 def test_a_hook_on_the_gradient_that_updates_the_weight_is_refused_too(network, batch):
     chosen(network, rank=2)
     weight = network[0].weight
@@ -255,7 +322,7 @@ def test_weights_that_are_loaded_or_change_after_a_step_are_not_refused(network,
         network[0].weight.mul_(0.5)  # as an average of weights does
     loss_of(network, batch)
     treatment.merge()
-    assert not network[0].weight._post_accumulate_grad_hooks
+    assert not network[0].weight._backward_hooks
     by_hand(network, batch)
     loss_of(network, batch)
 

@@ -24,12 +24,20 @@ class ForeignUpdates:
     after a gradient counts. After the first step of our optimizer, nothing is checked any more.
     """
 
-    def __init__(self, name: str, weight: nn.Parameter, projection: Projection) -> None:
+    def __init__(self, name: str, projection: Projection) -> None:
         self._name = name
         self._projection = projection
         self._before: tuple[torch.dtype, bytes] | None = None
         self._has_gradient = False
-        self._hook: RemovableHandle = weight.register_post_accumulate_grad_hook(self._note)
+        self._hook: RemovableHandle | None = None
+
+    def watch(self, weight: nn.Parameter) -> None:
+        """Note each gradient of the weight, also one that `torch.autograd.grad` returns."""
+        is_on = self._hook is not None and self._hook.id in (weight._backward_hooks or ())
+        if not is_on and weight.requires_grad:
+            self.end()
+            self._before, self._has_gradient = None, False
+            self._hook = weight.register_hook(self._note)
 
     def _note(self, _: Any) -> None:
         self._has_gradient = True
@@ -38,6 +46,7 @@ class ForeignUpdates:
         """Before a forward: a Refusal if something else has updated the weight."""
         if self._projection.has_updated or not torch.is_grad_enabled() or not has_content():
             return
+        self.watch(weight)  # a file, or a copy of the network, may have brought another one
         now = _sample(weight)
         if self._has_gradient and _is_changed(self._before, now):
             raise Refusal(
@@ -46,13 +55,10 @@ class ForeignUpdates:
             )
         self._before, self._has_gradient = now, False
 
-    def is_on(self, weight: nn.Parameter) -> bool:
-        """Whether the weight has our hook. A copy of the weight does not have it."""
-        return self._hook.id in (weight._post_accumulate_grad_hooks or ())
-
     def end(self) -> None:
         """Watch no longer."""
-        self._hook.remove()
+        if self._hook is not None:
+            self._hook.remove()
 
 
 def _is_changed(

@@ -55,7 +55,8 @@ class ProjectedWeights:
             weight = layer.get_parameter("weight")
             guard_update(weight, name)
             if weight not in self._watched:
-                self._watched[weight] = ForeignUpdates(f"{name}: {each}", weight, projection)
+                self._watched[weight] = ForeignUpdates(f"{name}: {each}", projection)
+                self._watched[weight].watch(weight)
             check = partial(_require_own_update, name, each, self._watched[weight])
             self._checks.append(layer.register_forward_pre_hook(check))
             self._layers[f"{name}: {each}"] = layer, projection
@@ -83,15 +84,28 @@ def _require_own_update(
     method: str, name: str, watched: ForeignUpdates, layer: nn.Module, _: Any
 ) -> None:
     """Before a forward: a Refusal if the weight is not updated by our optimizer."""
+    if torch.compiler.is_compiling():
+        return
     weight = _weight(layer)
-    if torch.compiler.is_compiling() or weight is None:
+    if weight is None:
+        _require_no_update(method, name, layer)
         return
     guard_update(weight, method)  # it may be a copy, or from a file
-    ours = watched.is_on(weight) + is_updated_in_backward(weight)
-    if len(weight._post_accumulate_grad_hooks or ()) > ours:
+    if len(weight._post_accumulate_grad_hooks or ()) > is_updated_in_backward(weight):
         raise Refusal(
             f"{method}: {name}: a hook runs when the gradient of the weight is complete, and may "
             "update the weight. The update of the method is in the optimizer that "
             "Treatment.optimizer returns: train with that, and without the hook"
         )
     watched.check(weight)
+
+
+def _require_no_update(method: str, name: str, layer: nn.Module) -> None:
+    """Refuse a tensor in place of the weight if the loop can train it."""
+    given = layer._parameters.get("weight")
+    if given is not None and given.requires_grad and given.is_leaf and torch.is_grad_enabled():
+        raise Refusal(
+            f"{method}: {name}: the loop gives the layer a weight of its own "
+            "(torch.func.functional_call), and may update it. The update of the method is in the "
+            "optimizer that Treatment.optimizer returns: call the network without functional_call"
+        )
