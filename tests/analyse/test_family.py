@@ -4,7 +4,7 @@ import random
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ondevice_bench.analyse.family import MOST_PROCESSES, boards_in_family, outside, unlike
@@ -166,11 +166,9 @@ def test_records_without_a_unit_among_others_are_no_fault(summary_of):
 @given(st.dictionaries(st.integers(), st.floats(0.01, 100), max_size=8))
 def test_a_board_is_outside_if_it_is_a_tenth_away_from_the_median(seconds):
     found = outside({board: [value] for board, value in seconds.items()})
-    if len(seconds) < 3:
-        assert found == {}
-        return
-    middle = median(seconds.values())
-    for board, value in seconds.items():
-        share = max(value, middle) / min(value, middle)
-        if abs(share - 1.1) > 1e-9:
-            assert (board in found) == (share > 1.1)
+    middle = median(seconds.values()) if seconds else 1.0
+    shares = {board: max(each, middle) / min(each, middle) for board, each in seconds.items()}
+    assume(all(abs(share - 1.1) > 1e-9 for share in shares.values()))
+    far = {board for board, share in shares.items() if share > 1.1}
+    is_known = len(seconds) >= 3 and 2 * len(far) < len(seconds)  # else nobody knows which ones
+    assert found.keys() == (far if is_known else set())

@@ -51,6 +51,8 @@ class Rules:
     broken: frozenset[int] = frozenset()  # boards to which the way is lost but for the shared cell
     slow: dict[int, float] = field(default_factory=dict)  # by board: a factor
     slow_once: dict[int, float] = field(default_factory=dict)  # the same, in its first process
+    failing_once: frozenset[int] = frozenset()  # boards whose first shared cell has no memory
+    broken_after: dict[int, int] = field(default_factory=dict)  # by board: after how many cells
     hot: dict[int, int] = field(default_factory=dict)  # by board: how many looks are too hot
 
 
@@ -97,7 +99,11 @@ class SimulatedHost(FakeHost):
             self.down += rules.scale * rules.reboot
         time.sleep(rules.scale * seconds)
         tick()
+        of_cells = [name for _, name in self.done if name != "family"]
         is_broken = self.number in rules.broken and job.pass_name != "family"
+        is_broken |= len(of_cells) > rules.broken_after.get(self.number, len(of_cells))
+        if job.pass_name == "family" and self.number in rules.failing_once and len(self.done) == 1:
+            return Outcome(Reply("oom", "drawn"), "fork", seconds)
         if again.random() < rules.losing or is_broken:
             return Outcome(Reply("failed", "not measured: lost"), "none", 0.0, is_lost=True)
         if job.pass_name != "family" and draw.random() < rules.failing:

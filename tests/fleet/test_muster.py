@@ -72,6 +72,17 @@ def test_another_torch_is_another_board(muster):
     assert told[0].endswith("but another torch (2 there, 3 here)")
 
 
+def test_boards_that_would_fail_other_cells_are_others(muster):
+    """The plan of a run is that of the first board."""
+    one, small, poor = hosts(3)
+    small.memory_limit = 1 << 30
+    poor.missing_allocators = {"jemalloc": "is not installed"}
+    found, told = muster([one, small, poor])
+    assert found == ["board0"]
+    assert told[0].endswith("but another memory limit (None there, 1073741824 here)")
+    assert told[1].endswith("but another missing allocators ([] there, ['jemalloc'] here)")
+
+
 def test_boards_of_two_profiles_may_differ(muster):
     one, other = SimulatedHost(0, Rules()), SimulatedHost(1, Rules(), "x86")
     other.machine = replace(other.machine, memory_gib=2)

@@ -1,6 +1,8 @@
 """Boards that only wait: whatever they do, every cell is measured once, and ratios stay on boards."""
 
+import contextlib
 import os
+import sqlite3
 import tempfile
 import threading
 import time
@@ -89,6 +91,7 @@ def test_a_board_out_of_family_measures_nothing_but_the_shared_cell(workplace):
     odd = found.hosts[2].unit
     of_odd = [record.key.pass_name for record in records if record.details["unit"] == odd]
     assert of_odd == ["family"] * MOST_PROCESSES
+    assert found.hosts[2].renewals == MOST_PROCESSES - 1  # workers of one process share a pace
     assert len({record.key for record in records}) == len(records)
     assert any("board2 takes no part any more: out of family: its step" in n for n in found.notes)
     with Store.open(workplace / "out" / FILE_NAME) as store:
@@ -96,6 +99,45 @@ def test_a_board_out_of_family_measures_nothing_but_the_shared_cell(workplace):
     (outside,) = [each for each in boards_in_family(summary.cells) if each.is_outside]
     assert (outside.unit, outside.processes, outside.compared) == (odd, 0, MOST_PROCESSES)
     assert outside.ratio == pytest.approx(1.5, rel=0.01)
+
+
+def test_boards_of_two_kinds_all_measure_and_a_line_says_so(workplace):
+    """Nobody knows which half is unusual."""
+    rules = Rules(slow={2: 1.3, 3: 1.3}, **FAST)
+    found, (records,) = simulate(write_suite(workplace, 6), workplace / "out", 4, rules)
+    require_whole(found, records, 24)
+    assert len({record.details["unit"] for record in of_cells(records)}) == 4
+    said = "in the step of the shared cell: board0 and board1 and board2 and board3; nobody knows"
+    assert any(said in note for note in found.notes)
+
+
+def test_one_process_of_the_shared_cell_that_fails_costs_no_board(workplace):
+    rules = Rules(slow={2: 1.5}, failing_once=frozenset({1}), **FAST)
+    found, (records,) = simulate(write_suite(workplace, 4), workplace / "out", 4, rules)
+    require_whole(found, records, 16)
+    assert [note for note in found.notes if "takes no part" in note] == [
+        note for note in found.notes if "board2 takes no part any more: out of family" in note
+    ]
+
+
+def test_a_run_whose_command_ended_before_its_last_portion_did_is_finished_by_the_next(workplace):
+    suite, out = write_suite(workplace, 2), workplace / "out"
+    simulate(suite, out, 2, Rules(**FAST))
+    with contextlib.closing(sqlite3.connect(out / FILE_NAME)) as database:
+        database.execute("UPDATE runs SET finished = NULL")
+        database.commit()
+    found, (records,) = simulate(suite, out, 2, Rules(**FAST))
+    require_whole(found, records, 8)
+    with Store.open(out / FILE_NAME) as store:
+        assert store.runs()[0].finished
+
+
+def test_a_portion_that_fails_on_the_board_that_began_it_goes_to_another(workplace):
+    rules = Rules(broken_after={0: 1}, **FAST)
+    found, (records,) = simulate(write_suite(workplace, 1), workplace / "out", 2, rules)
+    require_whole(found, records, 4)
+    assert {record.status for record in of_cells(records)} <= {"ok", "oom", "timeout", "failed"}
+    assert not [record for record in records if record.reason.startswith("not measured")]
 
 
 def test_a_board_that_is_slow_once_stays(workplace):
@@ -139,7 +181,10 @@ def test_a_hot_board_leaves_its_work_to_others_and_a_hot_fleet_skips_it(workplac
     )
     assert {record.status for record in records} == {"skipped"}
     assert len(records) == 8
-    assert all("board0: the board has 90.0 °C, more than 70 °C" in r.reason for r in records)
+    unit = found.hosts[0].unit
+    assert all(
+        f"board {unit}: the board has 90.0 °C, more than 70 °C" in each.reason for each in records
+    )
 
 
 def test_a_board_that_cools_down_measures(workplace):

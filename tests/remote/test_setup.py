@@ -179,6 +179,8 @@ def test_the_wheel_is_equal_each_time_and_holds_the_declarations(tmp_path):
         ("schema: 1\nboards: {'b c': {address: a@b}}", "is no name of a board"),
         ('schema: 1\nboards: {b: {address: a@b, folder: "x\\ny"}}', "is no path"),
         ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is no path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: ~c/x}}", "'~c/x' is no path: it must be"),
+        ("schema: 1\nboards: {b: {address: a@b, python: '~/'}}", "is no path"),
     ],
 )
 def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):
@@ -187,6 +189,14 @@ def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):
         boards()
     assert all(line.startswith("hosts.yaml:") for line in error.value.lines)
     assert expected in "\n".join(error.value.lines)
+
+
+def test_a_path_there_begins_in_the_home_folder(workplace):
+    """A shell there would not see its sign."""
+    text = "schema: 1\nboards: {b: {address: a@b, folder: ~/bench, python: ~/env/bin/python}}"
+    (workplace / "hosts.yaml").write_text(text)
+    found = boards()["b"]
+    assert (found.folder, found.interpreter) == ("bench", "env/bin/python")
 
 
 @pytest.mark.parametrize(

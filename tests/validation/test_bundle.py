@@ -193,6 +193,10 @@ def test_of_each_board_the_latest_validation_counts(bench, pi_run, workplace):
     assert bench("import", "pis.bundle").code == 0
     assert [each.run.id for each in validated_pis()] == ["v2", "v1"]
     assert are_validated({UNIT, OTHER}, validated_pis())
+    later = replace(runs[2].run, id="v3", created="2026-12-09T10:00:00+00:00")
+    bundle.write([replace(runs[2], run=later, records=())], workplace / "failed.bundle")
+    assert bench("import", "failed.bundle").code == 0
+    assert [each.run.id for each in validated_pis()] == ["v1"]
 
 
 def page(profile="x86", unit=""):

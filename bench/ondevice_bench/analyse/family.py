@@ -46,8 +46,9 @@ def unlike(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def outside(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The boards that are out of family: unlike the others, and there are enough to know it."""
-    return unlike(seconds) if len(seconds) >= FEWEST else {}
+    """The boards that are out of family. If half of the boards are unlike, nobody knows which."""
+    found = unlike(seconds)
+    return found if len(seconds) >= FEWEST and 2 * len(found) < len(seconds) else {}
 
 
 def boards_in_family(cells: Sequence[CellSummary]) -> tuple[BoardInFamily, ...]:

@@ -19,7 +19,7 @@ from ondevice_bench.running.measurer import Earlier, Measurer, now
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.running.request import Request
-from ondevice_bench.running.resume import find_or_add_run, nothing_to_retry
+from ondevice_bench.running.resume import find_or_add_run
 from ondevice_bench.running.schedule import Forecast, TimeLeft, left_to_do
 from ondevice_bench.running.session import software_of, tasks_of, why_nothing
 from ondevice_bench.running.work_folder import work_folder
@@ -118,6 +118,11 @@ class Campaign:
         if not self._unfinished:
             self.store.finish_run(self.run.id, now())
 
+    def end_all(self) -> None:
+        """Note that the run is done, if nothing is left: an earlier command may have ended first."""
+        if not self._left and self.store.run(self.run.id).finished is None:
+            self.store.finish_run(self.run.id, now())
+
     def give_up(self, waiting: Waiting, status: Status, reason: str) -> None:
         """Store the reason for everything that is left of the portion."""
         for task in waiting.portion.tasks:
@@ -132,17 +137,14 @@ class Campaign:
         found = self._forecast.left(tuple(self._left))
         return None if found is None else replace(found, seconds=found.seconds / boards)
 
-    def family(self) -> dict[str, tuple[float, ...]]:
-        """The step time of the shared cell in each process of a board, by unit.
-
-        It is empty for a board if one of the processes failed.
-        """
-        found: dict[str, list[float]] = {}
+    def family(self) -> dict[str, tuple[float | None, ...]]:
+        """The step time of the shared cell in each process, by unit; None if the process failed."""
+        found: dict[str, list[float | None]] = {}
         for key, unit in self._measured.items():
             if key.pass_name == FAMILY:
                 seconds = self.store.metric(self.run.id, key, "family_step_seconds")
-                found.setdefault(unit, []).append(seconds or 0.0)
-        return {unit: tuple(each) if min(each) > 0 else () for unit, each in found.items()}
+                found.setdefault(unit, []).append(seconds if seconds and seconds > 0 else None)
+        return {unit: tuple(each) for unit, each in found.items()}
 
     def shared_tasks(self) -> Iterator[TaskKey]:
         """A task for each further process that shows whether its board is like the others.
@@ -175,7 +177,10 @@ class Campaign:
 def opened(
     requests: Sequence[Request], out: Path, progress: Progress
 ) -> Iterator[tuple[Campaign, ...]]:
-    """The runs of one suite, one for each profile, in the store of this folder."""
+    """The runs of one suite, one for each profile, in the store of this folder.
+
+    With `retry`, only the runs that have something to repeat.
+    """
     measured = [each for each in requests if each.planned]
     if not measured:
         raise NothingRan(why_nothing(requests[0]))
@@ -183,13 +188,16 @@ def opened(
     if path.exists() and path.stat().st_size:
         Store.open(path).close()
     elif requests[0].retry:
-        raise nothing_to_retry(path)
+        yield ()
+        return
     with contextlib.ExitStack() as stack:
         software = [software_of(each.host) for each in measured]
         stack.enter_context(locked(out))
         store = stack.enter_context(Store.create(path))
         batches = stack.enter_context(work_folder("batches", out))
-        yield tuple(
-            Campaign(each, find_or_add_run(store, each, has, progress), store, batches)
-            for each, has in zip(measured, software, strict=True)
-        )
+        found = []
+        for each, has in zip(measured, software, strict=True):
+            with contextlib.suppress(NothingRan):  # nothing to repeat for this profile
+                run = find_or_add_run(store, each, has, progress)
+                found.append(Campaign(each, run, store, batches))
+        yield tuple(found)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
-from ondevice_bench.analyse.family import FEWEST, MOST_PROCESSES, outside, unlike
+from ondevice_bench.analyse.family import MOST_PROCESSES, outside, unlike
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, Waiting
 from ondevice_bench.fleet.lane import Began, Ended, Event, Lane, Measured, Note, Work
@@ -65,6 +65,7 @@ class Desk:
     ) -> None:
         self._campaigns = campaigns
         self._lanes = {lane.name: lane for lane in lanes}  # of the boards that are not lost
+        self._units = {name: lane.unit for name, lane in self._lanes.items()}
         self._inbox = inbox
         self._engine = engine
         self._progress = progress
@@ -86,6 +87,8 @@ class Desk:
             if not self._out:
                 break
             self._next_event()
+        for campaign in self._campaigns:
+            campaign.end_all()
 
     def drain(self, seconds: float) -> None:
         """Store what still comes from boards that were told to stop."""
@@ -124,8 +127,11 @@ class Desk:
             if not willing:
                 self._give_up(campaign, waiting, "skipped", "; ".join(waiting.refused.values()))
                 continue
-            rest = campaign.rest(waiting, willing)
-            home = willing.get(rest.home, "")
+            others = {u: name for u, name in willing.items() if name not in waiting.failed_on}
+            # after a second failure, another board starts the portion again, if there is one
+            able = others if waiting.attempts > 1 and others else willing
+            rest = campaign.rest(waiting, able)
+            home = able.get(rest.home, "")
             if not campaign.is_ready(waiting) or home in busy:
                 later.append(waiting)
                 continue
@@ -209,7 +215,7 @@ class Desk:
             case "stopped":
                 return
             case "hot":
-                waiting.refused[event.board] = f"{event.board}: {event.reason}"
+                waiting.refused[event.board] = f"board {self._units[event.board]}: {event.reason}"
                 self._progress.note(f"{event.board}: {event.reason}; another board may do it")
             case "lost":
                 waiting.attempts += out.board == event.board  # else the board never began it
@@ -268,20 +274,22 @@ class Desk:
         campaign = self._comparing.get(profile)
         if campaign is None:
             return True
-        seconds = self._seconds_of_boards(campaign)
-        unsure = [unit for unit in unlike(seconds) if len(seconds[unit]) < MOST_PROCESSES]
-        if (
-            unsure
-        ):  # all boards measure again: the median that they are compared with is unsure, too
-            self._share_a_cell(campaign, [e for e in self._of(profile) if e.unit in seconds])
+        known = campaign.family()
+        seconds = {unit: [s for s in each if s] for unit, each in known.items()}
+        seconds = {unit: each for unit, each in seconds.items() if each}
+        unsure = [unit for unit in unlike(seconds) if len(known[unit]) < MOST_PROCESSES]
+        lanes = [lane for lane in self._of(profile) if lane.unit in known]
+        if any(lane.unit in unsure for lane in lanes):
+            # all boards measure again: the median that they are compared with is unsure, too
+            self._share_a_cell(campaign, lanes)
             return False
         del self._comparing[profile]
-        self._judge(campaign, seconds)
+        self._judge(lanes, seconds)
         return True
 
     def _share_a_cell(self, campaign: Campaign, lanes: Sequence[Lane]) -> None:
         for lane, task in zip(lanes, campaign.shared_tasks(), strict=False):
-            waiting = Waiting(Portion(f"shared cell on {lane.name}", 1, (task,)))
+            waiting = Waiting(Portion(f"shared cell on {lane.name}", task.round, (task,)))
             out = _GivenOut(campaign, waiting, [lane.name], is_for_one=True, is_shared=True)
             self._submit(out, (task,))
 
@@ -293,27 +301,22 @@ class Desk:
         elif event.how not in ("done", "stopped"):
             self._lose(board, event.reason)
 
-    def _seconds_of_boards(self, campaign: Campaign) -> dict[str, tuple[float, ...]]:
-        """The shared cell on each board, by unit. A board that failed to measure it is lost."""
-        names = {lane.unit: lane.name for lane in self._of(campaign.profile)}
-        known = {unit: each for unit, each in campaign.family().items() if unit in names}
-        found = {unit: each for unit, each in known.items() if each}
-        for unit in known.keys() - found.keys():
-            if found:
-                self._lose(names[unit], "it did not measure the cell that all boards measure")
-        return found
-
-    def _judge(self, campaign: Campaign, seconds: Mapping[str, Sequence[float]]) -> None:
-        names = {lane.unit: lane.name for lane in self._of(campaign.profile)}
-        for unit, ratio in outside(seconds).items():
-            text = f"its step of the shared cell takes {ratio:.2f} × the median of the boards"
-            self._lose(names[unit], f"out of family: {text}")
-        if len(seconds) < FEWEST and (apart := unlike(seconds)):
-            pair = " and ".join(names[unit] for unit in seconds)
-            far = percent(max(max(each, 1 / each) for each in apart.values()) - 1)
+    def _judge(self, lanes: Sequence[Lane], seconds: Mapping[str, Sequence[float]]) -> None:
+        """Lose the boards that are unlike the others. `seconds` has boards of earlier commands."""
+        for lane in lanes if seconds else ():
+            if lane.unit not in seconds:
+                self._lose(lane.name, "it did not measure the cell that all boards measure")
+        apart, far = unlike(seconds), outside(seconds)
+        for lane in lanes:
+            if lane.unit in far:
+                text = f"its step of the shared cell takes {far[lane.unit]:.2f} × the median of the"
+                self._lose(lane.name, f"out of family: {text} boards")
+        if apart and not far:
+            slowest = max(max(each, 1 / each) for each in apart.values()) - 1
+            named = " and ".join(lane.name for lane in lanes if lane.unit in seconds)
             self._progress.note(
-                f"{pair} differ by {far} in the step of the shared cell; without a third board, "
-                "nobody knows which of them is unusual"
+                f"boards differ by up to {percent(slowest)} in the step of the shared cell: {named}; "
+                "nobody knows which of them is unusual, so all of them measure"
             )
 
 

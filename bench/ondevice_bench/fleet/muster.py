@@ -33,8 +33,15 @@ class Present:
     @property
     def kind(self) -> dict[str, Any]:
         """What boards of one profile have in common: machine and software."""
-        machine = {name: each for name, each in self.host.identity.items() if name != "unit"}
-        return {**machine, **self.software}
+        host = self.host
+        machine = {name: each for name, each in host.identity.items() if name != "unit"}
+        return {
+            **machine,
+            **self.software,
+            "processors of a worker": len(host.cpus),
+            "memory limit": host.memory_limit,
+            "missing allocators": sorted(host.missing_allocators),
+        }
 
 
 def over_ssh(fleet: Fleet, stop: threading.Event) -> Connect:
@@ -74,7 +81,14 @@ def _reached(
     connect: Connect,
     stack: contextlib.ExitStack,
 ) -> list[Present]:
-    """The boards that answer, in the order of the file."""
+    """The boards that answer, in the order of the file. All are closed at once in the end."""
+    reached: list[Host] = []
+
+    def close_all() -> None:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda host: host.close(), reached))
+
+    stack.callback(close_all)
 
     def reach(board: FleetBoard) -> Present | str:
         if stop.is_set():
@@ -83,7 +97,7 @@ def _reached(
             host = connect(board)
         except BadInput as error:
             return error.lines[0]
-        stack.callback(host.close)
+        reached.append(host)
         if not host.unit:
             return f"{board.name}: has neither a serial number nor a machine-id"
         try:

@@ -14,9 +14,11 @@ from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.fleet.lane import Event, Lane
 from ondevice_bench.fleet.muster import Present
 from ondevice_bench.record.origin import FLEET
+from ondevice_bench.record.store import FILE_NAME
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request, refuse_both, request
+from ondevice_bench.running.resume import nothing_to_retry
 from ondevice_bench.running.session import Interrupted
 from ondevice_bench.suite.suite import Suite
 
@@ -96,6 +98,8 @@ def running(
             for of_suite, out in places
             for campaign in stack.enter_context(opened(of_suite, out, progress))
         )
+        if not campaigns:
+            raise nothing_to_retry(places[0][1] / FILE_NAME)
         lanes = [Lane(each.board.name, each.host, cooling, inbox.put, stop) for each in boards]
         engine = DaskEngine(lanes, inbox.put, wanted.scheduler, dashboard=wanted.dashboard)
         try:

@@ -66,12 +66,20 @@ def _place(text: str) -> str:
     return text
 
 
+def _place_there(text: str) -> str:
+    below_home = text.removeprefix("~/")
+    if below_home.startswith("~") or not below_home:
+        raise ValueError(f"{text!r} is no path: it must be absolute, or begin in the home folder")
+    return below_home
+
+
 _Path = Annotated[
     str,
     Field(min_length=1, max_length=1000),
     AfterValidator(_place),
     ShownBeside(lambda: {"pattern": r"^(?!-)[^\0\n]*$(?!\n)"}),
 ]
+_PathThere = Annotated[_Path, AfterValidator(_place_there)]
 
 
 _SHOWN_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
@@ -92,8 +100,8 @@ class BoardSchema(StrictSchema):
     """One board of `hosts.yaml`."""
 
     address: Annotated[str, AfterValidator(_address), ShownAs(_shown_address)]
-    folder: _Path = FOLDER
-    python: _Path | None = None
+    folder: _PathThere = FOLDER
+    python: _PathThere | None = None
     ssh_config: _Path | None = None
 
 

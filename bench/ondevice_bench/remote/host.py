@@ -158,14 +158,17 @@ class SshHost(Host):
             return self._retrying(ran)
         except Refused as error:
             return Outcome(Reply("failed", reason=str(error)), "none", 0.0, is_lost=True)
-        except _LostTooOften as error:
-            reason = f"not measured: {error}"
+        except _LostTooOften:  # ssh has its own words, which may have the address of the board
+            reason = f"not measured: the connection was lost {ATTEMPTS} times"
             return Outcome(Reply("failed", reason=reason), "none", 0.0, is_lost=True)
 
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
-        """Have a new process there answer each request; NoAnswer where it does not."""
+        """Have a new process there answer each request; NoAnswer where it does not.
+
+        Too many lost connections say nothing about the user's code: BoardLost.
+        """
         made = [Path(each["path"]) if "path" in each else None for each in requests]
         there = [
             {**each, **({"path": f"{self._outbox.root}/{made_there(path)}"} if path else {})}
@@ -184,7 +187,7 @@ class SshHost(Host):
 
         try:
             return self._retrying(asked)
-        except (Refused, _LostTooOften) as error:
+        except Refused as error:
             raise NoAnswer(str(error)) from None
 
     def renew(self) -> None:

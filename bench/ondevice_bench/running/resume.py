@@ -9,6 +9,7 @@ from typing import Any
 
 from ondevice_bench.data.count import examples_of
 from ondevice_bench.errors import NothingRan
+from ondevice_bench.record.command import without_addresses
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.origin import FLEET, RUN
 from ondevice_bench.record.store import Store
@@ -47,7 +48,7 @@ def find_or_add_run(
             "interleaved": request.interleaved,
             "doctor": [item.to_dict() for item in request.findings],
         },
-        command=request.command,
+        command=without_addresses(request.command),
     )
     earlier = None if request.fresh else _to_go_on_with(store, run, request, progress)
     if earlier is not None:

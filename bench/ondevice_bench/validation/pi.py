@@ -90,7 +90,10 @@ def is_of_a_pi(profile: str) -> bool:
 
 
 def validated_pis() -> tuple[Validation, ...]:
-    """The latest validation of each Raspberry Pi among the results here, the latest first."""
+    """The validated Raspberry Pis among the results here, the latest first.
+
+    Of several validations of one board, the latest decides.
+    """
     path = OUT / SUITE / FILE_NAME
     if not path.is_file():
         return ()
@@ -141,9 +144,9 @@ def _of_pis(store: Store) -> list[Validation]:
     for run in reversed(store.runs()):
         if run.suite == SUITE and run.unit not in latest and not _why_no_machine(run):
             found = validated(summarise(store, run))
-            if not found.why_no_pi:
+            if run.finished or not found.why_no_pi:
                 latest[run.unit] = found
-    return list(latest.values())
+    return [each for each in latest.values() if not each.why_no_pi]
 
 
 def _why_no_pi(run: Run, found: tuple[Proof, ...]) -> str:
