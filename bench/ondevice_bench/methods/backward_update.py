@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.effect import require_effect
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.pending_gradient import is_distributed
 from ondevice_bench.methods.tensors import has_content
@@ -104,6 +105,7 @@ class BackwardUpdates:
         if self._options is None:
             self._options = self._current_options()
         assert isinstance(parameter, nn.Parameter)
+        require_effect((parameter,))
         self._optimizer.update_alone(parameter)
         parameter.grad = None
         _updated[parameter] = True

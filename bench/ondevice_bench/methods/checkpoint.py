@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import statistics_unchanged
-from ondevice_bench.methods.forward import Call, restore, surround
+from ondevice_bench.methods.forward import Call, surround, take_away
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.norm_origin import (
@@ -80,11 +80,16 @@ class Recomputing:
                     torch.set_rng_state(generator)
                 return forward(*positional, **named)
 
-        # The state of the generator is an input, so that saved-tensor hooks see it. The second run
-        # does not stop early: hooks of modules are called in pairs.
+        # The state of the generator is an input, so that saved-tensor hooks see it. An accelerator
+        # has a generator of its own. The second run does not stop early: hooks of modules are
+        # called in pairs.
         with set_checkpoint_early_stop(False):
             return checkpoint(
-                run, _generator_state(), *stored, use_reentrant=False, preserve_rng_state=False
+                run,
+                _generator_state(),
+                *stored,
+                use_reentrant=False,
+                preserve_rng_state=any(map(_is_on_accelerator, stored)),
             )
 
     def _other_weights(self) -> Refusal:
@@ -95,11 +100,16 @@ class Recomputing:
         )
 
 
+def _is_on_accelerator(stored: object) -> bool:
+    return isinstance(stored, Tensor) and stored.device.type not in ("cpu", "meta")
+
+
 class Checkpoint(Method):
     """Recomputes whole blocks, the MLPs from their normalised input, or norm and attention."""
 
     def __init__(self, *, scope: str) -> None:
         self.scope = scope
+        self._recomputing: list[Recomputing] = []
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Make the modules of the scope recompute."""
@@ -108,14 +118,17 @@ class Checkpoint(Method):
         if not names:
             raise NoSuchPart(f"checkpoint: this network declares no {self.scope}")
         for name in names:
-            surround(model.get_submodule(name), Recomputing(name, self.scope))
+            recomputing = Recomputing(name, self.scope)
+            surround(model.get_submodule(name), recomputing)
+            self._recomputing.append(recomputing)
         if scope.starts_before_norm:
             remember_origins(model)
 
     def unwrap(self, model: nn.Module) -> None:
         """Let every module run once again."""
         for module in model.modules():
-            restore(module, Recomputing)
+            for each in self._recomputing:
+                take_away(module, each)
         forget_origins(model)
 
 

@@ -99,9 +99,26 @@ def expect(network: nn.Module, what: Sequence[_Expected]) -> None:
         _begin()
 
 
-def expect_nothing(network: nn.Module) -> None:
-    """The network trains plainly again."""
-    _expected.pop(network, None)
+def expect_no_more(network: nn.Module, what: Sequence[_Expected]) -> None:
+    """The network trains without these again. Another treatment may expect something, too."""
+    left = tuple(each for each in _expected.pop(network, ()) if each not in what)
+    if left:
+        _expected[network] = left
+
+
+def require_effect(parameters: Iterable[Tensor]) -> None:
+    """Before these parameters are updated: a Refusal if they train without their method."""
+    if not _expected:
+        return
+    updated = {id(each) for each in parameters if each.grad is not None}
+    for network, expected in list(_expected.items()):
+        left = tuple(each for each in expected if not each.has_happened())
+        if not left:
+            del _expected[network]
+            continue
+        for each in left:
+            if any(id(parameter) in updated for parameter in each.trained()):
+                raise Refusal(each.reason())
 
 
 @functools.cache
@@ -109,13 +126,25 @@ def _begin() -> None:
     register_optimizer_step_pre_hook(_check)
 
 
-def _check(optimizer: Optimizer, *_: Any) -> None:
-    for network, expected in list(_expected.items()):
-        left = tuple(each for each in expected if not each.has_happened())
-        if not left:
-            del _expected[network]
-            continue
-        held = {id(each) for group in optimizer.param_groups for each in group["params"]}
-        for each in left:
-            if any(p.grad is not None and id(p) in held for p in each.trained()):
-                raise Refusal(each.reason())
+def _check(optimizer: Optimizer, arguments: Any, options: Any) -> Any:
+    """Before a step. If the step calls a closure, the gradients are known only after it."""
+    require_effect(_held(optimizer))
+    place = options if "closure" in options else list(arguments)
+    key = "closure" if place is options else 1  # the first argument is the optimizer
+    if not _expected or (place is not options and len(place) < 2) or place[key] is None:
+        return None
+    closure = place[key]
+
+    @functools.wraps(closure)
+    def checked(*given: Any, **named: Any) -> Any:
+        loss = closure(*given, **named)
+        require_effect(_held(optimizer))
+        return loss
+
+    if place is options:
+        return arguments, {**options, "closure": checked}
+    return (arguments[0], checked, *arguments[2:]), options
+
+
+def _held(optimizer: Optimizer) -> Iterator[Tensor]:
+    return (each for group in optimizer.param_groups for each in group["params"])

@@ -53,9 +53,23 @@ def surround(module: nn.Module, surrounding: Surrounding) -> None:
     vars(module)[_OWN] = (*vars(module).get(_OWN, ()), surrounding)
 
 
+def surroundings(module: nn.Module) -> tuple[Surrounding, ...]:
+    """What surrounds the forward of the module, innermost first."""
+    return tuple(vars(module).get(_OWN, ()))
+
+
 def restore(module: nn.Module, kind: type[Surrounding]) -> None:
     """Take away what is of this kind. If nothing is left, the module has its own class again."""
-    kept = tuple(each for each in vars(module).pop(_OWN, ()) if not isinstance(each, kind))
+    _keep(module, tuple(each for each in surroundings(module) if not isinstance(each, kind)))
+
+
+def take_away(module: nn.Module, surrounding: Surrounding) -> None:
+    """Take away this one. Another treatment may have one of its kind."""
+    _keep(module, tuple(each for each in surroundings(module) if each is not surrounding))
+
+
+def _keep(module: nn.Module, kept: tuple[Surrounding, ...]) -> None:
+    vars(module).pop(_OWN, None)
     if kept:
         vars(module)[_OWN] = kept
     elif (own := _OWN_CLASSES.get(type(module))) is not None:

@@ -80,10 +80,18 @@ class ReplacedLayers:
             self._replacements[name] = replacement
         return module
 
-    def merge(self, module: nn.Module) -> nn.Module:
-        """The network with plain layers again, in place."""
+    @property
+    def keep_weights(self) -> bool:
+        """Whether every layer still has the weight of the plain one."""
+        return all(each.method.keeps_weight for each in self)
+
+    def require_own_parameters(self) -> None:
+        """A Refusal if other code has put something else in the place of a parameter."""
         for name, replacement in self.items():
             replacement.require_own_parameters(name or "the layer")
+
+    def merge(self, module: nn.Module) -> nn.Module:
+        """The network with plain layers again, in place."""
         for name, replacement in self.items():
             layer, merged = replacement.layer, replacement.layer.merge()
             for parameter in merged.parameters():

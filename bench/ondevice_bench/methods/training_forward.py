@@ -10,6 +10,7 @@ from torch import nn
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.forward import Call
 from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.packed_saves import PackedSaves
 
 
 class TrainingForward:
@@ -30,6 +31,11 @@ class TrainingForward:
             if each.slices > 1 or type(each).packing is not Method.packing
         ]
         return tuple(type(each).__name__ for each in needed)
+
+    @property
+    def packs(self) -> bool:
+        """Whether it packs what autograd saves."""
+        return any(isinstance(each, PackedSaves) for each in self._methods)
 
     @property
     def is_needed(self) -> bool:

@@ -1,20 +1,21 @@
 """Applying methods to a network, and what its training step must know of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
-from ondevice_bench.methods.effect import ForwardCalled, LayersCalled, expect, expect_nothing
-from ondevice_bench.methods.forward import restore, surround
+from ondevice_bench.methods.effect import ForwardCalled, LayersCalled, expect, expect_no_more
+from ondevice_bench.methods.forward import surround, surroundings, take_away
 from ondevice_bench.methods.frozen_weight import freeze
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -49,6 +50,7 @@ class Treatment:
         self._training = TrainingForward(())
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
+        self._expected: tuple[LayersCalled | ForwardCalled, ...] = ()
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
 
@@ -218,18 +220,26 @@ class Treatment:
         return optimizer
 
     def merge(self) -> nn.Module:
-        """The network with plain layers again, in place."""
-        expect_nothing(self.module)
+        """The network with plain layers again, in place. A Refusal changes nothing."""
+        self._replaced.require_own_parameters()
+        expect_no_more(self.module, self._expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
         if self._order is not None:
             self._order.remove()
-        restore(self.module, TrainingForward)
+        take_away(self.module, self._training)
         self.module = self._replaced.merge(self.module)
         for method in self._methods:
             method.unwrap(self.module)
         self._projected.release()
         return self.module
+
+    def undo(self, error: BaseException) -> None:
+        """After `treat` failed: make the network plain again."""
+        if not self._replaced.keep_weights:
+            error.args = (f"{error}; weights were cut already: make the network again",)
+        with suppress(Exception):  # the first error is the one to show
+            self.merge()
 
     def backward(
         self, batch: Any, loss: Callable[[nn.Module, Any], Tensor] = cross_entropy
@@ -300,13 +310,18 @@ class Treatment:
             self.module = self._replaced.replace(self.module, method, selection, rules, ranks, seed)
         elif method.projection is not None:
             self._projected.project(self.module, method, method.projection, selection)
-        method.wrap(self.module, layout)
         self._methods.append(method)
+        method.wrap(self.module, layout)
         self.slices = max(self.slices, method.slices)
 
     def surround(self) -> None:
         """After the last method: let training calls of the network run as the methods want."""
         self._training = TrainingForward(self._methods)
+        others = (each for each in surroundings(self.module) if isinstance(each, TrainingForward))
+        if self._training.packs and any(each.packs for each in others):
+            raise Refusal(
+                "an earlier treat() packs what this network saves already: choose one of the two"
+            )
         expected: list[LayersCalled | ForwardCalled] = []
         if self._training.is_needed:
             surround(self.module, self._training)
@@ -318,7 +333,8 @@ class Treatment:
         ]
         if compressing:
             expected.append(LayersCalled(compressing))
-        expect(self.module, expected)
+        self._expected = tuple(expected)
+        expect(self.module, self._expected)
         if any(isinstance(each, BasesScheme) for each in self.module.modules()):
             self._order = self.module.register_state_dict_post_hook(save_bases_last)
 
@@ -346,12 +362,16 @@ def treat(
     parameters = dict(module.named_parameters())
     treatment = Treatment(module)
     treatment.chosen = among.layers
-    treatment.freeze(parameters[name] for name in among.frozen)
-    for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
-        others = (each for each in chosen if each is not selection)
-        part.leave_out([name for each in others for name in (*each.layers, *each.others)])
-        treatment.apply(part, selection, layout, rules, ranks or {}, seed)
-    treatment.surround()
+    try:
+        treatment.freeze(parameters[name] for name in among.frozen)
+        for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
+            others = (each for each in chosen if each is not selection)
+            part.leave_out([name for each in others for name in (*each.layers, *each.others)])
+            treatment.apply(part, selection, layout, rules, ranks or {}, seed)
+        treatment.surround()
+    except BaseException as error:
+        treatment.undo(error)
+        raise
     return treatment
 
 

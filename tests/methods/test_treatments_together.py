@@ -1,0 +1,127 @@
+"""Treatments that fail, end, or share a network, and loops whose steps hide that nothing happens."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.checkpoint import NoSuchPart
+from ondevice_bench.methods.treatment import treat
+
+FULL = {"fraction": 1.0}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 3)).double()
+
+
+@pytest.fixture
+def inputs():
+    torch.manual_seed(1)
+    return torch.randn(5, 4).double()
+
+
+def form(network):
+    """The classes of all modules, and which parameters train."""
+    kinds = [type(each) for each in network.modules()]
+    return kinds, {name: each.requires_grad for name, each in network.named_parameters()}
+
+
+def values(network):
+    return torch.cat([each.detach().flatten() for each in network.parameters()])
+
+
+@pytest.mark.parametrize(
+    ("methods", "layers"),
+    [
+        ([("asi", FULL), ("checkpoint", {})], "all"),
+        ([("asi", FULL), ("bias_only", {})], "all"),
+        ([("gradient_filter", {"radius": 2})], "last:1"),
+        ([("lora", {"rank": 1}), ("checkpoint", {})], "last:1"),
+    ],
+    ids=["no block", "weights for nobody", "no convolution", "frozen layers"],
+)
+def test_a_treatment_that_is_refused_leaves_the_network_as_it_was(network, methods, layers):
+    before, twin = form(network), copy.deepcopy(network)
+    with pytest.raises((Refusal, NoSuchPart)) as error:
+        treat(network, methods, layers)
+    assert "cut already" not in str(error.value)
+    assert form(network) == before
+    assert torch.equal(values(network), values(twin))
+
+
+def test_a_refusal_says_so_if_weights_are_cut_already(network):
+    with pytest.raises(NoSuchPart, match="weights were cut already: make the network again"):
+        treat(network, [("wsi", {"fraction": 0.5}), ("checkpoint", {})])
+    assert [type(each) for each in network] == [nn.Linear, nn.GELU, nn.Linear]
+
+
+def test_the_end_of_one_treatment_leaves_the_other(network, inputs):
+    one = treat(network, "lean")
+    other = treat(network, "saved", bits=2)
+    network[0].requires_grad_(False)
+    one.merge()
+    network(torch.cat([inputs] * 300)).sum().backward()
+    assert list(other.packed_tensors()) == []  # the graph is gone, and it has had some
+    kept = network(torch.cat([inputs] * 300)).sum()
+    assert list(other.packed_tensors())
+    kept.backward()
+    network.eval()
+    optimizer = other.optimizer(lr=0.1)
+    other.merge()
+    network(inputs).sum().backward()
+    optimizer.step()  # plain training again
+
+
+def test_two_treatments_that_pack_are_refused(network):
+    treat(network, "saved_bf16")
+    before = form(network)
+    with pytest.raises(Refusal, match="packs what this network saves already"):
+        treat(network, "saved", bits=2)
+    assert form(network) == before
+
+
+def test_a_merge_that_is_refused_changes_nothing(network):
+    treatment = treat(network, [("asi", FULL), ("lean", {})], "last:1")
+    nn.utils.parametrizations.weight_norm(network[2])
+    before = form(network)
+    with pytest.raises(Refusal, match="take this away before merge"):
+        treatment.merge()
+    assert form(network) == before
+
+
+@pytest.mark.parametrize("method", ["asi", "saved_bf16", "lean"])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS])
+def test_a_closure_does_not_hide_that_the_method_has_no_effect(network, inputs, method, kind):
+    treat(network, method, **(FULL if method == "asi" else {}))
+    optimizer = kind(network.parameters(), lr=0.1)
+    network.eval()
+    before = values(network)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = network(inputs).square().sum()
+        loss.backward()
+        return loss
+
+    for step in (lambda: optimizer.step(closure), lambda: optimizer.step(closure=closure)):
+        with pytest.raises(Refusal, match=r"call train\(\) on the network"):
+            step()
+    assert torch.equal(values(network), before)
+    network.train()
+    optimizer.step(closure)
+    assert not torch.equal(values(network), before)
+
+
+def test_updates_in_backward_do_not_hide_that_the_method_has_no_effect(network, inputs):
+    treatment = treat(network, [("asi", FULL), ("update_in_backward", {})])
+    treatment.optimizer(lr=0.1)
+    weight = network[0].weight.detach().clone()
+    network.eval()
+    with pytest.raises(Refusal, match=r"call train\(\) on the network"):
+        network(inputs).square().sum().backward()
+    assert torch.equal(network[0].weight, weight)
