@@ -61,18 +61,19 @@ def test_a_refusal_says_so_if_weights_are_cut_already(network):
 
 
 def test_the_end_of_one_treatment_leaves_the_other(network, inputs):
-    one = treat(network, "lean")
-    other = treat(network, "saved", bits=2)
-    network[0].requires_grad_(False)
+    one, other = treat(network, "lean"), treat(network, "saved", bits=2)
     one.merge()
-    network(torch.cat([inputs] * 300)).sum().backward()
-    assert list(other.packed_tensors()) == []  # the graph is gone, and it has had some
-    kept = network(torch.cat([inputs] * 300)).sum()
-    assert list(other.packed_tensors())
-    kept.backward()
     network.eval()
     optimizer = other.optimizer(lr=0.1)
+    network(inputs).sum().backward()
+    with pytest.raises(Refusal, match="SavedBits: the network trains"):
+        optimizer.step()
+    network.train()
+    loss = network(torch.cat([inputs] * 300)).sum()
+    assert list(other.packed_tensors())
+    loss.backward()
     other.merge()
+    network.eval()
     network(inputs).sum().backward()
     optimizer.step()  # plain training again
 
@@ -87,7 +88,7 @@ def test_two_treatments_that_pack_are_refused(network):
 
 def test_a_merge_that_is_refused_changes_nothing(network):
     treatment = treat(network, [("asi", FULL), ("lean", {})], "last:1")
-    nn.utils.parametrizations.weight_norm(network[2])
+    nn.utils.parametrizations.weight_norm(network[0])
     before = form(network)
     with pytest.raises(Refusal, match="take this away before merge"):
         treatment.merge()

@@ -119,7 +119,7 @@ class Campaign:
             self.store.finish_run(self.run.id, now())
 
     def end_all(self) -> None:
-        """Note that the run is done, if nothing is left: an earlier command may have ended first."""
+        """Note that the run is done, if nothing is left: an earlier command may have died."""
         if not self._left and self.store.run(self.run.id).finished is None:
             self.store.finish_run(self.run.id, now())
 

@@ -315,8 +315,8 @@ class Desk:
             slowest = max(max(each, 1 / each) for each in apart.values()) - 1
             named = " and ".join(lane.name for lane in lanes if lane.unit in seconds)
             self._progress.note(
-                f"boards differ by up to {percent(slowest)} in the step of the shared cell: {named}; "
-                "nobody knows which of them is unusual, so all of them measure"
+                f"boards differ by up to {percent(slowest)} in the step of the shared cell: "
+                f"{named}; nobody knows which of them is unusual, so all of them measure"
             )
 
 

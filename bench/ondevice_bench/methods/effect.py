@@ -127,21 +127,19 @@ def _begin() -> None:
 
 
 def _check(optimizer: Optimizer, arguments: Any, options: Any) -> Any:
-    """Before a step. If the step calls a closure, the gradients are known only after it."""
-    require_effect(_held(optimizer))
-    place = options if "closure" in options else list(arguments)
-    key = "closure" if place is options else 1  # the first argument is the optimizer
-    if not _expected or (place is not options and len(place) < 2) or place[key] is None:
+    """Before a step, or after its closure has made the gradients."""
+    closure = arguments[1] if len(arguments) > 1 else options.get("closure")
+    if not _expected or closure is None:
+        require_effect(_held(optimizer))
         return None
-    closure = place[key]
 
     @functools.wraps(closure)
-    def checked(*given: Any, **named: Any) -> Any:
-        loss = closure(*given, **named)
+    def checked() -> Any:
+        loss = closure()
         require_effect(_held(optimizer))
         return loss
 
-    if place is options:
+    if "closure" in options:
         return arguments, {**options, "closure": checked}
     return (arguments[0], checked, *arguments[2:]), options
 

@@ -80,11 +80,6 @@ class ReplacedLayers:
             self._replacements[name] = replacement
         return module
 
-    @property
-    def keep_weights(self) -> bool:
-        """Whether every layer still has the weight of the plain one."""
-        return all(each.method.keeps_weight for each in self)
-
     def require_own_parameters(self) -> None:
         """A Refusal if other code has put something else in the place of a parameter."""
         for name, replacement in self.items():

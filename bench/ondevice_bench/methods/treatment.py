@@ -236,7 +236,7 @@ class Treatment:
 
     def undo(self, error: BaseException) -> None:
         """After `treat` failed: make the network plain again."""
-        if not self._replaced.keep_weights:
+        if any(isinstance(each.layer, LowRankLayer) for each in self._replaced):
             error.args = (f"{error}; weights were cut already: make the network again",)
         with suppress(Exception):  # the first error is the one to show
             self.merge()
