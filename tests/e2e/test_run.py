@@ -151,7 +151,7 @@ def test_plan_without_an_earlier_run_says_that_the_time_is_unknown(bench):
     assert ended.code == 0
     assert ended.out.splitlines()[-1] == (
         "21 planned, 1 skipped; time unknown until a first run "
-        "(the suite expects 4:00 on such a board)"
+        "(the suite expects 3:00 on such a board)"
     )
     assert "39.93 MiB" in ended.out
 

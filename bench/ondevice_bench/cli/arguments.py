@@ -67,7 +67,10 @@ Sysroot = Annotated[
 MemoryCap = Annotated[
     str | None,
     typer.Option(
-        "--memory-cap", metavar="SIZE", help="The memory that each process may allocate: 2G, 512M."
+        "--memory-cap",
+        metavar="SIZE",
+        help="The memory that a process may allocate: 2G, 512M. The passes trace, fidelity, "
+        "calibrate and pilot have no limit.",
     ),
 ]
 RunName = Annotated[

@@ -29,7 +29,9 @@ def history(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            help="A metric's name (default: all exact metrics, times and peak memory).",
+            help="A metric's name (default: all exact metrics, step_seconds, inference_seconds, "
+            "step_minor_faults, treated_layers_seconds, peak_rss_over_runtime_bytes and "
+            "step_joules).",
             autocompletion=names.metrics,
         ),
     ] = None,

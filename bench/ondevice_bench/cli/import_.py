@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ondevice_bench.cli.arguments import AsJson, ResultsFolder
+from ondevice_bench.cli.arguments import AsJson
 from ondevice_bench.cli.validate_board import print_validation
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_errors, print_json, print_lines, print_notes
@@ -24,7 +24,14 @@ def import_(
             help="A file of `bench export`, or of `pytest --benchmark-json` (pytest-benchmark).",
         ),
     ],
-    out: ResultsFolder = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="The folder for the results (default: bench-out/SUITE, or bench-out/foreign for "
+            "JSON of pytest-benchmark).",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add the runs of a bundle to the results here. Runs that are already here do not change.

@@ -98,7 +98,8 @@ def recommend(
         int | None,
         typer.Option(
             "--seeds",
-            help="The most trainings of a candidate, each with its own seed (default: 3).",
+            help="The most trainings of a candidate, each with its own seed: at most 20 "
+            "(default: 3).",
         ),
     ] = None,
     memory_cap: Annotated[
