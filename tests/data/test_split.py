@@ -1,5 +1,7 @@
 """Parts to learn from and to be tested on: apart, whole, the same everywhere."""
 
+import pickle
+
 import numpy
 import pytest
 
@@ -18,6 +20,7 @@ from ondevice_bench.specs.data import (
 from ondevice_bench.specs.inputs import Images, Tokens
 
 SMALL = Images(channels=1, size=8, classes=10)
+CIFAR = Images(channels=3, size=32, classes=10)
 
 
 def test_the_parts_are_disjoint_and_together_everything():
@@ -42,20 +45,41 @@ def test_too_few_examples_are_one_line(count, part):
         split.Draw(1, numpy.random.default_rng(0), part).chosen(count)
 
 
+def write_cifar10(folder, name, first):
+    """A file of CIFAR-10 in both formats."""
+    rows = numpy.full((50, 3073), first, dtype=numpy.uint8)
+    rows[:, 0] = numpy.arange(50) % 10
+    rows[:, 1] = numpy.arange(50) + first
+    (folder / f"{name}.bin").write_bytes(rows.tobytes())
+    batch = {b"data": rows[:, 1:], b"labels": rows[:, 0].tolist()}
+    (folder / name).write_bytes(pickle.dumps(batch))
+
+
 def test_cifar10_has_a_test_set_and_validates_by_rows_of_the_others(tmp_path):
-    inputs = Images(channels=3, size=32, classes=10)
-    for name, first in (("data_batch_1.bin", 0), ("test_batch.bin", 100)):
-        rows = numpy.full((50, 3073), first, dtype=numpy.uint8)
-        rows[:, 0] = numpy.arange(50) % 10
-        rows[:, 1] = numpy.arange(50) + first
-        (tmp_path / name).write_bytes(rows.tobytes())
+    write_cifar10(tmp_path, "data_batch_1", 0)
+    write_cifar10(tmp_path, "test_batch", 100)
     source = parse(f"cifar10: {tmp_path}", tmp_path)
     learned, validated, tested = (
-        unique(make(source, inputs, 50, part, part)) for part in (LEARN, VALIDATION, HELD_OUT)
+        unique(make(source, CIFAR, 50, part, part)) for part in (LEARN, VALIDATION, HELD_OUT)
     )
     assert (len(learned), len(validated), len(tested)) == (30, 10, 50)
     assert not learned & validated
     assert not (learned | validated) & tested
+
+
+def test_a_split_of_cifar10_is_of_all_files(tmp_path):
+    for number in (1, 2, 3):
+        write_cifar10(tmp_path, f"data_batch_{number}", 60 * number)
+    source = parse(f"cifar10: {tmp_path}", tmp_path)
+    learned, validated = (make(source, CIFAR, 200, part, part) for part in (LEARN, VALIDATION))
+    for found, count in ((learned, 90), (validated, 30)):
+        assert len(found["inputs"]) == len(found["targets"]) == len(unique(found)) == count
+    assert not unique(learned) & unique(validated)
+    # more examples begin with the same ones
+    for size in (30, 31):
+        fewer = make(source, CIFAR, size, LEARN, LEARN)
+        assert (fewer["inputs"] == learned["inputs"][:size]).all()
+        assert len(fewer["inputs"]) == size
 
 
 def test_nothing_is_drawn_twice_before_everything_was():

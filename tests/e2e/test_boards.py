@@ -87,6 +87,20 @@ def test_a_plan_for_a_board_outside_the_hardware_folder(bench, suite_file, workp
     assert [cell["profile"] for cell in ended.json()["cells"]] == ["mine"]
 
 
+def test_a_network_may_have_other_options_on_a_board(bench, workplace):
+    (workplace / "net.py").write_text(NET)
+    here, there = (f"models: [./net.py:net: {{image_size: {size}}}]" for size in (8, 4))
+    overrides = f"overrides:\n  pi5:\n    {there}\n"
+    (workplace / "mine.yaml").write_text(
+        f"schema: 1\ntitle: t\n{here}\nmethods: [vanilla]\n{overrides}"
+    )
+    for board, size in (("x86", 8), ("pi5", 4)):
+        ended = bench("plan", "./mine.yaml", "--hardware", board, "--json")
+        assert ended.code == 0, ended.err
+        (cell,) = ended.json()["cells"]
+        assert f"(image_size={size})/" in cell["cell"]
+
+
 def test_the_doctor_looks_at_a_folder_as_at_a_machine(bench, workplace):
     root = workplace / "root"
     for name, text in pi5().items():

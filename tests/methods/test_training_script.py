@@ -67,11 +67,12 @@ def test_the_lines_train_a_network(names, of):
     assert any(not torch.equal(after[name], before[name]) for name in before)
 
 
-def test_a_method_in_a_file_has_its_path_and_a_batch_first(names, tmp_path, monkeypatch):
-    (tmp_path / "mine.py").write_text(OWN)
+@pytest.mark.parametrize("file", ["mine.py", "my@v2.py"])
+def test_a_method_in_a_file_has_its_path_and_a_batch_first(names, tmp_path, monkeypatch, file):
+    (tmp_path / file).write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    lines = training_lines(cell("mine.py:Mine@0123abcd"))
-    assert 'treat(model, "./mine.py:Mine", layers="all")' in lines
+    lines = training_lines(cell(f"{file}:Mine@0123abcd"))
+    assert f'treat(model, "./{file}:Mine", layers="all")' in lines
     exec(lines, names)
 
 

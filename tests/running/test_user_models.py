@@ -45,6 +45,17 @@ def test_options_go_to_the_factory_and_change_its_inputs(said):
     assert "(image_size=16,classes=3)/vanilla/all/b8/s0" in item.cell.id
 
 
+def test_two_suites_use_a_network_with_different_options(said):
+    """All suites of a fleet are described before the first cell is measured."""
+    sizes = (20, 12)
+    suites = [said("./mynet.py:Net", f"image_size={size}")[0] for size in sizes]
+    for suite, size in zip(suites, sizes, strict=True):
+        (item,) = plan(suite, Board("here"))
+        spec, options = registry.model(item.cell.model), dict(item.cell.model_options)
+        assert spec.inputs(options).size == size
+        assert "mlp" in spec.missing_parts(options)
+
+
 def test_batches_and_weights_of_an_own_model(said, workplace):
     text = "models: [./mynet.py:Net: {batch: [2, 3], weights: [random, {spectrum: 1}]}]\n"
     (workplace / "own.yaml").write_text(f"schema: 1\ntitle: t\nmethods: [vanilla]\n{text}")

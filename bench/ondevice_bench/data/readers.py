@@ -9,7 +9,8 @@ import pickletools
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,24 +93,27 @@ def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> Arrays:
 
 
 def cifar10(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
-    """Random images of CIFAR-10, from its binary or its Python files. It has its own test split."""
+    """Random images of CIFAR-10, from its binary or its Python files. It has its own test split.
+
+    All are of one file. If it has too few examples of a split, other files follow.
+    """
     assert isinstance(inputs, Images)
     root = _path(source)
     pattern = "test_batch*" if draw.split == HELD_OUT else "data_batch_*"
     files = sorted(root.rglob(pattern))
     if not files:
         raise NoBatch(f"{root}: holds no {pattern} of CIFAR-10")
-    file = files[draw.generator.integers(len(files))]
-    if (bytes_of_file := file.stat().st_size) > MAX_BATCH:
-        raise NoBatch(f"{file}: takes {mib(bytes_of_file)}, more than any file of CIFAR-10")
-    rows, labels = _cifar_binary(file) if file.suffix == ".bin" else _cifar_pickle(file)
-    picked = (
-        draw.chosen(len(rows))
-        if draw.split == ALL
-        else draw.shuffled_of(_rows_of_cifar(len(rows), draw.split))
-    )
-    squares = rows[picked].reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
-    return images.labelled(squares, labels[picked], inputs)
+    found: list[tuple[Array, Array]] = []
+    missing = draw.size
+    for file in _in_random_order(files, draw.generator):
+        rows, labels = _rows_of_cifar(file, replace(draw, size=missing))
+        found.append((rows, labels))
+        missing -= len(rows)
+        if not missing:
+            break
+    rows, labels = (numpy.concatenate(each) for each in zip(*found, strict=True))
+    squares = rows.reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE).transpose(0, 2, 3, 1)
+    return images.labelled(squares, labels, inputs)
 
 
 def npz(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
@@ -227,9 +231,30 @@ def _path(source: DataSource) -> Path:
     return source.path
 
 
-def _rows_of_cifar(count: int, split: str) -> Array:
-    """The rows of the split in a file. The test split, and all other files, are whole files."""
-    return rows_of_split(count, split if split in (LEARN, VALIDATION) else ALL)
+def _in_random_order(files: list[Path], generator: numpy.random.Generator) -> Iterator[Path]:
+    """One file, then the others beside it: nothing is drawn for them before they are needed."""
+    first = files[generator.integers(len(files))]
+    yield first
+    # the same images in the other format, or in another folder, would count twice
+    others = [
+        file
+        for file in files
+        if file != first and (file.parent, file.suffix) == (first.parent, first.suffix)
+    ]
+    yield from (others[place] for place in generator.permutation(len(others)))
+
+
+def _rows_of_cifar(file: Path, draw: Draw) -> tuple[Array, Array]:
+    """Random rows and labels of a file. The test split, and all other files, are whole files."""
+    if (bytes_of_file := file.stat().st_size) > MAX_BATCH:
+        raise NoBatch(f"{file}: takes {mib(bytes_of_file)}, more than any file of CIFAR-10")
+    rows, labels = _cifar_binary(file) if file.suffix == ".bin" else _cifar_pickle(file)
+    if draw.split == ALL:
+        picked = draw.chosen(len(rows))
+    else:
+        split = draw.split if draw.split in (LEARN, VALIDATION) else ALL
+        picked = draw.shuffled_of(rows_of_split(len(rows), split))
+    return rows[picked], labels[picked]
 
 
 def _cifar_binary(file: Path) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ondevice_bench.specs import mix, trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT, METHODS
-from ondevice_bench.suite.cell import Cell, Train, Value
+from ondevice_bench.suite.cell import Cell, Train, Value, without_hash
 from ondevice_bench.suite.matrix import OWN_DATA
 
 # `(name, options)` of each joined method
@@ -102,7 +102,7 @@ def _listing(parts: Parts) -> str:
 
 def _path(method: str) -> str:
     """The method as `treat` takes it: one from a file has a path, and no hash of its code."""
-    name = method.partition("@")[0]
+    name = without_hash(method)
     return name if ".py:" not in name or name.startswith((".", "/")) else f"./{name}"
 
 

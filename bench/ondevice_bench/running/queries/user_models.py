@@ -18,6 +18,8 @@ from ondevice_bench.suite.matrix import choices, inputs_of
 from ondevice_bench.suite.suite import ModelChoice, Suite
 
 TIMEOUT = 600.0
+# of each network, by its options: suites, or a suite and its variants, may use other options
+_descriptions: dict[str, dict[str, Mapping[str, Any]]] = {}
 
 
 def describe(host: Host, suite: Suite) -> None:
@@ -112,8 +114,11 @@ def ask_of_networks(
     return [answers[number] for number in range(len(requests))]
 
 
-def _put_in(name: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
-    first = next(iter(descriptions.values()))
+def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add these descriptions to the earlier ones of the network: a plan may need both."""
+    first = next(iter(found.values()))
+    descriptions = _descriptions.setdefault(name, {})
+    descriptions.update(found)
 
     def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
         return kinds.from_dict(descriptions[_key(options)]["inputs"])
