@@ -58,10 +58,19 @@ class RunContent:
     accepted: tuple[Acceptance, ...] = ()
 
     def accepting(self, acceptance: Acceptance) -> "RunContent":
-        """The content with one more acceptance. It replaces an earlier one of the same metric."""
+        """The content with one more acceptance, in place of an earlier one of the same metric.
+
+        The run's own values need none: then only the earlier one goes.
+        """
         place = (acceptance.cell, acceptance.metric)
         others = (each for each in self.accepted if (each.cell, each.metric) != place)
-        return replace(self, accepted=(*others, acceptance))
+        own = {
+            record.metrics.get(acceptance.metric)
+            for record in self.records
+            if record.key.cell == acceptance.cell
+        }
+        is_own = own - {None} == set(acceptance.values)
+        return replace(self, accepted=(*others,) if is_own else (*others, acceptance))
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values, without what was accepted; `read_run` is the inverse."""
