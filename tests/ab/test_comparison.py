@@ -9,10 +9,12 @@ import pytest
 from ondevice_bench.ab.comparison import RefComparison, next_pairs
 from ondevice_bench.analyse.cell_pair import CellPair, MissingMetric
 from ondevice_bench.record.model import TaskKey
+from ondevice_bench.report.terminal.ab import ab_notes
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.measurer import PreparedTask
 from ondevice_bench.running.progress import Silent
-from tests.record.conftest import CELL, SECOND, make_record
+from ondevice_bench.suite.join import join
+from tests.record.conftest import CELL, SECOND, make_record, make_run
 
 NAMES = {CELL.id: (CELL.id, CELL.id), SECOND.id: (SECOND.id, SECOND.id)}
 
@@ -25,6 +27,7 @@ class Side:
         self.times, self.activations, self.noise = times, activations, noise
         self.statuses = statuses or {}
         self.tasks = []
+        self.run = make_run()
         self.host = FakeHost()
 
     def cell(self, name):
@@ -100,6 +103,27 @@ def test_an_exact_metric_that_only_the_base_has_is_missing_and_not_equal(clock):
         assert pair.missing == [MissingMetric("activation_bytes", 100.0, "no hook")]
         assert pair.verdicts == {"unchanged", "missing"}
     assert all(pair.missing == [] for pair in compared(Without(1), Side(2)).pairs)
+
+
+def test_what_kernels_decide_is_left_out_if_the_sides_have_another_torch(clock):
+    class OfKernels(Side):
+        def perform(self, task, tick):
+            record = super().perform(task, tick)
+            return replace(record, metrics={**record.metrics, "forward_live_peak_bytes": self.live})
+
+    base, same, other = (OfKernels(seed) for seed in range(3))
+    base.live, same.live, other.live = 1.0, 2.0, 2.0
+    other.run = make_run(software={**make_run().software, "torch": "2.99"})
+    for pair in compared(base, same).pairs:
+        assert [each.metric for each in pair.differences] == ["forward_live_peak_bytes"]
+        assert pair.of_other_kernels == ()
+    pairs = compared(base, other).pairs
+    for pair in pairs:
+        assert (pair.differences, pair.missing) == ([], [])
+        assert set(pair.equal) == {"activation_bytes", "step_flops"}
+        assert pair.of_other_kernels == ("forward_live_peak_bytes",)
+    (note,) = [line for line in ab_notes(pairs, join([], []), 0.02) if "torch" in line]
+    assert note.startswith("not compared: forward_live_peak_bytes: torch or ")
 
 
 def test_a_budget_that_is_spent_leaves_it_open(clock):

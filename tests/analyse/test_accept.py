@@ -1,9 +1,13 @@
 """What of a run can be accepted."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.analyse.accept import accepted_of
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record.acceptance import Acceptance
+from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, make_record, make_run, planned, timed_records
 
@@ -56,3 +60,47 @@ def test_a_time_is_accepted_on_the_machines_on_which_it_is_compared(summary_of, 
     else:
         with pytest.raises(BadInput, match=r"different machines \(unit\)"):
             accepted_of(base, base.cells[0], "step_seconds", new, by="Ada", because="a head")
+
+
+OTHER_TORCH = {**make_run().software, "torch": "2.99"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "of_run", "of_record", "says"),
+    [
+        ("step_seconds", {}, {"details": {"unit": "b"}}, "was measured on other boards"),
+        ("step_seconds", {}, {"launch": "spawned"}, "its processes were forked in the base"),
+        ("forward_live_peak_bytes", {"software": OTHER_TORCH}, {}, "other kernels give other"),
+    ],
+)
+def test_what_a_comparison_leaves_out_cannot_be_accepted(
+    summary_of, metric, of_run, of_record, says
+):
+    def summary(name, value, of_run, of_record):
+        what = {"metrics": {metric: value}, "details": {"unit": "a"}, **of_record}
+        return summary_of([make_record(name, **what)], run=make_run(name, **of_run))
+
+    base, new = summary("a", 1.0, {}, {}), summary("b", 2.0, of_run, of_record)
+    with pytest.raises(BadInput, match=f"{metric} of .* cannot be accepted: .*{says}"):
+        accepted_of(base, base.cells[0], metric, new, by="Ada", because="a head")
+
+
+def test_a_value_is_accepted_in_place_of_the_one_that_was_accepted_before(summary_of):
+    """100 in the run, 80 accepted: 80 is nothing new, and with 100 again the line goes."""
+
+    def run_of(name, value):
+        return make_record(name, pass_name="trace", metrics={"activation_bytes": value})
+
+    def accepted(name, value):
+        new = summary_of([run_of(name, value)], run=make_run(name))
+        return accepted_of(base, base.cells[0], "activation_bytes", new, by="Ada", because="why")
+
+    line = Acceptance(CELL.id, "activation_bytes", (80.0,), "Ada", "a smaller head")
+    base = replace(summary_of([run_of("a", 100.0)], run=make_run("a")), accepted=(line,))
+    with pytest.raises(BadInput, match="is unchanged: nothing to accept"):
+        accepted("b", 80.0)
+    (found,) = accepted("c", 100.0)
+    content = RunContent(make_run("a"), tuple(planned(CELL)), (run_of("a", 100.0),), (line,))
+    assert content.accepting(found).accepted == ()
+    other = replace(found, values=(90.0,))
+    assert content.accepting(other).accepted == (other,)

@@ -181,6 +181,17 @@ class TestCifar10:
         (tmp_path / "data_batch_1.bin").write_bytes(raw.tobytes())
         self.expect(parse({"cifar10": str(tmp_path)}, tmp_path), tmp_path)
 
+    def test_its_name_stands_for_the_content_of_the_files_that_are_read(self, tmp_path):
+        """Every file of CIFAR-10 has the same size, so other labels do not change it."""
+        names = []
+        for labels in (self.labels, self.labels[::-1]):
+            raw = numpy.c_[labels.astype(numpy.uint8), self.rows]
+            (tmp_path / "data_batch_1.bin").write_bytes(raw.tobytes())
+            names.append(parse({"cifar10": str(tmp_path)}, tmp_path).name)
+        (tmp_path / "readme.html").write_text("CIFAR-10")
+        names.append(parse({"cifar10": str(tmp_path)}, tmp_path).name)
+        assert names[0] != names[1] == names[2]
+
     def test_the_python_files(self, tmp_path):
         batch = {b"data": self.rows, b"labels": self.labels.tolist()}
         (tmp_path / "data_batch_1").write_bytes(pickle.dumps(batch))

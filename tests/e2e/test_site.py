@@ -344,5 +344,8 @@ def test_bad_input_of_prune_is_one_line_and_removes_nothing(bench, workplace, wo
     ended = bench("prune", *words)
     assert ended.code == 2
     assert ended.err.startswith(f"bench: {says}")
+    if "not a baseline" in says:
+        assert "no run was removed" in ended.err
+        assert "remove this file" in ended.err
     assert ended.err.count("\n") == 1
     assert path.read_bytes() == before

@@ -102,6 +102,19 @@ def test_a_wrong_profile_is_refused_with_its_line(own, text, says):
     assert says in caught.value.lines[0]
 
 
+@pytest.mark.parametrize("name", ["my desk", "-desk", "pi5²", "x" * 201])
+def test_a_name_that_no_bundle_can_have_is_refused(own, name):
+    own(name, "")
+    with pytest.raises(BadInput, match="a profile's name becomes part of bundles and baselines"):
+        load_profile(name)
+
+
+@pytest.mark.parametrize("name", ["pi5+ssd", "küche", "a.b-c_1"])
+def test_other_names_are_those_of_profiles(own, name):
+    own(name, "")
+    assert load_profile(name).name == name
+
+
 def test_a_profile_is_what_it_extends_and_what_it_says(own):
     own("mine", "extends: pi5\nrecognise: {memory_gib: 2}\nmemory: {gib: 2}\nmemory_cap: 1.5G\n")
     profile = load_profile("mine")

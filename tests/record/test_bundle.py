@@ -253,9 +253,29 @@ def test_a_member_whose_values_would_take_much_memory_is_refused_before_it_is_re
 def test_a_bundle_that_nobody_could_read_is_not_written(written, tmp_path, monkeypatch):
     contents = bundle.read(written)
     monkeypatch.setattr(run_json, "MAX_BUILT", 1000)
-    with pytest.raises(BadInput, match=r"new\.bundle: its values would take more than 0 MiB"):
+    with pytest.raises(BadInput, match=r"new\.bundle: cannot be written: its values would"):
         bundle.write(contents, tmp_path / "new.bundle")
     assert not (tmp_path / "new.bundle").exists()
+
+
+@pytest.mark.parametrize("write", [baseline.write, lambda run, path: bundle.write([run], path)])
+def test_a_name_that_nobody_could_read_is_not_written(tmp_path, write):
+    with pytest.raises(BadInput) as caught:
+        write(content(profile="my desk"), tmp_path / "new")
+    (line,) = caught.value.lines
+    assert line.startswith(f"{tmp_path}/new: cannot be written: ")
+    assert "run.profile" in line
+    assert not (tmp_path / "new").exists()
+
+
+def test_runs_with_the_manifest_are_no_more_than_a_bundle_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "MAX_MEMBERS", 3)
+    runs = [content(id=f"r{number}") for number in range(3)]
+    bundle.write(runs[:2], tmp_path / "two.bundle")
+    assert len(bundle.read(tmp_path / "two.bundle")) == 2
+    with pytest.raises(BadInput, match="a bundle holds at most 2 runs, not 3: export fewer"):
+        bundle.write(runs, tmp_path / "three.bundle")
+    assert not (tmp_path / "three.bundle").exists()
 
 
 def test_twenty_mebibytes_of_empty_lists_are_too_much():

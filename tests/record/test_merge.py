@@ -104,6 +104,28 @@ def test_a_task_that_was_repeated_after_the_clock_went_back_is_imported_again(tm
         assert store.records("r1") == (repeated,)
 
 
+MOMENTS = [f"2026-01-01T00:00:0{second}+00:00" for second in range(1, 4)]
+
+
+@pytest.mark.parametrize("units", ["AB", "AA"])  # A may come back after B was lost, too
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_a_portion_of_a_fleet_that_was_measured_again_is_imported_again(tmp_path, units, status):
+    older, newer = (
+        make_record(started=started, details={"unit": unit}, metrics={"a": value})
+        for started, unit, value in zip(MOMENTS, units, (1.0, 2.0), strict=False)
+    )
+    if status != "ok":
+        newer = replace(newer, status=status, reason="no", metrics={})
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(), planned(CELL), [older])
+        assert store.merge(make_run(), planned(CELL), [newer]) == 1
+        assert store.merge(make_run(), planned(CELL), [older]) == 0
+        assert store.records("r1") == (newer,)
+        forged = replace(newer, status="ok", reason="", metrics={"a": 3.0})
+        with pytest.raises(BadInput, match="another record of"):
+            store.merge(make_run(), planned(CELL), [forged])
+
+
 def test_another_run_or_record_of_the_same_name_is_refused_whole(tmp_path):
     with Store.create(tmp_path / "results.sqlite") as store:
         store.merge(make_run(), planned(CELL), [make_record(metrics={"a": 1.0})])

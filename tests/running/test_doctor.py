@@ -136,10 +136,11 @@ def test_peaks_that_make_no_sense_write_no_profile(workplace, samples):
     assert not (workplace / "hardware").exists()
 
 
-def test_a_name_too_long_for_a_file_is_refused_before_anything_is_measured(workplace):
+@pytest.mark.parametrize("name", ["a" * 201, "my desk"])
+def test_a_name_that_no_profile_can_have_is_refused_before_anything_is_measured(workplace, name):
     host = FakeHost(lambda _: pytest.fail("measured"), profile=load_profile("x86"))
-    with pytest.raises(BadInput, match="File name too long"):
-        write_profile(host, "a" * 300)
+    with pytest.raises(BadInput, match="a profile's name becomes part of bundles"):
+        write_profile(host, name)
     assert not (workplace / "hardware").exists()
 
 

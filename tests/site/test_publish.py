@@ -95,6 +95,27 @@ def test_a_run_that_went_on_replaces_its_part_whichever_comes_first(sites):
     assert sites.publish("a").added == 0
 
 
+def test_a_portion_of_a_fleet_that_was_measured_again_replaces_the_earlier_one(sites):
+    """Half of it, then all of it on another board."""
+
+    def on_board(unit, started, count):
+        run = content(0, finished=None)
+        records = run.records[:count]
+        return replace(
+            run,
+            records=tuple(replace(r, started=started, details={"unit": unit}) for r in records),
+        )
+
+    count = len(content(0).records)
+    first = sites.bundle(on_board("a", "2026-03-01T00:00:01+00:00", count // 2))
+    second = sites.bundle(on_board("b", "2026-03-01T00:00:02+00:00", count))
+    sites.publish("a", first)
+    assert sites.publish("a", second).grown == 1
+    sites.publish("b", second)
+    assert sites.publish("b", first).grown == 0
+    assert sites.files("a") == sites.files("b")
+
+
 def contradictions():
     run = content(0)
     other = replace(run.records[0], metrics={**run.records[0].metrics, "step_seconds": 9.0})

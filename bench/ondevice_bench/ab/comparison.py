@@ -14,6 +14,7 @@ from statistics import median
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
+from ondevice_bench.analyse.compare import kernels_of
 from ondevice_bench.passes import TIME, TRACE
 from ondevice_bench.record.model import NOT_OK, Record, TaskKey
 from ondevice_bench.running.progress import Progress
@@ -21,6 +22,7 @@ from ondevice_bench.running.session import Session
 from ondevice_bench.suite.passes import passes_of
 
 STEP = "step_seconds"
+EXACT = tuple(metric.name for metric in metrics.ALL if metric.kind == "exact")
 FEWEST_STEPS, MOST_STEPS, ROUND_SECONDS = 7, 20, 1.0  # of each side in a round
 FIRST_ROUNDS = 3  # rounds of every pair, before some pairs get more
 PAIRS_AT_ONCE = 2  # pairs that get more
@@ -70,6 +72,7 @@ class RefComparison:
     ) -> None:
         self.pairs = [CellPair(name, *ids) for name, ids in pairs.items()]
         self._base, self._new = base, new
+        self._same_kernels = kernels_of(base.run) == kernels_of(new.run)
         self._threshold = threshold
         self._progress = progress
 
@@ -109,8 +112,13 @@ class RefComparison:
             skips.append(_skip(records))
         pair.skips = skips[0], skips[1]
         if not pair.problem and not any(skips):
-            pair.differences, pair.equal = _compared(*traces)
-            pair.missing = _missing(*traces)
+            base, new = traces
+            exact = [name for name in EXACT if name in base.metrics]
+            if not self._same_kernels:
+                pair.of_other_kernels = tuple(n for n in exact if metrics.BY_NAME[n].of_kernels)
+            compared = [name for name in exact if name not in pair.of_other_kernels]
+            pair.differences, pair.equal = _compared(base, new, compared)
+            pair.missing = _missing(base, new, compared)
 
     def _take_round(self, pair: CellPair, number: int, share: str) -> None:
         """Time both sides step by step in turn; the side that begins changes every round."""
@@ -160,21 +168,19 @@ def _skip(records: Sequence[Record]) -> str:
     return next((record.reason for record in records if record.status == "skipped"), "")
 
 
-def _compared(base: Record, new: Record) -> tuple[list[ExactDifference], dict[str, float]]:
-    """The exact metrics that differ, and the values of those that are equal."""
-    pairs = {
-        metric.name: (base.metrics[metric.name], new.metrics[metric.name])
-        for metric in metrics.ALL
-        if metric.kind == "exact" and metric.name in base.metrics and metric.name in new.metrics
-    }
+def _compared(
+    base: Record, new: Record, names: Sequence[str]
+) -> tuple[list[ExactDifference], dict[str, float]]:
+    """Those of these metrics that differ, and the values of those that are equal."""
+    pairs = {name: (base.metrics[name], new.metrics[name]) for name in names if name in new.metrics}
     differing = [ExactDifference(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
     return differing, {name: old for name, (old, new_) in pairs.items() if old == new_}
 
 
-def _missing(base: Record, new: Record) -> list[MissingMetric]:
-    """The exact metrics that only the base has: what was not measured is not equal."""
+def _missing(base: Record, new: Record, names: Sequence[str]) -> list[MissingMetric]:
+    """Those of these metrics that only the base has: what was not measured is not equal."""
     return [
-        MissingMetric(metric.name, base.metrics[metric.name], new.unavailable.get(metric.name, ""))
-        for metric in metrics.ALL
-        if metric.kind == "exact" and metric.name in base.metrics and metric.name not in new.metrics
+        MissingMetric(name, base.metrics[name], new.unavailable.get(name, ""))
+        for name in names
+        if name not in new.metrics
     ]

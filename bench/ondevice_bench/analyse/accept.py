@@ -5,7 +5,15 @@ from dataclasses import replace
 from statistics import median
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import CONFIDENCE, NOISY, claims_on, compare, join_cells
+from ondevice_bench.analyse.compare import (
+    CONFIDENCE,
+    NOISY,
+    OTHER_KERNELS,
+    Difference,
+    claims_on,
+    compare,
+    join_cells,
+)
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record.acceptance import Acceptance
@@ -37,7 +45,8 @@ def _regressed(base: RunSummary, new: RunSummary) -> Sequence[str]:
 def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tuple[float, ...]:
     """The new value of an exact metric, or the value of each process of a noisy metric.
 
-    BadInput if too few processes measured it: all later comparisons would be inconclusive.
+    BadInput if a comparison would leave the metric out, or if too few processes measured it: all
+    later comparisons would be inconclusive.
     """
     (cell,), (found,) = base.cells, new.cells
     judged = [m.name for m in metrics.ALL if m.kind == "exact" or m.name in NOISY]
@@ -46,19 +55,32 @@ def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tupl
         raise BadInput(f"{cell.id}: {unknown('metric', metric, [*here, ALL])}")
     if metric not in found.estimates:
         raise BadInput(f"{new.run.id}: {found.id}: {metric} was not measured")
+    what = f"{new.run.id}: {metric} of {found.id}"
+    difference = _compared(base, new, metric, what)
     if metrics.BY_NAME[metric].kind == "exact":
-        if found.estimates[metric].estimate == cell.estimates[metric].estimate:
-            raise BadInput(f"{new.run.id}: {metric} of {found.id} is unchanged: nothing to accept")
+        if difference.verdict in ("unchanged", "accepted"):
+            raise BadInput(f"{what} is unchanged: nothing to accept")
         return (found.estimates[metric].estimate,)
-    if why_not := compare(base, new).not_compared:
-        raise BadInput(f"{new.run.id}: {metric} of {found.id} cannot be accepted: {why_not}")
     values = _by_process(found, metric)
     if len(values) < min(fewest, len(_by_process(cell, metric))):
         raise BadInput(
-            f"{new.run.id}: {metric} of {found.id}: {len(values)} processes measured it; "
+            f"{what}: {len(values)} processes measured it; "
             f"{fewest} are needed, or no later change would be seen"
         )
     return values
+
+
+def _compared(base: RunSummary, new: RunSummary, metric: str, what: str) -> Difference:
+    """What a comparison says of the metric; BadInput if it does not compare it."""
+    comparison = compare(base, new)
+    found = next((each for each in comparison.differences if each.metric == metric), None)
+    if found is None:
+        is_of_kernels = metric in comparison.of_other_kernels
+        why_not = OTHER_KERNELS if is_of_kernels else comparison.not_compared
+        raise BadInput(f"{what} cannot be accepted: {why_not}")
+    if found.reason and not found.rounds_needed:  # more rounds would not help
+        raise BadInput(f"{what} cannot be accepted: {found.reason}")
+    return found
 
 
 def _by_process(cell: CellSummary, metric: str) -> tuple[float, ...]:

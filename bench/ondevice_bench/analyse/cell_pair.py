@@ -63,6 +63,7 @@ class CellPair:
     equal: dict[str, float] = field(default_factory=dict)  # the exact metrics that do not differ
     missing: list[MissingMetric] = field(default_factory=list)
     skips: tuple[str, str] = ("", "")  # why a side does not measure the cell
+    of_other_kernels: tuple[str, ...] = ()  # exact metrics left out, because the kernels differ
 
     def add_round(self, base: float, new: float, threshold: float, pairs: int = 1) -> None:
         """Add one step of each side, and judge the ratio if enough rounds are there.
@@ -136,6 +137,7 @@ class CellPair:
                 for difference in self.differences
             ],
             "missing": [asdict(each) for each in self.missing],
+            "of_other_kernels": list(self.of_other_kernels),
             "problem": self.problem,
             "skipped": list(self.skips),
         }

@@ -28,6 +28,7 @@ from ondevice_bench.suite.code import CodeChange, changes_between
 from ondevice_bench.suite.join import JoinedCells, join
 
 NOISY = metrics.with_role("compared")
+OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
 CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
 # the verdicts on a metric, the most important first

@@ -3,7 +3,7 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import A_RUN, AsJson
 from ondevice_bench.errors import BadInput
 from ondevice_bench.terminal import print_json, print_lines
+
+if TYPE_CHECKING:
+    from ondevice_bench.record.acceptance import Acceptance
+    from ondevice_bench.record.run_json import RunContent
 
 
 def accept_change(
@@ -66,7 +70,13 @@ def accept_change(
     if as_json:
         print_json({"baseline": str(path), "accepted": [asdict(each) for each in accepted]})
     else:
-        print_lines(*(f"{path}: {each.cell}: {each.metric}: {each.text}" for each in accepted))
+        print_lines(*(f"{path}: {_line(each, content)}" for each in accepted))
+
+
+def _line(each: "Acceptance", content: "RunContent") -> str:
+    """What the baseline says of a metric now."""
+    text = each.text if each in content.accepted else "the run of the baseline has this value"
+    return f"{each.cell}: {each.metric}: {text}"
 
 
 def _user() -> str:

@@ -121,7 +121,7 @@ def _line(row: dict[str, Any], *, dry_run: bool) -> str:
 
 
 def _runs_of_baselines(folder: Path) -> frozenset[str]:
-    """The runs of the baselines in a folder. BadInput for a file that is no baseline."""
+    """The runs of the baselines in a folder; BadInput if one of the files cannot be read."""
     from ondevice_bench.record import baseline
 
     if not folder.is_dir():
@@ -129,7 +129,13 @@ def _runs_of_baselines(folder: Path) -> frozenset[str]:
             raise BadInput(f"--baselines: {folder}: no such folder")
         return frozenset()
     paths = sorted(folder.glob(f"*{baseline.SUFFIX}"))
-    return frozenset(baseline.read(path).run.id for path in paths)
+    try:
+        return frozenset(baseline.read(path).run.id for path in paths)
+    except BadInput as error:
+        raise BadInput(
+            f"{error.lines[0]}; no run was removed, because the run of this baseline must stay: "
+            "mend or remove this file, or name another folder with --baselines"
+        ) from None
 
 
 def _runs_of_pis() -> frozenset[str]:

@@ -22,7 +22,15 @@ from ondevice_bench.data.count import PICTURES
 from ondevice_bench.data.packed_arrays import ArrayHeader, NoArray, PackedArrays, packed_arrays
 from ondevice_bench.data.split import Array, Arrays, Draw
 from ondevice_bench.data.split import rows as rows_of_split
-from ondevice_bench.specs.data import ALL, HELD_OUT, LEARN, VALIDATION, DataSource
+from ondevice_bench.specs.data import (
+    ALL,
+    CIFAR10_TEST_FILES,
+    CIFAR10_TRAIN_FILES,
+    HELD_OUT,
+    LEARN,
+    VALIDATION,
+    DataSource,
+)
 from ondevice_bench.specs.inputs import Images, Inputs, Tokens
 from ondevice_bench.units import MIB, mib
 
@@ -99,7 +107,7 @@ def cifar10(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
     """
     assert isinstance(inputs, Images)
     root = _path(source)
-    pattern = "test_batch*" if draw.split == HELD_OUT else "data_batch_*"
+    pattern = CIFAR10_TEST_FILES if draw.split == HELD_OUT else CIFAR10_TRAIN_FILES
     files = sorted(root.rglob(pattern))
     if not files:
         raise NoBatch(f"{root}: holds no {pattern} of CIFAR-10")

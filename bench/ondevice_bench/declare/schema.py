@@ -26,6 +26,8 @@ def _no_bool(value: object) -> object:
 
 # `schema` of a file
 Version: TypeAlias = Annotated[Literal[1], BeforeValidator(_no_bool)]
+# a text that becomes part of a path; a limit within a pattern would take long to compile
+Name: TypeAlias = Annotated[str, SchemaField(pattern=r"^\w[\w.+-]*$", max_length=200)]
 
 
 class StrictSchema(BaseModel):

@@ -11,6 +11,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    TypeAdapter,
+    ValidationError,
     model_validator,
 )
 
@@ -18,7 +20,7 @@ from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_resolved
-from ondevice_bench.declare.schema import StrictSchema, Version
+from ondevice_bench.declare.schema import Name, StrictSchema, Version
 from ondevice_bench.declare.shown import (
     JsonSchema,
     ShownAs,
@@ -36,6 +38,7 @@ from ondevice_bench.units import GIB, parse_bytes
 Count = Annotated[int, Field(ge=1, le=4096)]
 Positive = Annotated[float, Field(gt=0)]
 SMALLEST_CAP = 256 << 20  # below that torch itself does not start
+_NAME = TypeAdapter(Name)
 
 
 class Recognise(StrictSchema):
@@ -249,6 +252,17 @@ class Profile:
                 return count
 
 
+def require_name(name: str, where: str) -> None:
+    """BadInput if a profile cannot have this name."""
+    try:
+        _NAME.validate_python(name)
+    except ValidationError:
+        raise BadInput(
+            f"{where}: a profile's name becomes part of bundles and baselines: letters, digits, "
+            "'.', '_', '+' and '-' only, 200 at most, the first a letter, a digit or '_'"
+        ) from None
+
+
 def load_profile(name: str) -> Profile:
     """The profile with this name, or in the file of this path."""
     return _read(locate("hardware", name))
@@ -299,6 +313,7 @@ def _mismatch(profile: Profile, machine: Machine) -> str:
 
 
 def _read(path: Path) -> Profile:
+    require_name(path.stem, str(path))
     document, *bases = read_resolved("hardware", path)
     return Profile(
         name=path.stem,

@@ -27,9 +27,12 @@ _KEPT = ("notes", "foreign_cpu_share", "unit", "learned", "tried_rates")
 
 
 def write(content: RunContent, path: Path) -> None:
-    """Write the run's baseline, completely or not at all."""
+    """Write the run's baseline, completely or not at all; BadInput if `read` would refuse it."""
+    data = "".join(f"{line}\n" for line in _lines(content)).encode()
+    where = f"{path}: cannot be written"
+    read_body(where, *_values(where, data))
     with atomic_write(path) as file:
-        file.write("".join(f"{line}\n" for line in _lines(content)).encode())
+        file.write(data)
 
 
 def read(path: Path) -> RunContent:
@@ -41,13 +44,12 @@ def read(path: Path) -> RunContent:
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    version, values = _values(path, data)
-    return read_body(str(path), version, values)
+    return read_body(str(path), *_values(str(path), data))
 
 
-def _values(path: Path, data: bytes) -> tuple[int, dict[str, Any]]:
+def _values(path: str, data: bytes) -> tuple[int, dict[str, Any]]:
     """The version and the rest of the file; BadInput if these are not ours."""
-    require_small(str(path), data)
+    require_small(path, data)
     try:
         values: Any = json.loads(data)
     except json.JSONDecodeError as error:

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
+from ondevice_bench.declare.schema import Name
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.model import Status
-from ondevice_bench.record.run_json import ClosedSchema, Name, RunContent, read_checked, read_run
+from ondevice_bench.record.run_json import ClosedSchema, RunContent, read_checked, read_run
 
 _Reason = Annotated[str, Field(min_length=1, max_length=2000)]
 _PASS_AND_METRIC = r"^[^/]+/[^/]+$"

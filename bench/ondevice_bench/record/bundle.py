@@ -23,11 +23,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 import ondevice_bench
+from ondevice_bench.declare.schema import Name
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, open_zip, require_regular
 from ondevice_bench.record.run_json import (
     ClosedSchema,
-    Name,
     RunContent,
     first_line,
     read_checked,
@@ -93,15 +93,21 @@ def write(
 ) -> None:
     """Write a bundle, completely or not at all. Equal runs give equal bytes.
 
-    BadInput if the bundle would be larger than `read` accepts.
+    BadInput if `read` would refuse the bundle.
     """
+    beside = 1 if validation is None else 2  # the manifest, and the report
+    if len(contents) + beside > MAX_MEMBERS:
+        raise BadInput(
+            f"{path}: cannot be written: a bundle holds at most {MAX_MEMBERS - beside} runs, not "
+            f"{len(contents)}: export fewer runs at a time"
+        )
     members = {
         f"runs/{number}.json": json.dumps(content.to_dict(), sort_keys=True).encode()
         for number, content in enumerate(contents, start=1)
     }
     if validation is not None:
         members[_VALIDATION] = json.dumps(validation, sort_keys=True).encode()
-    require_small(str(path), *members.values())
+    _content(f"{path}: cannot be written", members)
     manifest = {
         "format": FORMAT,
         "version": 1 if validation is None else VERSION,
@@ -135,14 +141,21 @@ def read_all(path: Path) -> Bundle:
         raise BadInput(f"{path}: is a folder, not a bundle") from None
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
-    require_small(str(path), *members.values())
-    report = members.pop(_VALIDATION, None)
-    where = f"{path}: {_VALIDATION}"
+    return _content(str(path), members)
+
+
+def _content(place: str, members: Mapping[str, bytes]) -> Bundle:
+    """What the members hold, checked; BadInput if anything in them is wrong."""
+    require_small(place, *members.values())
+    where = f"{place}: {_VALIDATION}"
+    report = members.get(_VALIDATION)
     validation = None if report is None else read_checked(where, _Validation, report)
-    contents = tuple(read_run(f"{path}: {name}", data) for name, data in members.items())
+    contents = tuple(
+        read_run(f"{place}: {name}", data) for name, data in members.items() if name != _VALIDATION
+    )
     ids = [content.run.id for content in contents]
     if len(set(ids)) < len(ids):
-        raise BadInput(f"{path}: holds the same run twice")
+        raise BadInput(f"{place}: holds the same run twice")
     if validation is not None and validation["run"] not in ids:
         raise BadInput(f"{where}: is about {validation['run']!r}, which is not in the bundle")
     return Bundle(contents, validation)

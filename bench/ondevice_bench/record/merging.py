@@ -3,12 +3,42 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import rows
-from ondevice_bench.record.model import Record, Run
+from ondevice_bench.record.model import Record, Run, Status
 from ondevice_bench.record.rows import RecordRows
 from ondevice_bench.suite.planned_cell import PlannedCell
+
+
+class Attempt(Protocol):
+    """A process of a run."""
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+
+    @property
+    def started(self) -> str:
+        """When it began."""
+
+    @property
+    def unit(self) -> str:
+        """Its board, in a run of a fleet; else empty."""
+
+
+def replaces(new: Attempt, old: Attempt) -> bool:
+    """Whether `new` is a later attempt that counts in place of `old`.
+
+    A failure is repeated. In a fleet, so is what succeeded: a portion starts again on another board
+    if the board that had begun it is lost.
+    """
+    if new.unit and old.unit:
+        return new.started > old.started
+    if (new.status == "ok") != (old.status == "ok"):
+        return new.status == "ok"
+    return new.status != "ok" and new.started > old.started
 
 
 def merged_run(
@@ -40,10 +70,8 @@ def _is_new(path: Path, record: Record, stored: Record | None) -> bool:
         return True
     if RecordRows.of(record) == RecordRows.of(stored):
         return False
-    if (record.status == "ok") != (stored.status == "ok"):  # only a failure is repeated
-        return record.status == "ok"
-    if record.status != "ok" and record.started != stored.started:
-        return record.started > stored.started
+    if replaces(record, stored) or replaces(stored, record):
+        return replaces(record, stored)
     raise BadInput(
         f"{path}: has another record of {record.key.cell} "
         f"({record.key.pass_name}, round {record.key.round}): nothing was imported"

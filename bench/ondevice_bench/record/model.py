@@ -53,6 +53,11 @@ class Record:
         if self.status != "ok" and self.metrics:
             raise ValueError(f"a record that is {self.status} has no metrics")
 
+    @property
+    def unit(self) -> str:
+        """The board that measured it, in a run of a fleet; else empty."""
+        return str(self.details.get("unit") or "")
+
 
 @dataclass(frozen=True)
 class Run:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from ondevice_bench.bounded_json import built_bytes
-from ondevice_bench.declare.schema import StrictSchema, schema_of
+from ondevice_bench.declare.schema import Name, StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
@@ -24,8 +24,6 @@ MAX_DEPTH = 64
 MAX_TEXT = 1 << 20
 MAX_BUILT = 512 << 20
 
-# a text that becomes part of a path; a limit within a pattern would take long to compile
-Name = Annotated[str, Field(pattern=r"^\w[\w.+-]*$", max_length=200)]
 # model/method/layers/batch/seed, as `suite/cell_ids.py` writes it
 _CellId = Annotated[str, Field(pattern=r"^[^/]+/[^/]+/.+/b[0-9]+/([^/]+/){0,2}s[0-9]+$")]
 # the same in a store here, whose suites and profiles may be named like any file
@@ -58,10 +56,19 @@ class RunContent:
     accepted: tuple[Acceptance, ...] = ()
 
     def accepting(self, acceptance: Acceptance) -> "RunContent":
-        """The content with one more acceptance. It replaces an earlier one of the same metric."""
+        """The content with one more acceptance, in place of an earlier one of the same metric.
+
+        The run's own values need none: then only the earlier one goes.
+        """
         place = (acceptance.cell, acceptance.metric)
         others = (each for each in self.accepted if (each.cell, each.metric) != place)
-        return replace(self, accepted=(*others, acceptance))
+        own = {
+            record.metrics.get(acceptance.metric)
+            for record in self.records
+            if record.key.cell == acceptance.cell
+        }
+        is_own = own - {None} == set(acceptance.values)
+        return replace(self, accepted=(*others,) if is_own else (*others, acceptance))
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values, without what was accepted; `read_run` is the inverse."""

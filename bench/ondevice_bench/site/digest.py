@@ -15,6 +15,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import Rounds
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record.merging import replaces
 from ondevice_bench.record.model import NOT_OK, Run, Status, TaskKey
 from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.stats import Estimate
@@ -43,11 +44,15 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """How one process ended, when it began, and a hash of its whole record."""
+    """How one process ended, when it began, and a hash of its whole record.
+
+    `unit` is the board that measured it, in a run of a fleet.
+    """
 
     status: Status
     started: str
     content: str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +160,16 @@ def _gains(where: str, one: Digest, other: Digest) -> bool:
         known = before.get(each.cell.id, {})
         for name, process in each.processes.items():
             old = known.get(name)
-            if old == process:
+            if old is not None and old.content == process.content:
                 continue
-            if old is None or _replaces(process, old):
+            if old is None or replaces(process, old):
                 has_more = True
-            elif not _replaces(old, process):
+            elif not replaces(old, process):
                 raise BadInput(
                     f"{where}: contradicts the site: another record of {each.cell.id} ({name}) in "
                     f"run {one.facts.id}"
                 )
     return has_more
-
-
-def _replaces(process: Process, old: Process) -> bool:
-    """Whether this is a later attempt of a process that did not succeed."""
-    if (process.status == "ok") != (old.status == "ok"):
-        return process.status == "ok"
-    return process.status != "ok" and process.started > old.started
 
 
 def hash_of(value: Any) -> str:

@@ -77,7 +77,10 @@ def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
     return {
         "definition": rows.json_text(each.cell.to_dict()),
         "status": each.status,
-        "processes": {name: [p.status, p.started, p.content] for name, p in each.processes.items()},
+        "processes": {
+            name: [p.status, p.started, p.content, *filter(None, [p.unit])]
+            for name, p in each.processes.items()
+        },
         "estimates": {
             name: [*map(_float, (e.estimate, e.lower, e.upper)), e.basis, each.launches[name]]
             for name, e in each.estimates.items()
@@ -92,8 +95,8 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
     try:
         cell = checked_cell(values["definition"])
         processes = {
-            name: Process(status_of(status), intern(started), content)
-            for name, (status, started, content) in values["processes"].items()
+            name: Process(status_of(status), intern(started), content, *map(intern, unit))
+            for name, (status, started, content, *unit) in values["processes"].items()
         }
     except ValueError as error:
         raise BadInput(f"{where}: {error}") from None
@@ -137,7 +140,7 @@ class _Run(ClosedSchema):
 class _Cell(ClosedSchema):
     definition: Annotated[str, Field(max_length=LONGEST_CELL)]
     status: Annotated[str, Field(max_length=40)]
-    processes: dict[_Task, tuple[_Short, _Short, _Hash]]
+    processes: dict[_Task, tuple[_Short, _Short, _Hash] | tuple[_Short, _Short, _Hash, _Short]]
     estimates: dict[_Short, tuple[_Number, _Number | None, _Number | None, _Short, _Short]]
     rounds: dict[_Short, list[_Number]]
     traits: dict[_Short, _Hash]

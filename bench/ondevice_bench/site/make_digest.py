@@ -27,7 +27,7 @@ def digest_of(content: RunContent) -> Digest:
     for record in records:
         name = f"{record.key.pass_name}/{record.key.round}"
         content_hash = hash_of(_plain_rows(RecordRows.of(record)))
-        process = Process(record.status, record.started, content_hash)
+        process = Process(record.status, record.started, content_hash, record.unit)
         processes.setdefault(record.key.cell, {})[name] = process
     facts = RunFacts(
         id=run.id,

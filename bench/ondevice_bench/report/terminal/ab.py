@@ -8,6 +8,7 @@ from typing import Any
 from ondevice_bench import units
 from ondevice_bench.analyse.budget_needed import budget_needed
 from ondevice_bench.analyse.cell_pair import CellPair
+from ondevice_bench.analyse.compare import OTHER_KERNELS
 from ondevice_bench.report.quantities import exact_text
 from ondevice_bench.report.terminal.comparison import AMBIGUOUS
 from ondevice_bench.suite.cell import Cell
@@ -94,6 +95,9 @@ def ab_notes(pairs: Sequence[CellPair], joined: JoinedCells, threshold: float) -
     if joined.ambiguous:
         ids = ", ".join(cell.id for cell in joined.ambiguous)
         lines.append(f"not joined: {AMBIGUOUS}: {ids}")
+    left_out = dict.fromkeys(name for pair in pairs for name in pair.of_other_kernels)
+    if left_out:
+        lines.append(f"not compared: {', '.join(left_out)}: {OTHER_KERNELS}")
     return [*lines, *_hidden(pairs), *budget_lines(pairs, threshold)]
 
 

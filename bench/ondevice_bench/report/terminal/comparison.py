@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import VERDICTS, Comparison, Difference
+from ondevice_bench.analyse.compare import OTHER_KERNELS, VERDICTS, Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.report.quantities import exact_text
@@ -14,7 +14,6 @@ from ondevice_bench.units import number_of, quantity, ratio
 
 LISTED = 5  # at most so many cells have a line each
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
-OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
 
 
 def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Table]:

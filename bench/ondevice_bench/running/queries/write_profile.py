@@ -2,14 +2,19 @@
 
 import glob
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
-from ondevice_bench.hardware.profile import Peaks, load_profile, profiles, recognise
+from ondevice_bench.hardware.profile import (
+    Peaks,
+    load_profile,
+    profiles,
+    recognise,
+    require_name,
+)
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.aa_trial import CELL
 from ondevice_bench.running.queries.jobs import JobMaker
@@ -24,9 +29,8 @@ def write_profile(host: Host, name: str) -> Path:
 
     It extends the profile of the host, so this machine is still all that it was.
     """
+    require_name(name, f"--write-profile {name}")
     path = FOLDER / f"{name}.yaml"
-    if re.fullmatch(r"\w[\w.-]*", name) is None:
-        raise BadInput(f"{name!r} is no name of a file: letters, digits, '.', '_' and '-' only")
     if path.exists():
         raise BadInput(f"{path}: is there already")
     if name in host.profile.lineage:
