@@ -167,6 +167,14 @@ class RunSummary:
         """The number of cells of each status."""
         return dict(Counter(cell.status for cell in self.cells))
 
+    @property
+    def outcomes(self) -> frozenset[str]:
+        """The statuses that an exit code is made of. A cell with numbers was not only skipped."""
+        return frozenset(
+            "ok" if cell.status == "skipped" and cell.estimates else cell.status
+            for cell in self.cells
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values, without raw samples."""
         return {
