@@ -193,8 +193,10 @@ def quantity(value: float, unit: str) -> str:
             return flops(value)
         case "celsius":
             return f"{value:.1f} °C"
-        case "" | "joules" | "watts":
-            return f"{_digits(value)} {unit}".rstrip()
+        case "":
+            return _not_up_to_one(value)
+        case "joules" | "watts":
+            return f"{_digits(value)} {unit}"
         case _:
             return count(value, unit)
 
@@ -221,6 +223,11 @@ def interval(lower: float, upper: float, unit: str) -> str:
     if value and low_unit == high.rpartition(" ")[2]:
         low = value
     return f"{low} … {high}"
+
+
+def _not_up_to_one(value: float) -> str:
+    """The same digits, but never rounded up to 1: a cosine or a share of 1 is exact."""
+    return f"{min(value, 0.999):#.3g}" if 0.999 < value < 1 else _digits(value)
 
 
 def _digits(value: float) -> str:

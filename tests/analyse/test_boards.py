@@ -48,3 +48,15 @@ def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of
 def test_differences_of_software_are_named(on):
     software = {**synthetic.run_of().software, "torch": "3"}
     assert software_differences(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)
+
+
+def test_a_board_without_a_cell_moves_no_other_board(on):
+    """The second board over the first one is not the third over the second."""
+    cells = synthetic.cells()
+    slow = dict.fromkeys(("vanilla", "asi"), 4.0)
+    lines = boards(
+        [on("x86", cells=cells[:1]), on("pi4", cells=cells), on("pi5", slow)], "step_seconds"
+    )
+    between = {line.cell.method: line.between for line in lines}
+    assert between["vanilla"].estimate == pytest.approx(1.0)
+    assert between["asi"] is None

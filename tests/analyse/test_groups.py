@@ -1,10 +1,13 @@
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ondevice_bench.analyse.baseline_options import of_equal_options
 from ondevice_bench.analyse.groups import groups, ratio
+from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
 from tests.record.conftest import make_record
 from tests.report import synthetic
@@ -201,3 +204,46 @@ def test_the_baseline_has_the_same_allocator_and_the_default_one_stands_beside(o
     assert all(m.default_base is group.members[0].cell for m in group.members[2:])
     assert group.members[0].ratio_to_default("step_seconds") is None
     assert group.members[3].ratio_to_default("step_seconds").estimate == pytest.approx(1.1)
+
+
+def test_a_baseline_with_several_options_is_the_one_that_agrees(of):
+    (group,) = groups(of(synthetic.cells()), baseline="asi")
+    bases = {m.label: m.base and m.base.planned.cell.method_options for m in group.members}
+    quarter = (("fraction", 0.25),)
+    assert bases == {
+        "vanilla": None,  # which of both is left open
+        "asi fraction=0.125": (("fraction", 0.125),),
+        "asi fraction=0.25": quarter,
+        "wasi fraction=0.25": quarter,
+        "svd fraction=0.25": quarter,
+        "checkpoint": None,
+    }
+    assert "several sets of options" in group.members[0].why_no_base
+    (group,) = groups(of(synthetic.cells()[:2]), baseline="asi")
+    assert group.members[0].base is group.members[1].cell  # there is only one
+
+
+def test_an_option_that_a_cell_does_not_name_has_its_default(of):
+    """The baseline with another value than the default is not that of such a cell."""
+    name = next(o.name for o in registry.method("wasi").options if o.default is not None)
+    default, other = (
+        dataclasses.replace(cell, method="wasi", method_options=options, id=f"m/{at}/all/b8/s0")
+        for at, (cell, options) in enumerate(
+            zip(synthetic.cells(), ((), ((name, "another"),)), strict=False)
+        )
+    )
+    mine = dataclasses.replace(default, method="wasi+checkpoint", id="m/mine/all/b8/s0")
+    found = [SimpleNamespace(planned=SimpleNamespace(cell=cell)) for cell in (default, other)]
+    assert of_equal_options(mine, found) is found[0]
+
+
+def test_all_groups_of_a_workload_show_the_same_seed(of):
+    """The plots over batches are of one seed, which the first screen names."""
+    cells = [*synthetic.cells(8, seeds=(0, 1)), *synthetic.cells(16, seeds=(0, 1))]
+    cells = [
+        c for c in cells if (c.batch, c.seed, c.method) not in {(8, 0, "svd"), (16, 1, "wasi")}
+    ]
+    cells = [c for c in cells if (c.batch, c.seed, c.method) != (16, 1, "checkpoint")]
+    for group in groups(of(cells)):
+        shown = group.of_first_seed
+        assert {m.cell.planned.cell.seed for m in (*shown.members, *shown.all_batches)} == {0}

@@ -199,7 +199,7 @@ def test_a_training_that_diverges_loses_more_than_any_number_says(found, trained
 def test_where_the_baseline_diverges_too_nobody_lost(found):
     lines = found(vanilla=[DIVERGED] * 2, asi=[DIVERGED] * 2)
     assert lines["asi"].verdict == "unknown"
-    assert (lines["asi"].diverged, lines["vanilla"].diverged) == (0, 0)
+    assert (lines["asi"].diverged, lines["vanilla"].diverged) == (0, 2)
 
 
 def test_a_grid_of_which_no_rate_trains_the_network_is_a_divergence(summary_of):
@@ -240,3 +240,17 @@ def test_one_seed_decides_nothing(found):
 
 def test_a_run_without_training_has_no_lines(summary_of):
     assert kept_accuracy(summary_of([make_record(metrics={"step_seconds": 1.0})])) == ()
+
+
+def test_the_first_screen_says_how_many_seeds_diverged(trained):
+    found = kept_accuracy(
+        trained(vanilla=[0.8, 0.8, DIVERGED], asi=[0.8, DIVERGED, 0.8], svd=[DIVERGED] * 3)
+    )
+    shown = accuracy_quantities(found)
+    one = "its training diverges with 1 of 3 seeds"
+    assert shown["net/vanilla/all/b8/s0"].interval == one
+    assert shown["net/asi/all/b8/s0"].interval == f"seed by seed: +0.0 points; {one}"
+    assert shown["net/svd/all/b8/s0"].interval == "its training diverges with 2 of 3 seeds"
+    assert accuracy_sentences(list(found), "vanilla")[0] == (
+        f"vanilla reaches 80.0 %, 80.0 % … 80.0 %; {one}."
+    )

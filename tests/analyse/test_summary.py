@@ -282,3 +282,13 @@ def test_the_estimates_of_some_metrics_are_those_of_the_whole_summary(summary_of
         assert one.estimates == step
         assert one.details_of("trace") == cell.details_of("trace")
         assert not one.details_of("memory").curve.seconds
+
+
+def test_the_first_problem_is_the_one_that_the_status_is_of(summary_of):
+    records = [
+        make_record(pass_name="memory", status="skipped", reason="no meter"),
+        make_record(status="oom", reason="too large"),
+    ]
+    (cell,) = summary_of(records).cells
+    assert (cell.status, cell.problems[0]) == ("oom", "time, round 1: too large")
+    assert cell.problems[1] == "memory, round 1: no meter"

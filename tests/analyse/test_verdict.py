@@ -2,11 +2,15 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.analyse.gradient import cosine_text, has_exact_gradient
+from ondevice_bench.analyse.gradient import cosine_text, gradient_quality, has_exact_gradient
 from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.analyse.verdict import SENTENCES, choose, direction, proven_direction, verdict
+from ondevice_bench.record import baseline
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.goal import Goal
+from tests.conftest import ROOT
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
@@ -18,7 +22,11 @@ def said(summary_of):
         found = synthetic.records(chosen, **what) if records is None else records
         summary = summary_of(found, synthetic.planned(chosen), synthetic.run_of())
         (group,) = groups(summary)
-        return verdict(group, goal or Goal(), "vanilla").sentences
+        return tuple(
+            sentence
+            for part in group.by_baseline
+            for sentence in verdict(part, goal or Goal(), "vanilla").sentences
+        )
 
     return of
 
@@ -165,7 +173,8 @@ def test_what_an_allocator_alone_does_is_said(said):
         for number in range(1, 6)
     ]
     assert said(cells=[plain, quick], records=records) == (
-        "Only vanilla was measured, so there is nothing to compare it with.",
+        "Only vanilla · glibc was measured, so there is nothing to compare it with.",
+        "Only vanilla · tcmalloc was measured, so there is nothing to compare it with.",
         (
             "vanilla · tcmalloc has 0.750× (0.750× … 0.750×) of the step time of vanilla under the "
             "default allocator."
@@ -175,7 +184,8 @@ def test_what_an_allocator_alone_does_is_said(said):
 
 def test_every_sentence_of_the_table_is_tested_here():
     assert set(SENTENCES) == {
-        "alone", "no baseline", "unmeasured", "none allowed", "best", "best unsure",
+        "alone", "no baseline", "several baselines", "unmeasured", "no value", "none allowed", "best",
+        "best unsure",
         "near", "tie", "none better", "costs", "other", "allocator", "learning unknown",
     }  # fmt: skip
 
@@ -244,3 +254,127 @@ def test_a_goal_is_stored_and_read_whatever_is_added_later():
 )
 def test_a_cosine_below_a_limit_is_not_rounded_up_to_it(value, limit, text):
     assert cosine_text(value, limit) == text
+
+
+def peaks(cells, *sizes):
+    """Three processes of each cell with this peak."""
+    return [
+        make_record(
+            cell=cell,
+            pass_name="memory",
+            number=number,
+            metrics={"peak_rss_over_runtime_bytes": size},
+        )
+        for cell, size in zip(cells, sizes, strict=True)
+        for number in (1, 2, 3)
+    ]
+
+
+def elsewhere(cells, **what):
+    name = "/".join(what.values())
+    return [
+        dataclasses.replace(cell, id=cell.id.replace("/s0", f"/{name}/s0"), **what)
+        for cell in cells
+    ]
+
+
+@pytest.mark.parametrize("what", [{"layers": "last:4"}, {"allocator": "tcmalloc"}])
+@pytest.mark.parametrize(
+    "sizes", [(264, 226, 70, 81), (264, 226, 70, 60), (264, 300, 250, 81), (10, 9, 70, 20)]
+)
+def test_the_lowest_is_the_lowest_of_all_that_are_compared(summary_of, what, sizes):
+    """An unfrozen method with the lowest ratio may need three times the memory of a frozen one."""
+    cells = synthetic.cells()[:2]
+    cells = [*cells, *elsewhere(cells, **what)]
+    summary = summary_of(peaks(cells, *sizes), synthetic.planned(cells), synthetic.run_of())
+    (group,) = groups(summary)
+    assert len(group.by_baseline) == 2
+    for part, (plain, other) in zip(group.by_baseline, (sizes[:2], sizes[2:]), strict=True):
+        found = verdict(part, Goal(), "vanilla").by_memory
+        assert (found.member is not None) == (other < plain)
+        values = [m.cell.estimates["peak_rss_over_runtime_bytes"].estimate for m in part.members]
+        assert values == [plain, other]
+
+
+def test_the_baselines_of_layers_that_freeze_nothing_are_one(summary_of):
+    """Each has a vanilla of its own, but both train alike. So the lower value counts."""
+    cells = synthetic.cells()[:2]
+    cells = [*cells, *elsewhere(cells, layers="conv")]
+    found = peaks(cells, 100, 60, 130, 61)
+    (group,) = groups(summary_of(found, synthetic.planned(cells), synthetic.run_of()))
+    (part,) = group.by_baseline
+    choice = verdict(part, Goal(), "vanilla").by_memory
+    assert (choice.member.label, choice.ratio.estimate) == ("asi fraction=0.125", 0.6)  # not 61/130
+    assert [member.label for member in choice.near] == ["asi fraction=0.125 · conv"]
+
+
+def test_a_baseline_without_a_number_says_why(said):
+    vanilla, asi = synthetic.cells()[:2]
+    records = [
+        make_record(cell=vanilla, pass_name="trace", metrics={"activation_bytes": 9.0}),
+        make_record(cell=vanilla, status="oom", reason="step: could not allocate 9 MiB"),
+        *timed([asi], 1.0),
+    ]
+    assert said(cells=[vanilla, asi], records=records)[0] == (
+        "vanilla has no step time, so no method can be chosen by it: time, round 1: oom: step: "
+        "could not allocate 9 MiB."
+    )
+
+
+def test_methods_that_agree_with_none_of_several_baselines_are_not_judged(summary_of):
+    cells = synthetic.cells()
+    summary = summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
+    (group,) = groups(summary, baseline="asi")
+    (without,) = (part for part in group.by_baseline if part.title.endswith("without a baseline"))
+    (sentence,) = verdict(without, Goal(), "asi").sentences
+    assert sentence == (
+        "asi was measured with several sets of options, and none of them belongs to these methods, "
+        "so they cannot be judged."
+    )
+
+
+def test_a_method_that_is_surely_above_the_baseline_is_not_called_unclear(summary_of):
+    """1.02 to 1.06 of the baseline: it is not proven to differ by 5 %, but it is not lower."""
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(
+            cell=cell,
+            number=number,
+            metrics={"step_seconds": value},
+            samples={"step_seconds": [value]},
+        )
+        for cell, values in zip(cells, ((1.0,) * 5, (1.02, 1.03, 1.04, 1.05, 1.06)), strict=True)
+        for number, value in enumerate(values, 1)
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    found = choose(group.members[1:], "step_seconds")
+    assert (direction(group.members[1], "step_seconds"), found.unclear) == ("unknown", ())
+
+
+def test_microbatches_are_exact_only_while_batch_norm_is_frozen(summary_of):
+    cell = dataclasses.replace(synthetic.cells()[0], method="microbatch")
+    trained = dataclasses.replace(cell, train=Train(freeze_bn=False))
+    says = []
+    for one in (cell, trained):
+        summary = summary_of(timed([one], 1.0), synthetic.planned([one]), synthetic.run_of())
+        (group,) = groups(summary)
+        says.append(gradient_quality(group.members[0]).text)
+    assert says == ["the exact gradient", "an unknown effect on the gradient"]
+
+
+def test_of_a_real_run_nothing_is_called_lowest_that_is_not():
+    """MCUNet's last four layers need a third of the memory of ASI on all of them."""
+    summary = summarise_content(baseline.read(ROOT / "docs/findings/paper-asi-small.json"))
+    peak, chosen = "peak_rss_over_runtime_bytes", []
+    for part in (part for group in groups(summary) for part in group.by_baseline):
+        found = verdict(part, Goal(), "vanilla")
+        if (member := found.by_memory.member) is not None:
+            chosen.append(part.title)
+            lower = {
+                each.label
+                for each in part.members
+                if each.cell.estimates[peak].estimate < member.cell.estimates[peak].estimate
+            }
+            assert lower <= {*found.too_far, *(each.label for each in found.by_memory.near)}
+    assert "mcunet(image_size=224), batch 8, compared with vanilla" in chosen
+    assert "mcunet(image_size=224), batch 8, compared with vanilla · last:4" not in chosen

@@ -356,3 +356,57 @@ def test_of_ours_alone_only_what_can_be_computed_has_a_verdict(workplace):
     """Without runs and without accounts nothing is reproduced, and nothing refuted."""
     verdicts = {judge(claim, (), ()).verdict for claim in load_published().claims}
     assert verdicts == {"not testable here", "not part of the method"}
+
+
+def test_a_measured_ratio_is_that_of_the_report_board_by_board(summary_of):
+    """Of two boards, one is ten times as slow. The ratio of medians is that of other boards."""
+    steps = {"vanilla": {"a": 4.0, "b": 40.0, "c": 44.0}, "asi": {"a": 2.0, "b": 20.0}}
+    cells = CELLS[:2]
+    timed = [
+        make_record(
+            cell=cell,
+            number=number,
+            metrics={"step_seconds": seconds},
+            samples={"step_seconds": [seconds]},
+            details={"unit": unit},
+        )
+        for cell in cells
+        for number, (unit, seconds) in enumerate(steps[cell.method].items(), 1)
+    ]
+    summary = summary_of(timed, planned(*cells), make_run())
+    for unit, expected in (("x", 2.0), ("%", 50.0)):
+        (one,) = measured(of(MEASURED, unit=unit), [summary])
+        assert one.estimate.estimate == pytest.approx(expected)
+        assert one.processes == 2
+
+
+def test_a_measured_ratio_is_between_equal_options(summary_of):
+    cells = [
+        Cell(
+            id=f"mcunet/{method}(epsilon={epsilon})/all/b8/s0",
+            model="mcunet",
+            method=method,
+            batch=8,
+            method_options=(("epsilon", epsilon),),
+        )
+        for method in ("svd", "hosvd")
+        for epsilon in (0.8, 0.9)
+    ]
+    kept = [
+        make_record(cell=cell, pass_name="trace", metrics={"activation_bytes": value * MIB})
+        for cell, value in zip(cells, (10.0, 20.0, 5.0, 4.0), strict=True)
+    ]
+    summary = summary_of(kept, planned(*cells), make_run())
+    claim = of(CLAIM, ratio_of="svd", query=Query("mcunet", "hosvd", "all", 8))
+    found = {one.cell: one.estimate.estimate for one in measured(claim, [summary])}
+    assert list(found.values()) == [2.0, 5.0]
+
+
+def test_a_measured_ratio_of_chosen_layers_is_of_the_same_layers(summary_of):
+    cells = [CELLS[0], dataclasses.replace(CELLS[1], layers="conv")]
+    timed = [
+        make_record(cell=cell, pass_name="treated_layers", metrics={"treated_layers_seconds": 1.0})
+        for cell in cells
+    ]
+    summary = summary_of(timed, planned(*cells), make_run())
+    assert measured(of(MEASURED, measured=("treated_layers_seconds",)), [summary]) == ()

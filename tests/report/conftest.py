@@ -20,7 +20,7 @@ def whole(summary_of):
 
 @pytest.fixture
 def decided(summary_of):
-    """What the first screen says of one group of cells."""
+    """What the first screen says of one group of cells; of several baselines, all decisions."""
 
     def of(
         goal=None,
@@ -39,6 +39,7 @@ def decided(summary_of):
         run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
         summary = summary_of(found, synthetic.planned(chosen), run)
         (group,) = groups(summary)
-        return decide(group, run, goal or Goal(), "vanilla", lost, accuracy)
+        found = decide(group, run, goal or Goal(), "vanilla", lost, accuracy)
+        return found[0] if len(found) == 1 else found
 
     return of

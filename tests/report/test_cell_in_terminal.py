@@ -5,7 +5,7 @@ import pytest
 from ondevice_bench import metrics
 from ondevice_bench.analyse.again import command_again
 from ondevice_bench.analyse.groups import with_baseline
-from ondevice_bench.report.terminal.cell import basis_lines, cell_table
+from ondevice_bench.report.terminal.cell import basis_lines, cell_lines, cell_table
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.terminal import table_text
 from tests.record.conftest import CELL, make_record, make_run, planned
@@ -89,3 +89,10 @@ def test_no_two_rows_have_the_same_name(summary_of):
 def test_a_command_measures_the_cell_again(command, again):
     wanted = f"{again} --filter mcunet/vanilla/all/b8/s0"
     assert command_again(make_run(command=command), CELL) == wanted
+
+
+def test_a_pass_that_no_suite_can_name_is_not_recommended(whole):
+    lines = cell_lines(whole.cells[0])
+    assert any("measure: +NAME" in line for line in lines)
+    assert not any("family" in line for line in lines)
+    assert "+family" not in whole.cells[0].unavailable["family_step_seconds"]

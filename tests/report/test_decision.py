@@ -27,7 +27,7 @@ def test_the_lowest_cosine_of_all_moments_counts(summary_of):
     ]
     run = synthetic.run_of()
     (group,) = groups(summary_of(records, synthetic.planned(cells), run))
-    found = decide(group, run, Goal(), "vanilla")
+    (found,) = decide(group, run, Goal(), "vanilla")
     (wasi,) = (row for rows in found.methods for row in rows if row.label.startswith("wasi"))
     assert (wasi.gradient.estimate, wasi.gradient.interval) == (
         "0.05",
@@ -163,7 +163,8 @@ def test_a_cell_under_another_allocator_stands_beside_the_default_one_too(decide
         dataclasses.replace(cell, allocator="tcmalloc", id=cell.id.replace("/s0", "/tcmalloc/s0"))
         for cell in plain
     ]
-    rows = {row.label: row for rows in decided(cells=[*plain, *other]).methods for row in rows}
+    default, found = decided(cells=[*plain, *other])
+    rows = {row.label: row for each in (default, found) for rows in each.methods for row in rows}
     assert rows["asi fraction=0.125"].beside == ""
     beside = rows["asi fraction=0.125 · tcmalloc"].beside
     assert beside.startswith("1.10× (")
@@ -199,3 +200,34 @@ def test_the_command_for_another_board_is_only_for_a_model_that_a_name_is_enough
         dataclasses.replace(cell, model="conv2d(8, 8, 3) at 12x16") for cell in synthetic.cells()
     ]
     assert decided(cells=layer).fit == ""
+
+
+def test_each_baseline_has_cards_and_a_table_of_its_own(decided):
+    cells = synthetic.cells()[:2]
+    frozen = [
+        dataclasses.replace(cell, layers="last:4", id=cell.id.replace("/all/", "/last:4/"))
+        for cell in cells
+    ]
+    whole, last = decided(cells=[*cells, *frozen], records=synthetic.records([*cells, *frozen]))
+    assert whole.title == "mcunet, batch 8, compared with vanilla"
+    assert last.title == "mcunet, batch 8, compared with vanilla · last:4"
+    assert last.cards[0].of == "of vanilla · last:4's peak memory"
+    assert [row.label for rows in last.methods for row in rows] == [
+        "vanilla · last:4",
+        "asi fraction=0.125 · last:4",
+    ]
+
+
+def test_an_epoch_is_known_although_the_baseline_ran_out_of_memory(decided):
+    vanilla, asi = (dataclasses.replace(cell, data="digits") for cell in synthetic.cells()[:2])
+    records = [
+        make_record(cell=vanilla, pass_name="trace", metrics={"activation_bytes": 9.0}),
+        make_record(cell=vanilla, status="oom", reason="step: could not allocate 9 MiB"),
+        *synthetic.records([asi]),
+    ]
+    found = decided(cells=[vanilla, asi], records=records, data="digits")
+    assert found.epoch.startswith("An epoch is 180 steps over 1,437 examples.")
+    assert found.cards[1].missing == (
+        "vanilla has no step time, so no method can be chosen by it: time, round 1: oom: step: "
+        "could not allocate 9 MiB."
+    )

@@ -81,3 +81,19 @@ def test_the_baseline_of_a_board_has_a_ratio_of_one(whole, summary_of):
     (row, *_) = re.findall('<th scope="row">mcunet.*?: vanilla</th>.*?</tr>', page, re.DOTALL)
     assert "1×" in row
     assert row.count("–") == 2  # the ratios to the board without numbers
+
+
+def test_a_disagreement_names_only_the_boards_that_have_the_cell(summary_of):
+    cells = synthetic.cells(8)
+    slow = dict.fromkeys(("vanilla", "asi", "wasi"), 4.0)
+    summaries = []
+    for profile, chosen, slower in (
+        ("x86", cells, None),
+        ("pi4", cells[:2], None),
+        ("pi5", cells, slow),
+    ):
+        run = synthetic.run_of(f"r-{profile}", profile=profile)
+        found = synthetic.records(chosen, run.id, slower)
+        summaries.append(summary_of(found, synthetic.planned(chosen, profile), run))
+    page = body(pages.render(summaries, "hardware"))
+    assert re.search(r"Boards disagree.*has more on x86, has less on pi5, each compared", page)

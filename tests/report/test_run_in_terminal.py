@@ -1,10 +1,13 @@
 """A run as the terminal shows it, at 80 columns and narrower."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from ondevice_bench.analyse.learning import learning
+from ondevice_bench.api.measured_run import MeasuredRun
+from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.report.folding import folded, unmeasured_lines
 from ondevice_bench.report.sections import verdict as decision
@@ -216,3 +219,19 @@ def test_the_line_of_a_bundle_has_the_end_of_a_run_in_utc():
     run = synthetic.run_of(finished="2026-01-01T12:09:30+02:00")
     line = bundle_line(bundle_row(RunContent(run, (), ())))
     assert line.endswith("0 records, finished 2026-01-01 10:09")
+
+
+def test_a_run_with_numbers_measured_something_although_a_pass_of_each_cell_was_skipped(summary_of):
+    cells = synthetic.cells()[:2]
+    skipped = [
+        make_record(cell=cell, pass_name="learning", status="skipped", reason="no labels")
+        for cell in cells
+    ]
+    summary = summary_of(
+        [*synthetic.records(cells), *skipped], synthetic.planned(cells), synthetic.run_of()
+    )
+    assert set(summary.statuses) == {"skipped"}
+    assert MeasuredRun(summary, Path("report.html")).exit_code == ExitCode.OK
+    unmeasured = tuple(dataclasses.replace(cell, estimates={}) for cell in summary.cells)
+    nothing = dataclasses.replace(summary, cells=unmeasured)
+    assert MeasuredRun(nothing, Path("report.html")).exit_code == ExitCode.NOTHING_RAN

@@ -1,5 +1,7 @@
 """Each sentence beside a figure follows from the data of the figure."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench import metrics
@@ -7,6 +9,7 @@ from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report import sentences
 from ondevice_bench.report.sections import anatomy, fronts, growth, layers, ranks, roofline, times
 from ondevice_bench.stats import Estimate
+from tests.record.conftest import make_record
 from tests.report import synthetic
 
 TESTED = {
@@ -123,8 +126,8 @@ def test_a_lowest_baseline_that_noise_hides_is_no_winner(summary_of):
 
 
 def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
-    assert "stores the least: 37.5 % of the inputs of its changed layers, on average." in says(
-        layers, "stored-shares", group
+    assert says(layers, "stored-shares", group) == (
+        "asi fraction=0.125 stores the least: 37.5 % of the inputs of its changed layers."
     )
     assert says(layers, "layer-cosines", group) == (
         "The worst layer is blocks.0.conv with svd fraction=0.25: a cosine of 0.50 at step 1."
@@ -192,4 +195,51 @@ def test_the_roof_names_who_comes_nearest_and_the_baseline(group):
     assert says(roofline, "roofline", group) == (
         "By the median step times, wasi fraction=0.25 comes nearest to the roof: 77 % of it.\n"
         "vanilla reaches 40 %."
+    )
+
+
+def test_the_lowest_names_the_cells_that_may_be_as_low(summary_of):
+    cells = synthetic.cells()
+    records = synthetic.records(cells, slower={"svd": 0.75})  # 52.5 ms beside 52.0
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert says(times, "step-samples", group) == (
+        "wasi fraction=0.25 has the lowest step time here: 52.0 ms, 0.520× of vanilla's. "
+        "svd fraction=0.25 may be as low: the noise hides which is lower."
+    )
+
+
+def test_the_lowest_names_its_own_baseline(summary_of):
+    whole = synthetic.cells()[:2]
+    frozen = [
+        replace(cell, layers="last:4", id=cell.id.replace("/all/", "/last:4/")) for cell in whole
+    ]
+    records = synthetic.records(whole)
+    for record in synthetic.records(frozen):
+        if record.key.pass_name == "memory":
+            record.metrics["peak_rss_over_runtime_bytes"] /= 4
+        records.append(record)
+    cells = [*whole, *frozen]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert says(anatomy, "by-kernel", group).startswith(
+        "asi fraction=0.125 · last:4 has the lowest peak memory here: 15.00 MiB, 0.750× of "
+        "vanilla · last:4's."
+    )
+
+
+def test_a_large_layer_counts_more_than_a_small_one_and_equal_layers_are_compared(summary_of):
+    cells = synthetic.cells()[:4]
+    large = {"shape": [8, 16, 8, 8], "stored_elements": 8192}  # all of it
+    small = {"shape": [8, 16, 2, 2], "stored_elements": 51}  # a tenth
+    treated = {"asi": {"a": large, "b": small}, "wasi": {"b": small}}
+    records = [
+        make_record(cell=cell, pass_name="trace", details={"treated": treated.get(cell.method, {})})
+        for cell in cells
+    ]
+    (group,) = groups(
+        summary_of(records, synthetic.planned(cells), synthetic.run_of()),
+        is_member=lambda cell: True,
+    )
+    assert says(layers, "stored-shares", group) == (
+        "asi fraction=0.125 stores the least: 94.7 % of the inputs of its changed layers, among "
+        "those that change the same layers."
     )

@@ -180,3 +180,4 @@ def test_the_energy_of_an_epoch_stands_beside_its_time_and_in_the_table(summary_
     assert "an epoch takes 3:00 and 360 joules" in page
     section = page[page.index('<section id="sustained">') :]
     assert "360 joules" in section[: section.index("</section>")]
+    assert "energy of an epoch; 180 steps; of a step: " in page

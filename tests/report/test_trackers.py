@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.report.trackers import FORMATS
-from tests.record.conftest import make_run
+from tests.record.conftest import make_record, make_run
 from tests.report import synthetic
 
 # Bencher: benchmarks by name, measures by slug or name, and up to three numbers of each
@@ -140,3 +140,13 @@ def test_a_metric_of_a_newer_version_is_left_out(whole):
         cell, estimates={**cell.estimates, "step_wishes": cell.estimates["step_seconds"]}
     )
     assert "wishes" not in json.dumps(exported("bmf", replace(whole, cells=(newer,))))
+
+
+def test_a_cell_of_which_a_pass_was_skipped_is_sent(summary_of):
+    """Its other numbers are as good as those of any cell."""
+    (cell, *_) = synthetic.cells()
+    skipped = make_record(cell=cell, pass_name="learning", status="skipped", reason="no data")
+    records = [*synthetic.records([cell]), skipped]
+    summary = summary_of(records, synthetic.planned([cell]), synthetic.run_of())
+    assert summary.cells[0].status == "skipped"
+    assert FORMATS["bmf"](summary).cells == 1

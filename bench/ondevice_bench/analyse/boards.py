@@ -64,8 +64,8 @@ def boards(
             CellOnBoard(cells.get(key), members.get(key), metric)
             for cells, members in zip(by_key, members_by_key, strict=True)
         )
-        estimates = [entry.cell.estimates.get(metric) for entry in row if entry.cell is not None]
-        between = ratio(metric, estimates[1], estimates[0]) if len(estimates) > 1 else None
+        first, *others = (on.cell.estimates.get(metric) if on.cell else None for on in row)
+        between = ratio(metric, others[0], first) if others else None
         cell = next(entry.cell.planned.cell for entry in row if entry.cell is not None)
         lines.append(BoardRow(cell, row, between, tuple(entry.direction for entry in row)))
     return tuple(lines)

@@ -68,7 +68,7 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
     cosines = {name: estimates[name].estimate for name in MOMENTS if name in estimates}
     reasons = (member.cell.unavailable.get(name, "") for name in MOMENTS)
     return GradientQuality(
-        is_exact=has_exact_gradient(member.method),
+        is_exact=has_exact_updates(member.cell.planned.cell),
         cosines=cosines,
         why_unknown="" if cosines else next(filter(None, reasons), ""),
     )

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import allocators, metrics, passes
+from ondevice_bench.analyse.baseline_options import NO_OPTIONS, of_equal_options
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, estimate_of
 from ondevice_bench.analyse.usable_memory import usable_memory
@@ -32,6 +33,7 @@ class CellWithBaseline:
     # the baseline under the default allocator, for a cell with another one
     default_base: CellSummary | None = None
     drift: int = 1  # multiplies thresholds: above 1 if the rounds of the run were not interleaved
+    why_no_base: str = ""  # why none of several baselines is its own
 
     @property
     def method(self) -> str:
@@ -79,19 +81,42 @@ class Group:
     # from the board's profile: GFLOP/s by type of number, and GB/s as `bandwidth`
     peaks: Mapping[str, float] = field(default_factory=dict)
     limit_bytes: int | None = None  # the memory that a step may use; None if it is unknown
+    # what the baseline of a part of a group is; empty for a whole group, or without a baseline
+    against: tuple[Any, ...] = ()
 
     @cached_property
     def of_first_seed(self) -> "Group":
         """The group with one seed only, for views that would show each cell several times.
 
-        The seed is the one with the most methods that have a baseline; the first of them if
-        several seeds have equally many.
+        The seed is the one with the most methods that have a baseline, over all batches; the first
+        of them if several seeds have equally many.
         """
-        members = _of_one_seed(self.members)
-        all_batches = _of_one_seed(self.all_batches)
+        seed = _shown_seed(self.members, self.all_batches)
+        members = _of_one_seed(self.members, seed)
+        all_batches = _of_one_seed(self.all_batches, seed)
         if members is self.members and all_batches is self.all_batches:
             return self
         return replace(self, members=members, all_batches=all_batches)
+
+    @cached_property
+    def by_baseline(self) -> tuple["Group", ...]:
+        """The cells of the first seed, a group for each baseline. Only these can be ranked.
+
+        The lowest ratio is not the lowest value if the baselines differ.
+        """
+        shown = self.of_first_seed
+        parts: dict[tuple[Any, ...], list[CellWithBaseline]] = {}
+        for member in shown.members:
+            parts.setdefault(_what_baseline(member.base), []).append(member)
+        return tuple(
+            replace(
+                shown,
+                title=f"{self.title}, {_against(members)}" if len(parts) > 1 else self.title,
+                members=tuple(members),
+                against=against,
+            )
+            for against, members in parts.items()
+        )
 
     @property
     def only_in_other_seeds(self) -> tuple[str, ...]:
@@ -232,24 +257,28 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
 def _members(
     cells: Sequence[CellSummary], baseline: str, drift: int
 ) -> tuple[CellWithBaseline, ...]:
-    bases: dict[tuple[int, str, str], CellSummary] = {}
-    of_same_layers: dict[tuple[int, str, str], CellSummary] = {}
+    bases: dict[tuple[int, str, str], list[CellSummary]] = {}
+    of_same_layers: dict[tuple[int, str, str], list[CellSummary]] = {}
     for cell in cells:
         if cell.planned.cell.method == baseline:
-            bases.setdefault(_baseline_key(cell.planned.cell, baseline), cell)
-            of_same_layers[_own_key(cell.planned.cell)] = cell
-    return _relabelled(
-        CellWithBaseline(
+            bases.setdefault(_baseline_key(cell.planned.cell, baseline), []).append(cell)
+            of_same_layers.setdefault(_own_key(cell.planned.cell), []).append(cell)
+
+    def member(cell: CellSummary) -> CellWithBaseline:
+        planned = cell.planned.cell
+        found = of_same_layers.get(_own_key(planned)) or bases.get(_baseline_key(planned, baseline))
+        base = of_equal_options(planned, found or ())
+        return CellWithBaseline(
             cell,
             cell.id,
             cell.id,
-            of_same_layers.get(_own_key(cell.planned.cell))
-            or bases.get(_baseline_key(cell.planned.cell, baseline)),
-            _default_base(cell.planned.cell, baseline, bases),
+            base,
+            _default_base(planned, baseline, bases),
             drift,
+            NO_OPTIONS.format(baseline=baseline) if found and base is None else "",
         )
-        for cell in cells
-    )
+
+    return _relabelled(map(member, cells))
 
 
 def _relabelled(members: Iterable[CellWithBaseline]) -> tuple[CellWithBaseline, ...]:
@@ -263,14 +292,34 @@ def _relabelled(members: Iterable[CellWithBaseline]) -> tuple[CellWithBaseline, 
     )
 
 
-def _of_one_seed(members: tuple[CellWithBaseline, ...]) -> tuple[CellWithBaseline, ...]:
-    """The members of one seed, with labels that do not name the seed, made for each batch."""
+def _shown_seed(
+    members: Sequence[CellWithBaseline], all_batches: Sequence[CellWithBaseline]
+) -> int:
+    """The seed that compares the most cells of all batches, if it compares any of these members.
+
+    Otherwise the one that compares the most of them. The first of several.
+    """
+    compared = _compared(members)
+    usual = _best_seed(_compared(all_batches or members))
+    return usual if compared[usual] else _best_seed(compared)
+
+
+def _compared(members: Sequence[CellWithBaseline]) -> Counter[int]:
+    """The number of cells with a baseline, by seed."""
     compared: Counter[int] = Counter()
     for member in members:
         compared[member.cell.planned.cell.seed] += member.base is not None
-    if len(compared) < 2:
+    return compared
+
+
+def _best_seed(compared: Mapping[int, int]) -> int:
+    return min(compared, key=lambda each: (-compared[each], each), default=0)
+
+
+def _of_one_seed(members: tuple[CellWithBaseline, ...], seed: int) -> tuple[CellWithBaseline, ...]:
+    """The members of one seed, with labels that do not name the seed, made for each batch."""
+    if all(member.cell.planned.cell.seed == seed for member in members):
         return members
-    seed = min(compared, key=lambda each: (-compared[each], each))
     by_batch: dict[int, list[CellWithBaseline]] = {}
     for member in members:
         if member.cell.planned.cell.seed == seed:
@@ -295,7 +344,7 @@ def _over_batches(
 
 
 def _default_base(
-    cell: Cell, baseline: str, bases: Mapping[tuple[int, str, str], CellSummary]
+    cell: Cell, baseline: str, bases: Mapping[tuple[int, str, str], Sequence[CellSummary]]
 ) -> CellSummary | None:
     """The baseline under the default allocator; None if the cell has the default allocator."""
     if cell.allocator in allocators.DEFAULT:
@@ -303,7 +352,7 @@ def _default_base(
     keys = (
         _baseline_key(replace(cell, allocator=default), baseline) for default in allocators.DEFAULT
     )
-    return next((bases[key] for key in keys if key in bases), None)
+    return next((of_equal_options(cell, bases[key]) for key in keys if key in bases), None)
 
 
 def _baseline_key(cell: Cell, baseline: str) -> tuple[int, str, str]:
@@ -325,6 +374,19 @@ def _is_of_same_layers(metric: str, cell: CellSummary, base: CellSummary) -> boo
 
 def _own_key(cell: Cell) -> tuple[int, str, str]:
     return cell.seed, cell.layers, cell.allocator
+
+
+def _what_baseline(base: CellSummary | None) -> tuple[Any, ...]:
+    """What a baseline is. Two cells of vanilla train alike unless one of them freezes layers."""
+    if base is None:
+        return ()
+    cell = base.planned.cell
+    return cell.method, cell.method_options, _baseline_key(cell, cell.method)[1:]
+
+
+def _against(members: Sequence[CellWithBaseline]) -> str:
+    bases = (member.full_label for member in members if member.is_baseline)
+    return next((f"compared with {label}" for label in bases), "without a baseline")
 
 
 def _titles(cells: Sequence[Cell]) -> list[str]:

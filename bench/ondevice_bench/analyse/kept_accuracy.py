@@ -45,8 +45,9 @@ class SeedOutcome:
 class MethodAccuracy:
     """A workload over its seeds. `difference` is its accuracy minus that of the baseline.
 
-    `unknown` means that one side was not trained. `diverged` counts the seeds with which only the
-    training of the method diverged. `difference` does not include them.
+    `unknown` means that one side was not trained. `diverged` counts the seeds with which the
+    training of the baseline diverged, or only that of the method. `difference` does not include
+    them.
     """
 
     line: Learning
@@ -127,7 +128,7 @@ def _of_line(
     found = [members[cell] for cell in line.cells if cell in members]
     is_baseline = any(member.is_baseline for member in found)
     differences = [] if is_baseline else _differences(found)
-    diverged = 0 if is_baseline else sum(map(_diverges_alone, found))
+    diverged = sum(map(_has_diverged, found))
     return MethodAccuracy(
         line=line,
         label=label,
@@ -149,10 +150,11 @@ def _verdict(differences: Sequence[float], diverged: int, seeds: int) -> Verdict
     return verdict(found, has_enough_seeds=is_enough)
 
 
-def _diverges_alone(member: CellWithBaseline) -> bool:
-    """Whether the training diverged, and the baseline's with the same seed did not."""
+def _has_diverged(member: CellWithBaseline) -> bool:
+    """Whether the training diverged. If that of the baseline did, too, only the baseline counts."""
     base = member.base
-    return base is not None and FINAL in base.estimates and has_diverged(member.cell)
+    has_accuracy = base is not None and FINAL in base.estimates
+    return (has_accuracy or member.is_baseline) and has_diverged(member.cell)
 
 
 def _outcome(member: CellWithBaseline) -> SeedOutcome:

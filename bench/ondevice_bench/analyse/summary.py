@@ -167,6 +167,14 @@ class RunSummary:
         """The number of cells of each status."""
         return dict(Counter(cell.status for cell in self.cells))
 
+    @property
+    def outcomes(self) -> frozenset[str]:
+        """The statuses that an exit code is made of. A cell with numbers was not only skipped."""
+        return frozenset(
+            "ok" if cell.status == "skipped" and cell.estimates else cell.status
+            for cell in self.cells
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values, without raw samples."""
         return {
@@ -245,7 +253,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
     waiting = [_waiting(run, remaining)] if remaining else []
     return CellSummary(
         **vars(estimated),
-        problems=(*(f"{process_of(r)}: {r.reason}" for r in records if r.status != "ok"), *waiting),
+        problems=(*_problems(records), *waiting),
         notes=notes_of(records),
         unavailable=missing_metrics(run, records, exclusions, estimated.estimates),
         disturbed=frozenset(r.key.pass_name for r in records if is_disturbed(r.details)),
@@ -253,6 +261,13 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         units=Counter(record.details.unit for record in records if record.details.unit),
         rounds=count_rounds(records),
     )
+
+
+def _problems(records: Sequence[Measurement]) -> list[str]:
+    """What went wrong, the worst first: a line with the status of the cell shows the first one."""
+    failed = [record for record in records if record.status != "ok"]
+    failed.sort(key=lambda record: STATUS_ORDER.index(record.status))
+    return [f"{process_of(record)}: {record.reason}" for record in failed]
 
 
 def _estimated(

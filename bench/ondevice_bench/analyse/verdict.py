@@ -18,7 +18,10 @@ SLOWEST = 1.1  # multiples of the baseline's step that still count as about as f
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
     "no baseline": "{baseline} was not measured with these methods, so they cannot be judged.",
+    "several baselines": "{baseline} was measured with several sets of options, and none of them "
+    "belongs to these methods, so they cannot be judged.",
     "unmeasured": "The {metric} was not measured, so no method can be chosen by it.",
+    "no value": "{baseline} has no {metric}, so no method can be chosen by it: {reason}.",
     "none allowed": "No method meets the goal: {reasons}.",
     "best": "{method} has the lowest {metric}: {ratio} of {baseline}'s.",
     "best unsure": "{method} had the lowest {metric} here, {ratio} of {baseline}'s, but this is "
@@ -71,6 +74,7 @@ class Verdict:
     too_far: Mapping[str, str]  # the part of `refused` with a gradient too far from the baseline's
     sentences: tuple[str, ...]
     headlines: tuple[str, ...]  # the sentences that name a method to choose
+    baseline: str  # its label
 
 
 def fewest(metric: str) -> int:
@@ -105,14 +109,15 @@ def verdict(
 
     `lost_accuracy` says why a method does not keep the accuracy, by the id of its cell. Such a
     method is never chosen. Neither is a method with a gradient too far from the baseline's. The
-    verdict is about the first seed only.
+    verdict is about the first seed only. The group has one baseline (`Group.by_baseline`).
     """
-    rivals = [member for member in group.of_first_seed.members if not member.is_baseline]
+    members = group.of_first_seed.members
+    baseline = next((member.full_label for member in members if member.is_baseline), baseline)
+    rivals = [member for member in members if not member.is_baseline]
     comparable = [member for member in rivals if member.base is not None]
     allocators = _about_allocators(group)
     if not comparable:
-        reason = "no baseline" if rivals else "alone"
-        return _nothing(SENTENCES[reason].format(baseline=baseline), allocators)
+        return _nothing(_why_not_compared(rivals, baseline), allocators, baseline)
     too_far = _having({m.label: _gradient_refusal(m, goal) for m in comparable})
     losing = _having({m.label: (lost_accuracy or {}).get(m.cell.id, "") for m in comparable})
     unfit = {**losing, **too_far}
@@ -123,11 +128,10 @@ def verdict(
     refused = _having({m.label: unfit.get(m.label) or _refusal(m, goal) for m in judged})
     allowed = [member for member in judged if member.label not in refused]
     by_goal = _and_with_known_gradient(allowed, partial(choose, metric=goal.minimise))
-    name = metrics.BY_NAME[goal.minimise].noun
     sentences: tuple[str, ...]
     headlines: tuple[str, ...]
     if not judged:
-        sentences = headlines = (SENTENCES["unmeasured"].format(metric=name),)
+        sentences = headlines = (_why_not_judged(comparable, goal.minimise, baseline),)
     elif not allowed:
         reasons = "; ".join(f"{label}: {why}" for label, why in refused.items())
         sentences = headlines = (SENTENCES["none allowed"].format(reasons=reasons),)
@@ -139,12 +143,41 @@ def verdict(
     obstacle = "" if allowed else sentences[0]
     by_both = _and_with_known_gradient(near, partial(_about_as_fast, baseline=baseline))
     return Verdict(
-        obstacle, by_goal, by_memory, by_time, by_both, refused, too_far, sentences, headlines
+        obstacle,
+        by_goal,
+        by_memory,
+        by_time,
+        by_both,
+        refused,
+        too_far,
+        sentences,
+        headlines,
+        baseline,
     )
 
 
-def _nothing(sentence: str, others: tuple[str, ...]) -> Verdict:
-    return Verdict(sentence, None, None, None, None, {}, {}, (sentence, *others), (sentence,))
+def _nothing(sentence: str, others: tuple[str, ...], baseline: str) -> Verdict:
+    sentences = (sentence, *others)
+    return Verdict(sentence, None, None, None, None, {}, {}, sentences, (sentence,), baseline)
+
+
+def _why_not_compared(rivals: Sequence[CellWithBaseline], baseline: str) -> str:
+    """The sentence about methods of which none has a baseline."""
+    if not rivals:
+        return SENTENCES["alone"].format(baseline=baseline)
+    has_several = any(member.why_no_base for member in rivals)
+    reason = "several baselines" if has_several else "no baseline"
+    return SENTENCES[reason].format(baseline=baseline)
+
+
+def _why_not_judged(comparable: Sequence[CellWithBaseline], metric: str, baseline: str) -> str:
+    """The sentence about methods of which none has a ratio: the baseline may have no value."""
+    noun, base = metrics.BY_NAME[metric].noun, comparable[0].base
+    is_measured = any(metric in member.cell.estimates for member in comparable)
+    if base is None or metric in base.estimates or not is_measured:
+        return SENTENCES["unmeasured"].format(metric=noun)
+    reason = base.unavailable.get(metric, base.status)
+    return SENTENCES["no value"].format(baseline=baseline, metric=noun, reason=reason)
 
 
 def against_default(member: CellWithBaseline) -> str:
@@ -182,37 +215,71 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
 
     A number that is too noisy to use is never chosen.
     """
-    ratios = {m.label: (m, ratio) for m in allowed if (ratio := m.ratio(metric)) is not None}
-    if not ratios:
+    by_value = _by_value(allowed, metric)
+    if not by_value:
         return None
-    by_value = sorted(ratios.values(), key=lambda pair: pair[1].estimate)
     proven = [member for member, _ in by_value if direction(member, metric) == "less"]
     usable = [(member, ratio) for member, ratio in by_value if not is_too_wide(ratio)]
     if proven:
-        near = tuple(each for each, _ in usable if _may_be_as_low(each, proven[0], metric))
+        near = as_low((member for member, _ in usable), proven[0], metric)
         return Choice(metric, proven[0], "proven", near=near)
     if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
         lowest, _ = usable[0]
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
-    unclear = tuple(member for member, _ in by_value if direction(member, metric) == "unknown")
+    unclear = tuple(member for member, _ in by_value if _may_be_lower(member, metric))
     return Choice(metric, None, "none", _missing(unclear[0], metric) if unclear else "", unclear)
 
 
-def _may_be_as_low(rival: CellWithBaseline, chosen: CellWithBaseline, metric: str) -> bool:
-    """Whether a rival with the same baseline is not proven to have more than the choice."""
-    if rival is chosen or rival.base is not chosen.base:
-        return False
-    return direction(replace(rival, base=chosen.cell), metric) != "more"
+def _by_value(
+    members: Iterable[CellWithBaseline], metric: str
+) -> list[tuple[CellWithBaseline, Estimate]]:
+    """The methods with their ratios, the lowest value first. All are compared with one cell.
+
+    Layers that freeze nothing may have baselines of their own, which train alike.
+    """
+    found = [(member, ratio) for member in members if (ratio := member.ratio(metric)) is not None]
+
+    def order(pair: tuple[CellWithBaseline, Estimate]) -> float:
+        member, own = pair
+        return (replace(member, base=found[0][0].base).ratio(metric) or own).estimate
+
+    return sorted(found, key=order)
+
+
+def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
+    """Whether a method may be below the baseline. A drift of the machine may hide that."""
+    found = member.ratio(metric), metric, member.rounds(metric)
+    is_above = proven_direction(*found, drift=member.drift - 1) == "more"
+    return direction(member, metric) == "unknown" and not is_above
+
+
+def as_low(
+    members: Iterable[CellWithBaseline], chosen: CellWithBaseline, metric: str
+) -> tuple[CellWithBaseline, ...]:
+    """The members that are not proven to have more than the choice."""
+    against = ((member, replace(member, base=chosen.cell)) for member in members)
+    return tuple(
+        member
+        for member, each in against
+        if member is not chosen
+        and each.ratio(metric) is not None
+        and direction(each, metric) != "more"
+    )
 
 
 def about_near(choice: Choice) -> str:
     """The sentence about methods that are, or may be, as low as the choice; empty without any."""
-    if not choice.near:
+    return about_as_low(choice.near, choice.metric)
+
+
+def about_as_low(members: Sequence[CellWithBaseline], metric: str) -> str:
+    """The sentence about cells that are, or may be, as low as the lowest; empty without any."""
+    if not members:
         return ""
-    labels = [member.label for member in choice.near]
+    labels = [member.label for member in members]
     more = len(labels) - MOST_NEAR
     others = _listing([*labels[:MOST_NEAR], *([f"{more} more"] if more > 0 else [])])
-    is_exact = metrics.BY_NAME[choice.metric].kind == "exact"
+    is_exact = metrics.BY_NAME[metric].kind == "exact"
     return SENTENCES["tie" if is_exact else "near"].format(others=others)
 
 

@@ -41,7 +41,7 @@ class MeasuredRun:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of `bench run`: 0, 3 if a cell failed, 6 if nothing was measured."""
-        return exit_code(self.summary.statuses, self.summary.run.settings)
+        return exit_code(self.summary.outcomes, self.summary.run.settings)
 
     @property
     def frame(self) -> "pandas.DataFrame":

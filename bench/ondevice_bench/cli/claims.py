@@ -200,7 +200,7 @@ def _measured(
         else:
             print_errors(f"measured before: {summary.run.id} (--fresh measures again)")
         summaries.append(summary)
-    codes = (exit_code(each.statuses, each.run.settings) for each in summaries)
+    codes = (exit_code(each.outcomes, each.run.settings) for each in summaries)
     return summaries, exit_code_of_all(codes)
 
 

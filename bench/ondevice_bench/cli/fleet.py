@@ -93,7 +93,7 @@ def run(
             f"{left} measurements are left, and no board can do them: the others are stored, and "
             f"`{wanted.command}` continues from there"
         )
-    return exit_code_of_all(exit_code(each.statuses, each.run.settings) for _, each in found)
+    return exit_code_of_all(exit_code(each.outcomes, each.run.settings) for _, each in found)
 
 
 def _measured(

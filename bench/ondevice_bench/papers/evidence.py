@@ -1,10 +1,10 @@
 """The measurements of stored runs for a published claim, in the claim's unit."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.groups import CellWithBaseline, groups
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.published import SIZES, Claim
 from ondevice_bench.stats import Estimate
@@ -37,7 +37,8 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
     """The measurements of cells with the claim's model and method, and how the cells differ."""
     measurements: list[MeasuredClaim] = []
     for summary in summaries:
-        for cell, base in _cells(claim, summary):
+        for member in _members(claim, summary):
+            cell = member.cell
             differs = list(claim.query.differs(cell.planned.cell))
             board = summary.run.profile
             if claim.boards and board not in claim.boards:
@@ -45,10 +46,8 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
             for name in claim.measured:
                 short = name == "accuracy" and claim.epochs is not None
                 training = [f"a short training instead of {claim.epochs} epochs"] * short
-                estimate = _in_unit(claim, name, cell.estimates.get(name), _of(base, name))
+                estimate = _in_unit(claim, name, member)
                 if estimate is not None:
-                    sides = [side for side in (cell, base) if side is not None]
-                    count = min(len(side.samples.get(name, ())) for side in sides)
                     measurements.append(
                         MeasuredClaim(
                             run=summary.run.id,
@@ -56,7 +55,7 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
                             cell=cell.id,
                             metric=name,
                             estimate=estimate,
-                            processes=count,
+                            processes=member.rounds(name),
                             differs=(*differs, *training),
                             anatomy=anatomy(cell),
                             units=summary.units,
@@ -65,47 +64,42 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
     return tuple(sorted(measurements, key=lambda each: (len(each.differs), each.run, each.cell)))
 
 
-def _cells(claim: Claim, summary: RunSummary) -> Iterator[tuple[CellSummary, CellSummary | None]]:
-    """The run's cells of the claim's model and method, each with its baseline."""
+def _members(claim: Claim, summary: RunSummary) -> Iterator[CellWithBaseline]:
+    """The run's cells of the claim's model and method. With a baseline if the claim has one."""
     for group in groups(summary, claim.ratio_of):
         for member in group.members:
             if claim.query.method is None or not claim.query.is_near(member.cell.planned.cell):
                 continue
             if claim.ratio_of is None:
-                yield member.cell, None
+                yield replace(member, base=None)
             elif member.base is not None and not member.is_baseline:
-                yield member.cell, member.base
+                yield member
 
 
-def _of(base: CellSummary | None, name: str) -> Estimate | None:
-    return None if base is None else base.estimates.get(name)
-
-
-def _in_unit(
-    claim: Claim, name: str, own: Estimate | None, base: Estimate | None
-) -> Estimate | None:
+def _in_unit(claim: Claim, name: str, member: CellWithBaseline) -> Estimate | None:
     """The number in the claim's unit: MiB, times less than the base, or % of it saved."""
-    if own is None:
-        return None
     if claim.ratio_of is None:
+        own = member.cell.estimates.get(name)
         unit, factor = _UNITS.get(claim.unit, (None, 1.0))
-        if unit != metrics.described(name).unit:
+        if own is None or unit != metrics.described(name).unit:
             return None
-        lower, upper = (None if v is None else v * factor for v in (own.lower, own.upper))
-        return Estimate(own.estimate * factor, lower, upper, own.basis)
-    if base is None:
-        return None
-    pairs = ((own.estimate, base.estimate), (own.upper, base.lower), (own.lower, base.upper))
-    middle, lower, upper = (_gain(claim, *pair) for pair in pairs)
-    exact = own.basis == base.basis == "exact"
-    basis = "exact" if exact else f"{base.basis}, over: {own.basis}"
-    return None if middle is None else Estimate(middle, lower, upper, basis)
+        return _each(own, lambda value: value * factor)
+    assert member.base is not None
+    if claim.unit == "%":
+        ratio = member.ratio(name)
+        return None if ratio is None else _turned(_each(ratio, lambda value: 100 * (1 - value)))
+    return replace(member, cell=member.base, base=member.cell).ratio(name)
 
 
-def _gain(claim: Claim, own: float | None, base: float | None) -> float | None:
-    if own is None or base is None:
-        return None
-    return times(claim, own, base)
+def _each(estimate: Estimate, of: Callable[[float], float]) -> Estimate:
+    """The estimate with a function of each of its numbers."""
+    lower, upper = (None if end is None else of(end) for end in (estimate.lower, estimate.upper))
+    return Estimate(of(estimate.estimate), lower, upper, estimate.basis)
+
+
+def _turned(estimate: Estimate) -> Estimate:
+    """The estimate with its lower end as the upper one: less is a larger saving."""
+    return replace(estimate, lower=estimate.upper, upper=estimate.lower)
 
 
 def times(claim: Claim, own: float, base: float) -> float | None:

@@ -1,6 +1,7 @@
 """The accuracy of each trained cell, as a column of the decision table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ondevice_bench.analyse.kept_accuracy import FINAL, MethodAccuracy
 from ondevice_bench.report.accuracy_sentences import percent, points, range_text
@@ -15,12 +16,13 @@ def accuracy_quantities(found: Sequence[MethodAccuracy]) -> dict[str, Quantity]:
 def _quantity(one: MethodAccuracy) -> Quantity:
     final = one.line.estimates.get(FINAL)
     if final is None:
-        return quantity_of(one.line, FINAL)
+        return replace(quantity_of(one.line, FINAL), interval=one.divergence)
     meaning = f"accuracy on the test examples after the last epoch; {final.basis}"
     if one.difference is None:
-        return Quantity(percent(final.estimate), "", meaning, final.estimate)
+        return Quantity(percent(final.estimate), one.divergence, meaning, final.estimate)
     against = f"{points(one.difference.estimate)} points{range_text(one.difference, points)}"
     if len(one.line.cells) > 1:  # the median of differences is no difference of medians
         against = f"seed by seed: {against}"
     meaning += f"; points above the baseline with the same seed: {one.difference.basis}"
-    return Quantity(percent(final.estimate), against, meaning, final.estimate)
+    words = "; ".join(filter(None, [against, one.divergence]))
+    return Quantity(percent(final.estimate), words, meaning, final.estimate)

@@ -23,7 +23,7 @@ def accuracy_sentences(found: Sequence[MethodAccuracy], baseline: str) -> list[s
         ("unsure", f"Not decided by {number_of(seeds, 'seed')}"),
         ("unknown", "Without a comparison"),
     ]
-    sentences = [_of_baseline(one, baseline) for one in by_verdict.get("baseline", ())]
+    sentences = [_of_baseline(one) for one in by_verdict.get("baseline", ())]
     sentences += [
         f"{words}: {'; '.join(map(_with_difference, by_verdict[verdict]))}."
         for verdict, words in told
@@ -32,11 +32,13 @@ def accuracy_sentences(found: Sequence[MethodAccuracy], baseline: str) -> list[s
     return sentences
 
 
-def _of_baseline(one: MethodAccuracy, baseline: str) -> str:
+def _of_baseline(one: MethodAccuracy) -> str:
     final = one.line.estimates.get(FINAL)
     if final is None:
-        return f"{baseline} has no accuracy: {one.line.unavailable[FINAL]}."
-    return f"{baseline} reaches {percent(final.estimate)}{range_text(final, percent)}."
+        reasons = filter(None, [one.divergence, one.line.unavailable[FINAL]])
+        return f"{one.label} has no accuracy: {'; '.join(reasons)}."
+    diverged = f"; {one.divergence}" if one.diverged else ""
+    return f"{one.label} reaches {percent(final.estimate)}{range_text(final, percent)}{diverged}."
 
 
 def _with_difference(one: MethodAccuracy) -> str:

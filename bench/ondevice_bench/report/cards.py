@@ -47,11 +47,9 @@ class _Question:
     unknown: str
 
 
-def cards(found: Verdict, goal: Goal, baseline: str, limit: int | None) -> tuple[Card, ...]:
+def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
     """The cards of a verdict. `limit` is the memory that a step may use."""
-    return tuple(
-        _card(question, found, baseline, limit) for question in _questions(found, goal, baseline)
-    )
+    return tuple(_card(question, found, limit) for question in _questions(found, goal))
 
 
 def without_repeats(found: tuple[Card, ...]) -> tuple[Card, ...]:
@@ -74,7 +72,7 @@ def _without_details(card: Card, first: Card) -> Card:
     )
 
 
-def _questions(found: Verdict, goal: Goal, baseline: str) -> Iterable[_Question]:
+def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
     """Three questions. If the goal is one of the first two, the third one is another one."""
     is_asked = goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
     for title, metric, choice in (
@@ -92,7 +90,8 @@ def _questions(found: Verdict, goal: Goal, baseline: str) -> Iterable[_Question]
         f"Least memory, at most {longer} slower",
         PEAK,
         found.by_both,
-        f"No method saves memory with a step that is at most {longer} longer than {baseline}'s.",
+        f"No method saves memory with a step that is at most {longer} longer than "
+        f"{found.baseline}'s.",
         "No step time was measured, or all of them are too noisy to use.",
     )
 
@@ -108,20 +107,20 @@ def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
     )
 
 
-def _card(question: _Question, found: Verdict, baseline: str, limit: int | None) -> Card:
+def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
     title, choice = question.title, question.choice
     noun = metrics.BY_NAME[question.metric].noun
     if choice is None:
         return Card(title, "–", "–", noun, "", (), "unknown", found.obstacle or question.unknown)
     member, ratio = choice.member, choice.ratio
     if member is None or ratio is None:
-        return _without_winner(question, choice, baseline)
+        return _without_winner(question, choice, found.baseline)
     quality = gradient_quality(member)
     return Card(
         title=title,
         method=member.full_label,
         number=units.ratio(ratio.estimate),
-        of=f"of {baseline}'s {noun}",
+        of=f"of {found.baseline}'s {noun}",
         values=_values(member, question.metric, ratio, limit),
         price=tuple(_price(member, question.metric)),
         badge="proven" if choice.proof == "proven" else "not proven yet",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.epoch import Epoch, epoch_of
+from ondevice_bench.analyse.epoch import epoch_of
 from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.usable_memory import usable_memory
@@ -51,9 +51,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Decision:
-    """A group of cells, decided. Each element of `methods` has all ranks of one method."""
+    """Cells with one baseline, decided. Each element of `methods` has all ranks of one method."""
 
     title: str
+    baseline: str  # its label
     shared: str  # the options that labels leave out
     layers: str  # the layers that labels leave out
     cards: tuple[Card, ...]
@@ -82,29 +83,46 @@ def decide(
     baseline: str,
     lost_accuracy: Mapping[str, str] | None = None,
     accuracy: Mapping[str, Quantity] | None = None,
-) -> Decision:
-    """The cards and the table of a group of a run's cells.
+) -> tuple[Decision, ...]:
+    """The cards and the table of a group of a run's cells, for each baseline.
 
     `lost_accuracy` says which cells do not keep the accuracy, and why. `accuracy` has that of each
     trained cell.
     """
+    seed = _seed(group, has_accuracy=bool(accuracy))
+    return tuple(
+        _decision(
+            part, run, verdict(part, goal, baseline, lost_accuracy), goal, accuracy or {}, seed
+        )
+        for part in group.by_baseline
+    )
+
+
+def _decision(
+    group: Group,
+    run: Run,
+    found: Verdict,
+    goal: Goal,
+    trained: Mapping[str, Quantity],
+    seed: str,
+) -> Decision:
+    """The cards and the table of cells with one baseline."""
     limit = usable_memory(run)
-    found = verdict(group, goal, baseline, lost_accuracy)
-    members = group.of_first_seed.members
+    members = group.members
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
-    trained = accuracy or {}
     rows = {m.label: _row(m, run, columns, extra, found, trained) for m in members}
     return Decision(
         title=group.title,
+        baseline=found.baseline,
         shared=group.shared,
         layers=group.layers,
         has_accuracy=any(row.accuracy for row in rows.values()),
         has_gradients=any(
             row.gradient.value is not None for row in rows.values() if not row.is_baseline
         ),
-        cards=without_repeats(cards(found, goal, baseline, limit)),
+        cards=without_repeats(cards(found, goal, limit)),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
             for ranks in _sorted(members, goal, found.refused)
@@ -112,10 +130,10 @@ def decide(
         columns=tuple(metrics.BY_NAME[name] for name in columns),
         extra=tuple(metrics.BY_NAME[name] for name in extra),
         sentences=found.sentences,
-        epoch=_about_epochs(epoch_of(run, members[0].cell)),
+        epoch=_about_epochs(run, members),
         fit=_fit(members[0].cell.planned.cell),
         floor=_floor(members),
-        seed=_seed(group, has_accuracy=bool(trained)),
+        seed=seed,
     )
 
 
@@ -200,7 +218,10 @@ def _floor(members: Sequence[CellWithBaseline]) -> str:
     return units.mib(min(floors)) if floors else ""
 
 
-def _about_epochs(epoch: Epoch) -> str:
+def _about_epochs(run: Run, members: Sequence[CellWithBaseline]) -> str:
+    """What an epoch is. A cell without a step time, such as a baseline out of memory, has none."""
+    with_step = (member for member in members if STEP in member.cell.estimates)
+    epoch = epoch_of(run, next(with_step, members[0]).cell)
     if epoch.seconds is None:
         return f"The time of an epoch is not known: {epoch.reason}."
     return (

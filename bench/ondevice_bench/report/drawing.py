@@ -123,11 +123,12 @@ def totals(
     members: Sequence[CellWithBaseline],
     length: Callable[[CellWithBaseline], float],
     total: Callable[[CellWithBaseline], float],
+    metric: str | None = None,
 ) -> None:
     """Write the total in MiB at the end of each bar, and its ratio to the baseline's.
 
-    With several rounds the parts of a bar are medians of their own. So its length may differ a
-    little from the total.
+    If the total is a metric, its ratio is that of all tables. With several rounds the parts of a
+    bar are medians of their own. So its length may differ a little from the total.
     """
     bases = {id(member.base): total(member) for member in members if member.is_baseline}
     values = [total(member) for member in members]
@@ -137,7 +138,7 @@ def totals(
         y=[member.label for member in members],
         mode="text",
         text=[
-            f" {units.mib(value)}{_ratio(value, bases.get(id(member.base)), member)}"
+            f" {units.mib(value)}{_ratio(value, bases.get(id(member.base)), member, metric)}"
             for member, value in zip(members, values, strict=True)
         ],
         textposition="middle right",
@@ -149,9 +150,12 @@ def totals(
     plot.lay_out(margin={"l": 8, "r": 120, "t": 8, "b": 44})
 
 
-def _ratio(value: float, base: float | None, member: CellWithBaseline) -> str:
+def _ratio(value: float, base: float | None, member: CellWithBaseline, metric: str | None) -> str:
     if not base or member.is_baseline:
         return ""
+    ratio = None if metric is None else member.ratio(metric)
+    if ratio is not None:
+        return f" ({units.ratio(ratio.estimate)})"
     return f" ({units.ratio(value / base)})"
 
 

@@ -1,10 +1,11 @@
 """One sentence about each figure, made from its data. Tests cover them all."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.verdict import direction
+from ondevice_bench.analyse.verdict import about_as_low, as_low, direction
 from ondevice_bench.stats import Estimate, is_too_wide
 
 SENTENCES: Mapping[str, str] = {
@@ -20,7 +21,7 @@ SENTENCES: Mapping[str, str] = {
     "is larger than the difference.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
-    "stored": "{cell} stores the least: {share} of the inputs of its changed layers, on average.",
+    "stored": "{cell} stores the least: {share} of the inputs of its changed layers{among}.",
     "slower": "The last minute of {cell} is {ratio} times as slow as the first{interval}; "
     "{throttled}.",
     "faster": "The last minute of {cell} is faster than the first: a step takes {ratio} times as "
@@ -59,34 +60,43 @@ def _listing(labels: Sequence[str]) -> str:
 
 
 def lowest(group: Group, metric: str) -> str:
-    """The cell with the lowest value of a metric."""
+    """The cell with the lowest value of a metric, and those that may be as low."""
     having = [member for member in group.members if metric in member.cell.estimates]
     if len(having) < 2:
         return ""
     best = min(having, key=lambda member: member.cell.estimates[metric].estimate)
+    usable = [member for member in having if not is_too_wide(member.cell.estimates[metric])]
     described, ratio = metrics.BY_NAME[metric], best.ratio(metric)
     values = {
         "metric": described.noun,
         "value": units.quantity(best.cell.estimates[metric].estimate, described.unit),
     }
+    near = as_low(usable, best, metric)
     if best.is_baseline:
-        rivals = [member for member in having if member.base is best.cell and member is not best]
-        unclear = [member.label for member in rivals if direction(member, metric) == "unknown"]
+        against = ((member, replace(member, base=best.cell)) for member in near)
+        unclear = [member.label for member, each in against if direction(each, metric) == "unknown"]
         if unclear:
             return SENTENCES["cannot tell"].format(
                 baseline=best.label, cells=_listing(unclear), **values
             )
-        return SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
+        text = SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
+        return _with_near(text, near, metric)
     if ratio is None:
         return ""
     if direction(best, metric) != "less":
         return SENTENCES["lowest unproven"].format(cell=best.label, **values)
-    return SENTENCES["lowest"].format(
+    text = SENTENCES["lowest"].format(
         cell=best.label,
         ratio=units.ratio(ratio.estimate),
-        baseline=_baseline_label(best),
+        baseline=next((m.label for m in group.members if m.cell is best.base), "the baseline"),
         **values,
     )
+    return _with_near(text, near, metric)
+
+
+def _with_near(text: str, near: Sequence[CellWithBaseline], metric: str) -> str:
+    """The sentence, then the one about the cells that may be as low."""
+    return " ".join(filter(None, [text, about_as_low(near, metric)]))
 
 
 def fewest_tensors(
@@ -210,8 +220,3 @@ def near_the_roof(shares: Sequence[tuple[CellWithBaseline, float]]) -> str:
         for member, part in of_base
     )
     return "\n".join((text, *others))
-
-
-def _baseline_label(member: CellWithBaseline) -> str:
-    assert member.base is not None
-    return member.base.planned.cell.method

@@ -21,7 +21,7 @@ def by_kernel(group: Group) -> Canvas | None:
     if not members:
         return None
     plot = drawing.stacked(members, parts, title)
-    drawing.totals(plot, members, lambda m: _sum(m, parts), lambda m: _peak(m, parts))
+    drawing.totals(plot, members, lambda m: _sum(m, parts), lambda m: _peak(m, parts), PEAK)
     drawing.memory_limit(plot, "x", group.limit_bytes, max(_peak(m, parts) for m in members))
     return plot
 

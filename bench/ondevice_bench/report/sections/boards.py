@@ -23,7 +23,7 @@ from ondevice_bench.report.quantities import (
     with_share,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
-from ondevice_bench.stats import Estimate
+from ondevice_bench.stats import Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
 from ondevice_bench.units import percent
@@ -67,7 +67,9 @@ def content(data: ReportData) -> Mapping[str, Any]:
                     for line in lines
                 ],
                 "disagreements": [
-                    (labels[line.cell], line.directions) for line in lines if line.disagrees
+                    (labels[line.cell], _directions(line, names))
+                    for line in lines
+                    if line.disagrees
                 ],
             }
         )
@@ -156,22 +158,34 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
 def _answers(
     summaries: Sequence[RunSummary], names: Sequence[str], data: ReportData
 ) -> list[tuple[str, list[Answer]]]:
-    """The questions of each workload, with the cards of each board."""
+    """The questions of each workload and each baseline, with the cards of each board."""
     by_board = [
         {
-            group.title: cards(
-                verdict(group, data.goal, data.baseline, lost_accuracy(one, data.baseline)),
-                data.goal,
-                data.baseline,
-                usable_memory(one.run),
+            (group.title, part.against): (
+                part.title,
+                cards(
+                    verdict(part, data.goal, data.baseline, lost_accuracy(one, data.baseline)),
+                    data.goal,
+                    usable_memory(one.run),
+                ),
             )
             for group in groups(one, data.baseline)
+            for part in group.by_baseline
         }
         for one in summaries
     ]
-    titles = dict.fromkeys(title for by_title in by_board for title in by_title)
+    titles: dict[tuple[Any, ...], str] = {}  # one that names the baseline goes before others
+    for of_board in by_board:
+        for key, (title, _) in of_board.items():
+            titles[key] = max(title, titles.get(key, ""), key=len)
     return [
-        (title, _of_workload([each.get(title) for each in by_board], names)) for title in titles
+        (
+            title,
+            _of_workload(
+                [of_board[key][1] if key in of_board else None for of_board in by_board], names
+            ),
+        )
+        for key, title in titles.items()
     ]
 
 
@@ -199,6 +213,15 @@ def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
     where = " and ".join(unproven) if len(unproven) < len(row) else "any board"
     doubt = f", but not proven on {where}" if unproven else ""
     return ("yes" if len({card.method for card in found}) == 1 else "no") + doubt
+
+
+def _directions(line: BoardRow, names: Sequence[str]) -> list[tuple[str, Direction]]:
+    """The direction on each board that has a ratio."""
+    return [
+        (name, on.direction)
+        for name, on in zip(names, line.boards, strict=True)
+        if on.ratio is not None
+    ]
 
 
 def _is_same(line: BoardRow, name: str) -> bool:

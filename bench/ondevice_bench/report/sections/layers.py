@@ -32,14 +32,22 @@ def gradient_cosines(group: Group) -> Canvas | None:
 
 
 def says_stored(group: Group) -> str:
-    """The method that stores the smallest share."""
-    totals = {
-        label: _mean(list(each.values())) for label, each in _by_label(group, _shares).items()
-    }
-    if not totals:
+    """The cell that stores the smallest share, among most cells that change the same layers.
+
+    The shares of different layers cannot be compared.
+    """
+    shown = _by_label(group, _shares)
+    sizes = {m.label: _sizes(m) for m in group.members if m.label in shown}
+    by_layers: dict[frozenset[str], dict[str, float]] = {}
+    for label, of_cell in sizes.items():
+        stored, whole = (sum(part) for part in zip(*of_cell.values(), strict=True))
+        by_layers.setdefault(frozenset(of_cell), {})[label] = stored / whole
+    most = max(by_layers.values(), key=len, default={})
+    if not most or len(most) == 1 < len(sizes):
         return ""
-    label = min(totals, key=totals.__getitem__)
-    return SENTENCES["stored"].format(cell=label, share=f"{100 * totals[label]:.1f} %")
+    label = min(most, key=most.__getitem__)
+    among = "" if len(most) == len(sizes) else ", among those that change the same layers"
+    return SENTENCES["stored"].format(cell=label, share=f"{100 * most[label]:.1f} %", among=among)
 
 
 def says_cosines(group: Group) -> str:
@@ -71,16 +79,17 @@ def _by_label(
     }
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _shares(member: CellWithBaseline) -> dict[str, float]:
+def _sizes(member: CellWithBaseline) -> dict[str, tuple[int, int]]:
+    """What each layer stores of its input, and the whole input."""
     return {
-        name: size.stored / size.whole
+        name: (size.stored, size.whole)
         for name, layer in member.cell.details_of("trace").treated.items()
         if (size := layer.declared) is not None and size.whole
     }
+
+
+def _shares(member: CellWithBaseline) -> dict[str, float]:
+    return {name: stored / whole for name, (stored, whole) in _sizes(member).items()}
 
 
 def _cosines(member: CellWithBaseline) -> dict[str, float]:
@@ -158,7 +167,7 @@ SECTION = Section(
             "stored-shares",
             "How much of the input of each changed layer is stored: 1 is the whole input. Dark is "
             "more. The colours end at the largest share here, or at 1. A stroke means that the "
-            "method does not change the layer.",
+            f"method does not change the layer. At most {MOST_LAYERS} layers are drawn.",
             stored_shares,
             is_wide=True,
             says=says_stored,
@@ -167,7 +176,8 @@ SECTION = Section(
             "layer-cosines",
             "Cosine between the weight gradients of the method and of vanilla, for each layer: the "
             "lowest value of all comparisons. Dark is worse. All values below 0 have the darkest "
-            "colour. Methods with the exact gradient are left out.",
+            "colour. Methods with the exact gradient are left out. At most "
+            f"{MOST_LAYERS} layers are drawn.",
             gradient_cosines,
             is_wide=True,
             says=says_cosines,

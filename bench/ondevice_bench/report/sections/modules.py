@@ -51,10 +51,12 @@ def content(data: ReportData) -> Mapping[str, Any] | None:
 
 
 def _cells(group: Group, data: ReportData) -> list[CellWithBaseline]:
-    """The baseline and the cells of the cards, if their records have modules."""
-    found = verdict(group, data.goal, data.baseline, data.lost_accuracy)
-    choices = (found.by_memory, found.by_time, found.by_both, found.by_goal)
-    chosen = [choice.member for choice in choices if choice]
+    """The baselines and the cells of the cards, if their records have modules."""
+    chosen: list[CellWithBaseline | None] = []
+    for part in group.by_baseline:
+        found = verdict(part, data.goal, data.baseline, data.lost_accuracy)
+        choices = (found.by_memory, found.by_time, found.by_both, found.by_goal)
+        chosen += [choice.member for choice in choices if choice]
     bases = [member for member in group.of_first_seed.members if member.is_baseline]
     members = {member.label: member for member in (*bases, *chosen) if member is not None}
     return [member for member in members.values() if _saved(member)]

@@ -1,6 +1,7 @@
 """A training without pause: the first minute against the last, and what the board did."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -52,7 +53,8 @@ def _energy_of_an_epoch(run: Run, cell: CellSummary) -> Quantity:
     epoch = epoch_of(run, cell)
     if epoch.joules is None:
         return dash(f"{EPOCH}; not known: {epoch.why_no_joules}")
-    return quantity_of_estimate("sustained_step_joules", epoch.joules)
+    quantity = quantity_of_estimate("sustained_step_joules", epoch.joules)
+    return replace(quantity, meaning=f"{EPOCH}; {epoch.joules.basis}")
 
 
 def speed(group: Group) -> Canvas | None:

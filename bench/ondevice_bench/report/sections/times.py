@@ -24,7 +24,11 @@ def samples(group: Group) -> Canvas | None:
     shown: list[float] = []
     for label, shade, values_of in (
         ("sample", "rgba(128,128,128,0.45)", _samples),
-        ("disturbed sample, measured again", "rgba(179,38,30,0.6)", _disturbed),
+        (
+            "disturbed sample of the first process, measured again",
+            "rgba(179,38,30,0.6)",
+            _disturbed,
+        ),
     ):
         points = [(value * 1e3, member.label) for member in members for value in values_of(member)]
         shown += [value / 1e3 for value, _ in points]
@@ -107,7 +111,7 @@ SECTION = Section(
         Plot(
             "step-samples",
             "Wall time of one training step: each sample, and the median with its interval. A "
-            "grey median is too noisy to use.",
+            f"grey median is too noisy to use. At most {MOST_SAMPLES} samples of a cell are drawn.",
             samples,
             says=says_samples,
         ),

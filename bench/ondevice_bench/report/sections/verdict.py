@@ -1,4 +1,4 @@
-"""The decision: three cards and one table for each group of cells."""
+"""The decision: three cards and one table for each group of cells and each baseline in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +12,19 @@ from ondevice_bench.suite.goal import Goal
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
-    """The decision on each group, and the goal. Without a number there is no decision."""
+    """The decisions on each group, and the goal. Without a number there is no decision."""
     accuracy = accuracy_quantities(kept_accuracy(data.summary, data.baseline))
+    decided = [
+        decide(group, data.summary.run, data.goal, data.baseline, data.lost_accuracy, accuracy)
+        for group in data.groups
+    ]
     return {
         "goal": goal_text(data.goal),
         "baseline": data.baseline,
         "least_cosine": f"{data.goal.min_cosine:g}",
         "board": data.summary.run.profile if len(data.boards) > 1 else "",
-        "decisions": [
-            decide(group, data.summary.run, data.goal, data.baseline, data.lost_accuracy, accuracy)
-            for group in data.groups
-        ],
+        "groups": decided,
+        "decisions": [decision for of_group in decided for decision in of_group],
     }
 
 

@@ -4,6 +4,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.missing_metrics import was_not_run
 from ondevice_bench.analyse.summary import CellSummary
+from ondevice_bench.passes import IN_SUITES
 from ondevice_bench.record.details import TreatedLayer
 from ondevice_bench.report.quantities import quantity_of, rank_basis, ratio_to_baseline
 from ondevice_bench.terminal import Table
@@ -105,10 +106,10 @@ def _unavailable(cell: CellSummary) -> list[str]:
     not_run: dict[str, None] = {}
     for name, reason in cell.unavailable.items():
         metric = metrics.described(name)
-        if reason == was_not_run(metric.pass_name):
-            not_run[metric.pass_name] = None
-        else:
+        if reason != was_not_run(metric.pass_name):
             by_reason.setdefault(reason, []).append(metric.noun)
+        elif metric.pass_name in IN_SUITES:  # only these can be added
+            not_run[metric.pass_name] = None
     lines = [
         f"not measured: {'; '.join(labels)}: {reason}"
         for reason, labels in by_reason.items()

@@ -24,9 +24,10 @@ def _lines(
 ) -> list[str]:
     data = ReportData.from_summaries((summary,), baseline)
     costs = [
-        f"{group.title}: {sentence}"
+        f"{part.title}: {sentence}"
         for group in data.groups
-        for sentence in chosen(verdict(group, data.goal, data.baseline, data.lost_accuracy))
+        for part in group.by_baseline
+        for sentence in chosen(verdict(part, data.goal, data.baseline, data.lost_accuracy))
     ]
     return [*_accuracy_lines(summary, data.baseline), *costs]
 
