@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from ondevice_bench.models.families import family
 from ondevice_bench.recommend.candidates import planned_in
 from ondevice_bench.recommend.paste import lines_to_paste
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.matrix import OWN_DATA
 from ondevice_bench.suite.space import load_space
+from ondevice_bench.worker.workload import treated_model
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
 
@@ -148,6 +152,39 @@ def test_ranks_of_trained_weights_come_from_their_table(workplace, methods):
         assert "trained.ranks(" in "\n".join(lines_to_paste(cell)), name
         first, second = train_as_pasted(cell)
         assert second < first * 2, name
+
+
+BOTH_KINDS_OF_NORMS = """\
+schema: 1
+title: Norms that train, and norms that do not
+methods: [lance: {epsilon: 0.8}, asi: {epsilon: 0.8}]
+layers: [all, last: 2]
+train: [{freeze_bn: true}, {freeze_bn: false}]
+"""
+
+
+def test_the_lines_calibrate_as_the_worker_does(workplace):
+    """Ranks and bases depend on the mode in which batch-norm runs."""
+    (workplace / "own.yaml").write_text(BOTH_KINDS_OF_NORMS)
+    cells = planned("own.yaml", "mcunet", ["image_size=32", "classes=10"])
+    assert len(cells) == 8
+    for name, cell in cells.items():
+        inputs, targets = torch.randn(4, 3, 32, 32), torch.arange(4)
+        names = {"model": network_of(cell), "inputs": inputs, "targets": targets}
+        lines = lines_to_paste(cell)
+        exec("\n".join(lines[: lines.index("# each step")]), names)
+        job = JobMaker(FakeHost(), None).job(cell, "calibrate")
+        worker = treated_model(job, network_of(cell))
+        worker.calibrate((inputs, targets))
+        assert norms_in_training(names["model"]) == norms_in_training(worker.module), name
+        assert names["treatment"].ranks() == worker.ranks(), name
+        pairs = zip(names["treatment"].state(), worker.state(), strict=True)
+        assert all(torch.equal(pasted, measured) for pasted, measured in pairs), name
+
+
+def norms_in_training(model):
+    modules = model.named_modules()
+    return [name for name, each in modules if isinstance(each, nn.BatchNorm2d) and each.training]
 
 
 def test_the_lines_name_the_allocator_that_was_measured(workplace):

@@ -23,8 +23,7 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
     A network with batches of its own gets `batch` and the function `loss` of its file instead.
     """
     layout = _layout(cell)
-    imports = ["from torch import nn"] if cell.train.freeze_bn else []
-    imports.append("from ondevice_bench import treat")
+    imports = ["from torch import nn", "from ondevice_bench import treat"]
     if layout:
         imports.append("from ondevice_bench.specs.layout import ModelLayout")
     calibrates = any(spec.calibrates for spec in composition.specs(cell.method))
@@ -40,8 +39,8 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
         f"batch_size = {cell.batch}",
         "model.train()",
         *_treat(cell, layout, has_ranks=energy is not None),
+        *(_FROZEN_NORMS if cell.train.freeze_bn else _NORMS_OF_FROZEN_PARTS),
         *([f"treatment.calibrate({step.arguments})  # one batch, to choose ranks"] * calibrates),
-        *(_FROZEN_NORMS if cell.train.freeze_bn else ()),
         *_call("optimizer = treatment.optimizer", _arguments(_of_optimizer(cell.train))),
         "",
         "# each step",
@@ -100,6 +99,13 @@ _FROZEN_NORMS = (
     "        for name, value in norm.named_parameters():",
     '            if not (name == "bias" and treatment.trains_shifts):',
     "                value.requires_grad_(False)",
+)
+_NORMS_OF_FROZEN_PARTS = (
+    "# batch-norm in a frozen part did not train; repeat this after each model.train()",
+    "for norm in model.modules():",
+    "    if isinstance(norm, nn.modules.batchnorm._BatchNorm):",
+    "        if not any(value.requires_grad for value in norm.parameters()):",
+    "            norm.eval()",
 )
 
 
