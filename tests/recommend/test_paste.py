@@ -1,5 +1,6 @@
 """The lines to paste are run, for every candidate of our space and for what else a space can say."""
 
+import runpy
 from dataclasses import replace
 
 import pytest
@@ -7,16 +8,18 @@ import torch
 from torch import nn
 
 from ondevice_bench.models.families import family
+from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.recommend.candidates import planned_in
 from ondevice_bench.recommend.paste import lines_to_paste
 from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.queries import user_models
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
-from ondevice_bench.suite.matrix import OWN_DATA
 from ondevice_bench.suite.space import load_space
 from ondevice_bench.worker.workload import treated_model
+from tests.running import user_code
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
 
@@ -120,20 +123,51 @@ def test_the_lines_know_mixes_layouts_optimizers_and_methods_in_files(workplace)
             assert second < first * 2, name
 
 
-def test_a_network_with_batches_of_its_own_trains_with_the_loss_of_its_file():
-    cells = planned("default", "mcunet", ["image_size=32", "classes=10"])
-    cell = replace(next(each for each in cells.values() if each.method == "asi"), data=OWN_DATA)
-    lines = lines_to_paste(cell)
-    calls = []
+OWN_NETWORK = """\
+import torch
+from torch import nn
 
-    def loss(model, batch):
-        calls.append(batch["x"].shape)
-        return model(batch["x"]).square().mean()
+def net(image_size=8):
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * (image_size - 2) ** 2, 5))
+"""
+OWN_BATCH = """\
+def batch(size, seed):
+    return torch.zeros(size, 3, 8, 8), torch.zeros(size, dtype=torch.int64)
+"""
+OWN_LOSS = """\
+def loss(model, batch):
+    return model(batch[0]).square().mean()
+"""
 
-    names = {"model": network_of(cell), "batch": {"x": torch.randn(2, 3, 32, 32)}, "loss": loss}
-    exec("\n".join(lines), names)
-    exec("\n".join(lines[lines.index("# each step") :]), names)
-    assert calls == [(2, 3, 32, 32)] * 3  # to choose ranks, and two steps
+
+@pytest.mark.parametrize("has_batch", [False, True])
+@pytest.mark.parametrize("has_loss", [False, True])
+def test_the_lines_take_the_batch_and_the_loss_that_a_file_has(workplace, has_batch, has_loss):
+    text = "\n".join([OWN_NETWORK, *[OWN_BATCH] * has_batch, *[OWN_LOSS] * has_loss])
+    (workplace / "mynet.py").write_text(text)
+    (workplace / "own.yaml").write_text("schema: 1\ntitle: t\nmethods: [asi: {epsilon: 0.8}]\n")
+    suite = Words(["./mynet.py:net"], batches=[4]).suite()
+    user_models.describe(user_code.HERE, suite)
+    (item,) = planned_in(load_space("own.yaml"), suite, HERE)
+    own, batch = runpy.run_path("mynet.py"), (torch.randn(4, 3, 8, 8), torch.arange(4))
+    names = {"model": own["net"]()}
+    names |= {"batch": batch} if has_batch else {"inputs": batch[0], "targets": batch[1]}
+    names |= {"loss": own["loss"]} if has_loss else {}
+    expected = own.get("loss", cross_entropy)(names["model"], batch)
+    exec("\n".join(lines_to_paste(item.cell)), names)
+    torch.testing.assert_close(names["value" if has_loss else "loss"], expected.detach())
+
+
+def test_a_network_of_ours_with_a_loss_of_its_own_trains_by_it(workplace):
+    (workplace / "own.yaml").write_text("schema: 1\ntitle: t\nmethods: [vanilla]\n")
+    options = ["auxiliary=true", "image_size=32", "classes=10"]
+    (cell,) = planned("own.yaml", "pspnet", options).values()
+    names = {
+        "model": network_of(cell),
+        "inputs": torch.randn(4, 3, 32, 32),
+        "targets": torch.zeros(4, 32, 32, dtype=torch.int64),
+    }
+    exec("\n".join(lines_to_paste(cell)), names)
     assert float(names["value"]) > 0
 
 
