@@ -52,6 +52,18 @@ def test_no_measurement_is_made_twice(world):
     assert fresh.measured == first.measured
 
 
+def test_a_candidate_that_joins_later_is_compared_on_the_same_machine(world):
+    world.truths["gradient_filter"] = Truth(0.72, 50, cosine=0.6)
+    assert world.search().winner.label == "lean"
+    for name, truth in world.truths.items():  # the board has become hot
+        world.truths[name] = replace(truth, seconds=1.2 * truth.seconds)
+    found = world.search(min_cosine=None)
+    assert found.is_decided
+    assert found.winner.label == "gradient_filter"
+    assert world.search(min_cosine=None).measured == 0
+    assert world.search().measured == 0  # that comparison was complete
+
+
 def test_a_search_that_had_no_time_goes_on(world):
     early = world.search(budget=16)
     assert not early.is_decided

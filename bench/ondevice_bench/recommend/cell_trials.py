@@ -7,6 +7,7 @@ as before, and then new ones.
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import product
 from statistics import median
 
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
@@ -83,6 +84,7 @@ class CellTrials:
         self._records = {each.key: each for each in session.store.records(session.run.id)}
         for record in self._records.values():
             self._budget.learn(record.key, record.seconds)
+        self._earlier = frozenset(self._records)  # by earlier calls
 
     def pilot(self, name: str) -> float | None:
         """The seconds of the faster of two steps of a candidate; None if it is out."""
@@ -117,6 +119,12 @@ class CellTrials:
         self._has_reading = True
         return self._question.cost(self._session.cell(name), value)
 
+    def is_stored(self, name: str, number: int) -> bool:
+        """Whether an earlier call took this reading. No training is repeated for another one."""
+        if self._question.is_of_training:
+            return False
+        return TaskKey(name, self._question.goal.pass_name, number) in self._earlier
+
     def meets_limits(self, name: str) -> bool:
         """Whether a candidate meets the limits of gradient and accuracy."""
         limits = self._question.limits
@@ -126,14 +134,19 @@ class CellTrials:
 
     def enters_final(self, name: str) -> bool:
         """Measure the memory and the step of a finalist; whether it trains under the limit."""
-        return all(self._perform(name, each, 1) is not None for each in (MEMORY, TIME))
+        return all(self._perform(name, each, 1) is not None for each in self._beside(MEMORY, TIME))
 
     def confirms(self, name: str) -> bool:
         """Measure memory and accuracy of the best until both have an interval; whether it stays."""
-        rounds = range(1, fewest_rounds(MEMORY) + 1)
-        if any(self._perform(name, MEMORY, number) is None for number in rounds):
+        tasks = product(self._beside(MEMORY), range(1, fewest_rounds(MEMORY) + 1))
+        if any(self._perform(name, each, number) is None for each, number in tasks):
             return False
         return not self._question.learns or self._learns_enough(name, every_seed=True)
+
+    def _beside(self, *pass_names: str) -> list[str]:
+        """The passes that the rounds of the race do not run."""
+        raced = self._question.goal.pass_name if self._question.repeats else None
+        return [each for each in pass_names if each != raced]
 
     def _has_cosine(self, name: str, least: float) -> bool:
         if has_exact_updates(self._session.cell(name)):
