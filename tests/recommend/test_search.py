@@ -165,6 +165,22 @@ def test_a_loss_that_is_not_a_number_rules_an_inexact_method_out(world):
     assert causes(world.search())["gradient_filter"] == "loss"
 
 
+@pytest.mark.parametrize("lost", ["loss_after_steps", "gradient_cosine"])
+def test_who_has_no_loss_after_ten_steps_is_out_whatever_the_first_cosine(world, lost):
+    def reply(job):
+        if job.pass_name != "fidelity" or job.cell.method != "gradient_filter":
+            return None
+        missing = {"gradient_cosine": "a gradient was zero, or not finite", lost: "why"}
+        return Reply("ok", result=PassResult({"gradient_cosine_first": 0.95}, unavailable=missing))
+
+    world.reply = reply
+    found = world.search()
+    if lost == "loss_after_steps":
+        assert causes(found)["gradient_filter"] == "loss"
+    else:  # a gradient of zero is no loss that is not finite
+        assert found.winner.label == "gradient_filter"
+
+
 def test_batches_are_compared_by_one_example(world):
     world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [2, 8]\n"
     found = world.search()  # a step takes a second whatever its batch

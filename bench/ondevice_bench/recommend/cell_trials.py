@@ -26,6 +26,7 @@ from ondevice_bench.recommend.candidates import Cause, RuledOut, of_seed
 from ondevice_bench.recommend.question import (
     ACCURACY,
     FIDELITY,
+    LOSS,
     STEP_ENERGY,
     TO_TARGET,
     Question,
@@ -153,6 +154,9 @@ class CellTrials:
             return True
         record = self._perform(name, FIDELITY, 1)
         if record is None:
+            return False
+        if LOSS in record.unavailable:
+            self._rule_out(name, "loss", "its loss is not a number after ten steps")
             return False
         cosines = [record.metrics[moment] for moment in MOMENTS if moment in record.metrics]
         if not cosines:
