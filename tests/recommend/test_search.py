@@ -266,6 +266,20 @@ def test_a_gradient_that_ran_out_of_memory_is_no_step_that_does_not_fit(world):
     assert out.reason == "fidelity: oom: could not allocate 3 MiB"
 
 
+@pytest.mark.parametrize("name", ["calibrate", "pilot"])
+def test_a_pass_without_the_limit_that_runs_out_of_memory_says_nothing_of_the_limit(world, name):
+    def reply(job):
+        if job.pass_name == name and job.cell.method == "asi":
+            return Reply("oom", reason="could not allocate 3 MiB")
+        return None
+
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, asi: {epsilon: 0.8}]\n"
+    world.truths["asi"] = Truth(0.5, 50)
+    world.reply = reply
+    (out,) = world.search().ruled_out
+    assert (out.cause, out.reason) == ("failed", f"{name}: oom: could not allocate 3 MiB")
+
+
 def test_slices_are_exact_only_if_no_batch_norm_trains(world):
     world.truths["microbatch"] = Truth(0.7, 50, cosine=0.5)
     space = "schema: 1\ntitle: t\nmethods: [vanilla, microbatch: {slices: 4}]\n"

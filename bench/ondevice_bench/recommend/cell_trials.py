@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from statistics import median
 
+from ondevice_bench import passes
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
 from ondevice_bench.errors import BadInput
 from ondevice_bench.metrics.descriptor import METER
@@ -316,7 +317,7 @@ class CellTrials:
         return range(self._question.seeds)
 
     def _failed(self, name: str, record: Record) -> None:
-        if record.status == "oom" and record.key.pass_name != FIDELITY:
+        if record.status == "oom" and passes.BY_NAME[record.key.pass_name].is_capped:
             self._rule_out(name, "memory", _first_words(record.reason))
         elif record.status == "skipped" and record.key.pass_name == LEARNING:
             self._rule_out(name, "loss", record.reason)  # no rate of the grid trains it
