@@ -1,5 +1,6 @@
 """A search on a machine without processes, where the true costs are known."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.recommend.text import headline, rivals_table
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.terminal import table_text
 from ondevice_bench.units import MIB
 from tests.recommend.conftest import Truth
 
@@ -186,6 +189,24 @@ def test_batches_are_compared_by_one_example(world):
     found = world.search()  # a step takes a second whatever its batch
     assert found.winner.cell.batch == 8
     assert found.winner.cost == pytest.approx(1 / 8, rel=0.05)
+
+
+def test_few_page_faults_cost_the_same_whatever_the_batch(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [8, 64]\n"
+
+    def reply(job):
+        if job.pass_name != "time":
+            return None
+        faults = {8: 0.0, 64: 640.0}[job.cell.batch]
+        metrics = {"step_minor_faults": faults, "step_seconds": 1.0}
+        return Reply("ok", result=PassResult(metrics))
+
+    world.reply = reply
+    found = world.search(minimise="step_minor_faults")
+    (rival,) = found.rivals
+    assert rival.cost == found.winner.cost  # both are negligible
+    shown = "\n".join((*headline(found), table_text(rivals_table(found), 80)))
+    assert re.search(r"\b10(\.0+)? faults", shown)  # the batch of 64, by one example
 
 
 def test_several_ways_of_training_are_cells_of_one_run(world):

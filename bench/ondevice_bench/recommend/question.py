@@ -125,9 +125,9 @@ class Question:
 
     def cost(self, cell: Cell, value: float) -> float:
         """The number by which candidates are compared: less is better."""
-        value = max(self.goal.for_ratio(value), LEAST_COST)
         if self.is_by_example:
             value /= cell.batch
+        value = max(self.goal.for_ratio(value), LEAST_COST)
         return value if self.goal.lower_is_better else 1 / value
 
     def to_dict(self) -> dict[str, Any]:

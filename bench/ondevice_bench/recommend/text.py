@@ -70,9 +70,10 @@ def rivals_table(found: Recommendation) -> Table | None:
     for runner_up in found.runners_up:
         way = runner_up.way
         estimate = way.estimates.get(goal.name)
-        whole = None if estimate is None else estimate.estimate
-        shown = way.cost if each else whole
-        value = "not measured" if shown is None else units.quantity(shown, goal.unit)
+        value = "not measured"
+        if estimate is not None:
+            shown = estimate.estimate / way.cell.batch if each else estimate.estimate
+            value = units.quantity(shown, goal.unit)
         table.add_row(way.label, value, _ratio(runner_up, noun), "; ".join(_buys(runner_up, goal)))
     return table
 
@@ -138,9 +139,11 @@ def _compared(found: Recommendation) -> str:
 
 def _each(found: Recommendation, winner: Way) -> str:
     """The cost of one example, if candidates of several batches are compared by it."""
-    if not found.question.is_by_example or winner.cost is None or winner.cell.batch == 1:
+    goal, batch = found.question.goal, winner.cell.batch
+    if not found.question.is_by_example or batch == 1:
         return ""
-    return f"; of one example {units.quantity(winner.cost, found.question.goal.unit)}"
+    of_one = winner.estimates[goal.name].estimate / batch
+    return f"; of one example {units.quantity(of_one, goal.unit)}"
 
 
 def _other_figures(found: Recommendation, winner: Way) -> Iterator[str]:
