@@ -51,6 +51,21 @@ def test_the_shortest_training_to_the_target_wins(learner):
     assert (out.cause, out.reason) == ("target", "its highest accuracy is 0.500 with seed 0")
 
 
+def test_a_finalist_shows_the_accuracy_and_the_rate_of_all_its_seeds(learner):
+    def reply(job):
+        if job.pass_name != "learning_rate" or job.cell.method != "vanilla":
+            return None
+        chosen = 0.05 if job.cell.seed == 0 else 0.15
+        return Reply("ok", result=PassResult(details={"chosen_rate": chosen}))
+
+    learner.reply = reply
+    learner.truths["vanilla"] = replace(learner.truths["vanilla"], of_seeds=(0.0, 0.02, 0.04))
+    (vanilla,) = until(learner).rivals
+    accuracy = vanilla.accuracy
+    assert (accuracy.lower, accuracy.estimate, accuracy.upper) == pytest.approx((0.9, 0.92, 0.94))
+    assert vanilla.rate == 0.15
+
+
 def test_each_training_has_its_rate_from_the_validation_examples_and_is_made_once(learner):
     until(learner)
     learned, chosen = trainings(learner), trainings(learner, "learning_rate")

@@ -68,8 +68,8 @@ class CellTrials:
     ) -> None:
         self.ruled_out: dict[str, RuledOut] = {}
         # by candidate, then by seed; exact methods with the same updates share one training
-        self.accuracies: dict[str, tuple[float, ...]] = {}
-        self.rates: dict[str, tuple[float, ...]] = {}
+        self.accuracies: dict[str, dict[int, float]] = {}
+        self.rates: dict[str, dict[int, float]] = {}
         self.at_the_edge: dict[str, None] = {}  # it chose the lowest or highest rate of its grid
         self.tested_on: int | None = None  # the fewest test examples of a training
         self.next_training: float | None = None  # seconds of the one for which no time was left
@@ -186,9 +186,6 @@ class CellTrials:
             if not every_seed and found[0].metrics[ACCURACY] >= least:
                 break
         tested = [record.metrics[ACCURACY] for record in found]
-        if len(tested) >= len(self.accuracies.get(name, ())):
-            self.accuracies[name] = tuple(tested)
-            self.rates[name] = tuple(record.details["learned"]["rate"] for record in found)
         middle = median(tested)
         if middle >= least:
             return True
@@ -217,12 +214,17 @@ class CellTrials:
             reason = record.unavailable.get(ACCURACY, "its pass gave no accuracy")
             self._rule_out(name, "loss", reason)
             return None
-        self._note_training(name, record)
+        self._note_training(name, seed, record)
         return record if self._reaches_target(name, seed, record) else None
 
-    def _note_training(self, name: str, record: Record) -> None:
-        """Note what makes an accuracy less sure: few test examples, or a grid that is too small."""
+    def _note_training(self, name: str, seed: int, record: Record) -> None:
+        """Note the accuracy, the rate, and what makes an accuracy less sure.
+
+        It is less sure with few test examples, or with a grid that is too small.
+        """
         learned, plan = record.details["learned"], self._session.cell(name).learning
+        self.accuracies.setdefault(name, {})[seed] = record.metrics[ACCURACY]
+        self.rates.setdefault(name, {})[seed] = learned["rate"]
         if tests := learned.get("test"):
             self.tested_on = min(tests, self.tested_on or tests)
         rates = () if plan is None else plan.learning_rates

@@ -43,7 +43,7 @@ class Ways:
         summary, race = self._cells[name], self._race
         cell = summary.planned.cell
         estimates = {**summary.estimates, **self._of_seeds.get(name, {})}
-        accuracies = self._trials.accuracies.get(name, ())
+        accuracies = tuple(self._trials.accuracies.get(name, {}).values())
         standing: Standing = "winner"
         if name != race.leader:
             standing = "worse" if name in race.behind else race.relation(name)
@@ -62,7 +62,7 @@ class Ways:
             },
             cosine=_lowest_cosine(summary),
             accuracy=over_seeds(accuracies) if accuracies else None,
-            rate=usual_rate(self._trials.rates.get(name, ())),
+            rate=usual_rate(self._trials.rates.get(name, {}).values()),
             rounds=len(race.readings.get(name, ())),
             tensor_bytes=self._sizes.get(name),
         )
