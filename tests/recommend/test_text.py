@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.recommend.answer import Behind
 from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
 from ondevice_bench.stats import Estimate
@@ -90,6 +91,26 @@ def test_times_of_a_desk_and_content_that_is_made_up_are_said(world):
 def test_what_disturbed_the_measurements_is_said(world):
     found = replace(world.search(), doubts=("load: 9 of 2 processors: times vary",))
     assert "uncertain: load: 9 of 2 processors: times vary; see `bench doctor`" in whole(found)
+
+
+def test_what_disturbs_a_search_that_goes_on_is_said(world):
+    assert world.search().doubts == ()
+    busy = DoctorFinding("load", "warning", "9 of 2 processors", "times vary")
+    world.host.findings = lambda: (busy,)
+    assert world.search(min_cosine=None).doubts == ("load: 9 of 2 processors: times vary",)
+
+
+def test_a_training_with_another_seed_may_be_disturbed(world):
+    def reply(job):
+        if (job.pass_name, job.cell.method, job.cell.seed) != ("learning", "gradient_filter", 1):
+            return None
+        found = world.learned(job, world.truths[job.cell.method])
+        found.result.details["foreign_cpu_share"] = 0.5
+        return found
+
+    world.reply = reply
+    found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.doubts == ("other processes ran beside 1 candidate during the samples",)
 
 
 def test_an_answer_without_time_says_how_sure_it_is_and_what_goes_on(world):

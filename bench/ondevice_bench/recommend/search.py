@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import has_exact_updates
+from ondevice_bench.analyse.summary import warnings_in
 from ondevice_bench.data.count import examples_of
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.recommend.answer import Place, Recommendation
@@ -58,7 +59,8 @@ class Search:
         """Search until there is an answer or no time is left. The budget begins now."""
         began = self.clock()
         found = self.candidates(progress)
-        with open_session(self.request(found), self.out, progress) as session:
+        request = self.request(found)
+        with open_session(request, self.out, progress) as session:
             labels = {cell.id: found.labels[cell.id] for cell in found.fitting}
             end = began + self.budget
             examples = examples_of(self.workload.data)
@@ -68,7 +70,10 @@ class Search:
             is_decided = race.is_over and len(guesses) == len(found.fitting)
             if is_decided:
                 session.finish()
-            return self._answer(session, found, trials, guesses, race, is_decided=is_decided)
+            warnings = warnings_in(request.findings)
+            return self._answer(
+                session, found, trials, guesses, race, warnings, is_decided=is_decided
+            )
 
     def candidates(self, progress: Progress) -> Candidates:
         """The candidates of the space, judged by shapes alone; NothingRan if none can fit."""
@@ -175,13 +180,14 @@ class Search:
         trials: CellTrials,
         guesses: Mapping[str, float | None],
         race: Race,
+        warnings: Sequence[str],
         *,
         is_decided: bool,
     ) -> Recommendation:
         ruled_out = (*found.ruled_out, *trials.ruled_out.values())
         if race.leader is None and is_decided:
             raise NothingRan(nothing_meets(self.question, ruled_out, found.labels))
-        ways = Ways(session, self.question, race, found.labels, found.sizes, trials)
+        ways = Ways(session, self.question, race, found.labels, found.sizes, trials, warnings)
         winner = None if race.leader is None else ways.way(race.leader)
         first = found.fitting[0]
         return Recommendation(
