@@ -5,11 +5,16 @@ from dataclasses import replace
 import numpy
 import pytest
 
+from ondevice_bench.data.count import fewest_examples_of
+from ondevice_bench.data.split import rows
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.doubts import uncertain_lines, with_option
 from ondevice_bench.recommend.text import headline, rest_lines
+from ondevice_bench.recommend.training import least_seconds
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.specs.data import LEARN, DataSource
+from ondevice_bench.suite.cell import Cell, LearningPlan
 from tests.recommend.conftest import Truth
 
 FEW = """\
@@ -237,6 +242,15 @@ def test_without_time_for_a_training_the_budget_that_is_needed_is_said(learner):
     assert f"  {learner.command}" in lines
     short = uncertain_lines(replace(found, budget=20.0))
     assert f"  {learner.command} --budget 1m" in short  # with 20 s it would never begin
+
+
+@pytest.mark.parametrize(("kind", "least"), [("digits", 134), ("languages", 0)])
+def test_the_least_time_of_a_training_counts_no_example_that_the_data_may_lack(kind, least):
+    plan = LearningPlan(epochs=1, examples=100_000)
+    cell = Cell(id="c", model="mcunet", method="vanilla", batch=8, learning=plan)
+    examples = fewest_examples_of(DataSource(kind))
+    assert least_seconds(cell, "learning", 1.0, examples) == least  # 1077 digits to learn from
+    assert rows(examples, LEARN).size // 8 == least
 
 
 def test_a_network_that_no_rate_trains_is_out_with_the_reason(learner):

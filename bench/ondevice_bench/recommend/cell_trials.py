@@ -64,7 +64,7 @@ class CellTrials:
         progress: Progress,
         end: float,
         clock: Clock = time.monotonic,
-        examples: int | None = None,
+        examples: int = 0,
     ) -> None:
         self.ruled_out: dict[str, RuledOut] = {}
         # by candidate, then by seed; exact methods with the same updates share one training
@@ -81,7 +81,7 @@ class CellTrials:
         self._labels = labels
         self._progress = progress
         self._clock = clock
-        self._examples = examples  # in the data, if their number is known
+        self._examples = examples  # the fewest in the data
         self._budget = Budget(end)
         self._records = {each.key: each for each in session.store.records(session.run.id)}
         for record in self._records.values():

@@ -10,7 +10,7 @@ from pathlib import Path
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import has_exact_updates
 from ondevice_bench.analyse.summary import warnings_in
-from ondevice_bench.data.count import examples_of
+from ondevice_bench.data.count import fewest_examples_of
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.recommend.answer import Place, Recommendation
 from ondevice_bench.recommend.candidates import Candidates, candidates_of
@@ -63,7 +63,7 @@ class Search:
         with open_session(request, self.out, progress) as session:
             labels = {cell.id: found.labels[cell.id] for cell in found.fitting}
             end = began + self.budget
-            examples = examples_of(self.workload.data)
+            examples = fewest_examples_of(self.workload.data)
             trials = CellTrials(session, self.question, labels, progress, end, self.clock, examples)
             guesses = self._pilots(found, trials, began)
             race = self._race(guesses, trials)
