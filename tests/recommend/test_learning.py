@@ -173,6 +173,13 @@ def test_who_is_out_by_some_seeds_is_said(learner):
     )
 
 
+def test_one_seed_alone_leaves_open_who_is_out(learner):
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", seeds=1)
+    said = "\n".join(uncertain_lines(found))
+    assert "these are out, because one seed decides nothing: gradient_filter" in said
+    assert "some of their seeds" not in said
+
+
 def test_one_lucky_seed_of_many_leaves_nothing_open(learner):
     learner.truths["saved_bf16"] = replace(
         learner.truths["saved_bf16"], accuracy=0.7, of_seeds=(0.0,) * 8 + (0.15,)

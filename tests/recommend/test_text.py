@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.hardware.finding import DoctorFinding
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.answer import Behind
 from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
 from ondevice_bench.stats import Estimate
@@ -126,6 +127,30 @@ def test_an_answer_whose_limits_were_not_measured_is_not_sure_at_all(world):
     assert "Not sure: the budget ended before it was known whether it meets the limits." in whole(
         unsure
     )
+
+
+def test_a_near_rival_may_still_be_better_if_the_budget_ends_before_the_winner_is_confirmed(world):
+    found = world.search()
+    rival = replace(found.rivals[0], standing="near")
+    early = replace(found, rivals=(rival,), unreached=(), is_decided=False)
+    assert "; 1 candidate may still be better." in headline(early)[1]
+    early = replace(early, rivals=(replace(rival, standing="worse"),))
+    assert "all others are out, or cost more" in headline(early)[1]
+
+
+@pytest.mark.parametrize(
+    ("minimise", "title"), [("activation_bytes", "costlier (2): "), ("peak_rss", "costlier in the")]
+)
+def test_an_exact_number_that_is_higher_is_costlier_and_not_only_likely(world, minimise, title):
+    def reply(job):
+        if job.pass_name != "trace":
+            return None
+        size = world.truths[job.cell.method].peak_mib
+        return Reply("ok", result=PassResult({"activation_bytes": size}))
+
+    world.reply = reply
+    lines = rest_lines(world.search(minimise=minimise))
+    assert any(line.startswith(title) for line in lines)
 
 
 def test_batches_are_said_to_be_compared_by_one_example(world):

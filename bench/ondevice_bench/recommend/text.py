@@ -95,7 +95,8 @@ def _sureness(found: Recommendation) -> str:
         return "Not sure: the budget ended before it was known whether it meets the limits."
     rounds = units.number_of(winner.rounds, found.question.round_noun)
     if not found.is_decided:
-        open_ones = len(found.open_rivals) + len(found.unreached)
+        better = [way for way in found.rivals if way.standing in ("open", "near")]
+        open_ones = len(better) + len(found.unreached)
         others = f"{units.number_of(open_ones, 'candidate')} may still be better"
         if not open_ones:
             others = "all others are out, or cost more"
@@ -249,7 +250,8 @@ def _ruled_out(found: Recommendation) -> list[str]:
         if group:
             shown = "; ".join(_reasons(group, found))
             lines.append(f"out {title.format(**words)} ({len(group)}): {shown}")
-    for defeat, title in _BEHIND.items():
+    behind = _BEHIND | ({"early": "costlier"} if found.question.goal.kind == "exact" else {})
+    for defeat, title in behind.items():
         beaten = [each for each in found.behind if each.defeat == defeat]
         if beaten:
             lines.append(f"{title} ({len(beaten)}): {few(map(_beaten, beaten))}")
