@@ -162,6 +162,27 @@ def test_a_loss_that_is_not_a_number_is_the_networks_fault_if_training_is_plain(
         world.search()
 
 
+def test_a_loss_that_is_not_a_number_rules_out_its_training_only(world):
+    world.space = (
+        "schema: 1\ntitle: t\nmethods: [vanilla, lean]\ntrain: [{lr: 0.05}, {lr: 10.0}, {lr: 20.0}]\n"
+    )
+    bad = {10.0}
+
+    def reply(job):
+        if job.pass_name != "pilot" or job.cell.train.lr not in bad:
+            return None
+        details = {"first_seconds": 1.0, "step_seconds": 1.0, "losses": [2.0, None]}
+        return Reply("ok", result=PassResult(details=details))
+
+    world.reply = reply
+    found = world.search()
+    assert found.winner.cell.train.lr in (0.05, 20.0)
+    assert causes(found) == {"vanilla · lr=10": "loss", "lean · lr=10": "loss"}
+    bad |= {0.05, 20.0}
+    with pytest.raises(BadInput, match="of plain training"):
+        world.search(fresh=True)
+
+
 def test_a_loss_that_is_not_a_number_rules_an_inexact_method_out(world):
     bad = replace(world.truths["gradient_filter"], losses=(None, None))
     world.truths["gradient_filter"] = bad

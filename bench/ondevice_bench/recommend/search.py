@@ -27,7 +27,7 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request
 from ondevice_bench.running.session import Session, open_session
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Sampling, Suite
@@ -121,12 +121,15 @@ class Search:
         """A guess of the cost of each candidate, as long as there is time; None without a guess."""
         guesses: dict[str, float | None] = {}
         cells = found.fitting
+        trains = {cell.train for cell in cells}
         try:
             for cell in cells:
                 if len(guesses) >= FINALISTS and self.clock() > began + PILOT_SHARE * self.budget:
                     break  # rounds of these candidates tell more than guesses of all
                 seconds = trials.pilot(cell.id)
-                self._require_numbers(cell, trials)
+                trains -= self._without_numbers(cell, trials)
+                if not trains:
+                    raise self._no_numbers(cell, trials)
                 if not guesses and trials.measured and self.clock() >= began + self.budget:
                     raise self._too_short(self.clock() - began, len(cells))
                 guesses[cell.id] = self._guess(cell, seconds, found.sizes[cell.id])
@@ -142,14 +145,17 @@ class Search:
             f"({units.about(taken)}): give about {enough} or more"
         )
 
-    def _require_numbers(self, cell: Cell, trials: CellTrials) -> None:
-        """BadInput if plain training has no finite loss: then no method has one."""
+    def _without_numbers(self, cell: Cell, trials: CellTrials) -> set[Train]:
+        """The `train` setting of the cell if plain training has no finite loss with it."""
         out = trials.ruled_out.get(cell.id)
-        if out is not None and out.cause == "loss" and has_exact_updates(cell):
-            raise BadInput(
-                f"{_without_hash(cell.model)}: {out.reason} of plain training (lr "
-                f"{cell.train.lr:g}): fix the network, or choose a lower `lr` in the search space"
-            )
+        return {cell.train} if out and out.cause == "loss" and has_exact_updates(cell) else set()
+
+    def _no_numbers(self, cell: Cell, trials: CellTrials) -> BadInput:
+        """Plain training has no finite loss with any setting: then no method has one."""
+        return BadInput(
+            f"{_without_hash(cell.model)}: {trials.ruled_out[cell.id].reason} of plain training (lr "
+            f"{cell.train.lr:g}): fix the network, or choose a lower `lr` in the search space"
+        )
 
     def _guess(self, cell: Cell, seconds: float | None, size: int | None) -> float | None:
         """The cost by the two steps of the pilot or by shapes; None if neither gives one."""
