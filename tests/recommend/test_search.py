@@ -86,6 +86,22 @@ def test_candidates_that_had_no_pilot_are_named(world):
     assert not found.is_decided
 
 
+def test_candidates_without_a_pilot_join_if_the_race_of_the_others_leaves_time(world):
+    def reply(job):
+        if job.pass_name == "pilot":
+            world.seconds += 4
+        if job.pass_name == "trace":
+            return Reply("ok", result=PassResult({"activation_bytes": 1000.0 * job.cell.batch}))
+        return None
+
+    world.reply = reply
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [8, 7, 6, 5, 4, 3, 2, 1]\n"
+    found = world.search(minimise="activation_bytes", budget=80)
+    assert found.is_decided
+    assert found.unreached == ()
+    assert found.winner.cell.batch == 1
+
+
 def test_a_budget_below_one_pilot_is_refused(world):
     world.seconds_of_a_process = 100
     with pytest.raises(BadInput, match=r"--budget: 30 s is over before the first pilot has ended"):
@@ -164,7 +180,8 @@ def test_a_loss_that_is_not_a_number_is_the_networks_fault_if_training_is_plain(
 
 def test_a_loss_that_is_not_a_number_rules_out_its_training_only(world):
     world.space = (
-        "schema: 1\ntitle: t\nmethods: [vanilla, lean]\ntrain: [{lr: 0.05}, {lr: 10.0}, {lr: 20.0}]\n"
+        "schema: 1\ntitle: t\nmethods: [vanilla, lean]\n"
+        "train: [{lr: 0.05}, {lr: 10.0}, {lr: 20.0}]\n"
     )
     bad = {10.0}
 

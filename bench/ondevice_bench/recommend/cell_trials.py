@@ -86,7 +86,16 @@ class CellTrials:
         self._records = {each.key: each for each in session.store.records(session.run.id)}
         for record in self._records.values():
             self._budget.learn(record.key, record.seconds)
-        self._earlier = frozenset(self._records)  # by earlier calls
+        self._earlier: frozenset[TaskKey] = frozenset()  # the records before this race
+
+    @property
+    def end(self) -> float:
+        """The moment at which no measurement begins any more."""
+        return self._budget.end
+
+    def begin_race(self) -> None:
+        """Count the rounds so far as those of an earlier race."""
+        self._earlier = frozenset(self._records)
 
     def pilot(self, name: str) -> float | None:
         """The seconds of the faster of two steps of a candidate; None if it is out."""
@@ -122,7 +131,7 @@ class CellTrials:
         return self._question.cost(self._session.cell(name), value)
 
     def is_stored(self, name: str, number: int) -> bool:
-        """Whether an earlier call took this reading. No training is repeated for another one."""
+        """Whether an earlier race took this reading. No training is repeated for another race."""
         if self._question.is_of_training:
             return False
         return TaskKey(name, self._question.goal.pass_name, number) in self._earlier

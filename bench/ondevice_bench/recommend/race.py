@@ -6,7 +6,7 @@ some rounds, candidates that cost more by three standard errors are left behind.
 others stay. A candidate stays only if it meets the limits. The finalists get more rounds, until the
 interval of each ratio to the leader shows that no rival is better by more than the threshold.
 
-An earlier call may have taken rounds without a candidate that is left now. Since then the machine
+An earlier race may have taken rounds without a candidate that is left now. Since then the machine
 may have become warmer or busier. So these rounds are left out, and all candidates take new ones.
 """
 
@@ -49,7 +49,7 @@ class Trials(Protocol):
         """The cost of a candidate in this round; None if it cannot be measured, and is out."""
 
     def is_stored(self, name: str, number: int) -> bool:
-        """Whether an earlier call took this reading."""
+        """Whether an earlier race took this reading."""
 
     def meets_limits(self, name: str) -> bool:
         """Whether a candidate meets all limits; it is out otherwise."""
@@ -250,9 +250,9 @@ class Race:
                     self.readings.setdefault(name, []).append(value)
 
     def _next_number(self) -> int:
-        """The next round that an earlier call took with all that are left, or with none of them.
+        """The next round that an earlier race took with all that are left, or with none of them.
 
-        A round in which the last call ended is completed.
+        A round in which the last race ended is completed.
         """
         number = self._numbers[-1] + 1 if self._numbers else 1
         if any(self._stored(number + 1)):
@@ -261,7 +261,7 @@ class Race:
         return number
 
     def _stored(self, number: int) -> list[bool]:
-        """Of each candidate that is left, whether an earlier call took this reading."""
+        """Of each candidate that is left, whether an earlier race took this reading."""
         return [self.trials.is_stored(name, number) for name in self.left]
 
     def _keep_the_best(self) -> None:

@@ -3,7 +3,7 @@
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi, validat
 # of one process: many short processes tell more than one long process
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
 TRAINING = 4 * 3600.0  # seconds that one training may take at most
-PILOT_SHARE = 0.5  # of the budget; candidates without a pilot by then are not measured
+PILOT_SHARE = 0.5  # of the time that is left; then those with a pilot race first
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,14 @@ class Search:
             end = began + self.budget
             examples = fewest_examples_of(self.workload.data)
             trials = CellTrials(session, self.question, labels, progress, end, self.clock, examples)
-            guesses = self._pilots(found, trials, began)
+            guesses = self._pilots(found, trials, began, {})
             race = self._race(guesses, trials)
+            while race.is_over and len(guesses) < len(found.fitting):
+                more = self._pilots(found, trials, self.clock(), guesses)
+                again = self._race(more, trials) if len(more) > len(guesses) else None
+                if again is None or not again.is_over:
+                    break  # no time is left
+                guesses, race = more, again
             is_decided = race.is_over and len(guesses) == len(found.fitting)
             if is_decided:
                 session.finish()
@@ -116,15 +122,20 @@ class Search:
         )
 
     def _pilots(
-        self, found: Candidates, trials: CellTrials, began: float
+        self,
+        found: Candidates,
+        trials: CellTrials,
+        began: float,
+        known: Mapping[str, float | None],
     ) -> dict[str, float | None]:
-        """A guess of the cost of each candidate, as long as there is time; None without a guess."""
-        guesses: dict[str, float | None] = {}
+        """The known guesses of a cost, and more as long as there is time; None without a guess."""
+        guesses = dict(known)
         cells = found.fitting
         trains = {cell.train for cell in cells}
+        until = began + PILOT_SHARE * (trials.end - began)
         try:
-            for cell in cells:
-                if len(guesses) >= FINALISTS and self.clock() > began + PILOT_SHARE * self.budget:
+            for cell in [each for each in cells if each.id not in known]:
+                if len(guesses) >= FINALISTS and self.clock() > until:
                     break  # rounds of these candidates tell more than guesses of all
                 seconds = trials.pilot(cell.id)
                 trains -= self._without_numbers(cell, trials)
@@ -168,6 +179,7 @@ class Search:
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
         goal = self.question.goal
+        trials.begin_race()
         return Race(
             [name for name in guesses if name not in trials.ruled_out],
             trials,
@@ -213,7 +225,7 @@ class Search:
             labels=found.labels,
             unreached=(
                 *ways.unread(),
-                *_labels_without(guesses, found.fitting, found.labels),
+                *_labels_without({*guesses, *trials.ruled_out}, found.fitting, found.labels),
             ),
             is_decided=is_decided,
             doubts=ways.doubts(),
@@ -247,7 +259,7 @@ def _with_rate(winner: Way) -> Cell:
 
 
 def _labels_without(
-    reached: Mapping[str, float | None], cells: Sequence[Cell], labels: Mapping[str, str]
+    reached: Container[str], cells: Sequence[Cell], labels: Mapping[str, str]
 ) -> tuple[str, ...]:
     return tuple(labels[cell.id] for cell in cells if cell.id not in reached)
 
