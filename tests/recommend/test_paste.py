@@ -57,7 +57,8 @@ def network_of(cell):
     network = family(spec.implementation)
     torch.manual_seed(0)
     defaults = {option.name: option.default for option in spec.options}
-    model = network.construct(**{**defaults, **dict(cell.model_options)})
+    options = {**(spec.fixed or {}), **defaults, **dict(cell.model_options)}
+    model = network.construct(**options)
     network.initialise(model, 0)
     return model
 

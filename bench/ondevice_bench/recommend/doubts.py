@@ -90,7 +90,8 @@ def _accuracies(found: Recommendation) -> Iterator[str]:
         )
     if found.out_by_chance:
         names = few(found.out_by_chance)
-        why = "some of their seeds meet it" if found.question.seeds > 1 else "one seed decides nothing"
+        is_single = found.question.seeds == 1
+        why = "one seed decides nothing" if is_single else "some of their seeds meet it"
         said.append(f"whether these are out, because {why}: {names}")
     if said:
         yield from _with_seeds(found, f"undecided: {'; '.join(said)}", found.question.seeds + 1)

@@ -163,8 +163,9 @@ class Search:
 
     def _no_numbers(self, cell: Cell, trials: CellTrials) -> BadInput:
         """Plain training has no finite loss with any setting: then no method has one."""
+        reason = trials.ruled_out[cell.id].reason
         return BadInput(
-            f"{_without_hash(cell.model)}: {trials.ruled_out[cell.id].reason} of plain training (lr "
+            f"{_without_hash(cell.model)}: {reason} of plain training (lr "
             f"{cell.train.lr:g}): fix the network, or choose a lower `lr` in the search space"
         )
 

@@ -85,7 +85,7 @@ class Ways:
 
     def doubts(self) -> tuple[str, ...]:
         """What disturbed the measurements: the machine, or other processes during the samples."""
-        of_any_seed = {without_seed(name) for name, each in self._cells.items() if each.is_disturbed}
+        of_any_seed = {without_seed(name) for name in self._cells if self._cells[name].is_disturbed}
         disturbed = sum(without_seed(name) in of_any_seed for name in self._labels)
         if not disturbed:
             return self._notes
