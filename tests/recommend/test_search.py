@@ -59,7 +59,7 @@ def test_a_candidate_that_joins_later_is_compared_on_the_same_machine(world):
     world.truths["gradient_filter"] = Truth(0.72, 50, cosine=0.6)
     assert world.search().winner.label == "lean"
     for name, truth in world.truths.items():  # the board has become hot
-        world.truths[name] = replace(truth, seconds=1.2 * truth.seconds)
+        world.truths[name] = replace(truth, seconds=1.5 * truth.seconds)
     found = world.search(min_cosine=None)
     assert found.is_decided
     assert found.winner.label == "gradient_filter"
