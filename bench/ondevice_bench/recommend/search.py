@@ -70,8 +70,9 @@ class Search:
             while race.is_over and len(guesses) < len(found.fitting):
                 more = self._pilots(found, trials, self.clock(), guesses)
                 again = self._race(more, trials) if len(more) > len(guesses) else None
-                if again is None or not again.is_over:
-                    break  # no time is left
+                is_kept = race.leader not in (None, *trials.ruled_out)
+                if again is None or (is_kept and not again.is_over):
+                    break  # no time is left, and the answer of the shorter race stands
                 guesses, race = more, again
             is_decided = race.is_over and len(guesses) == len(found.fitting)
             if is_decided:
