@@ -6,6 +6,7 @@ from ondevice_bench.analyse.gradient import cosine_text, gradient_quality, has_e
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.analyse.verdict import SENTENCES, choose, direction, proven_direction, verdict
+from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.record import baseline
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Train
@@ -49,6 +50,25 @@ def test_a_low_cosine_rules_a_method_out_and_the_goal_says_how_low(said):
     assert said(slower=slow)[0] == (
         "No method has a lower step time than vanilla by more than the noise."
     )
+
+
+@pytest.mark.parametrize(
+    ("missing", "wins"),
+    [
+        ({"loss_after_steps": NOT_FINITE, "gradient_cosine": "not finite"}, False),
+        ({"gradient_cosine": "a gradient was zero, or not finite"}, True),
+    ],
+)
+def test_a_method_that_loses_its_loss_is_refused_whatever_its_first_cosine(said, missing, wins):
+    cells = synthetic.cells()
+    losing = {cell.id for cell in cells if cell.method == "wasi"}
+    records = [
+        dataclasses.replace(each, unavailable=missing)
+        if each.key.pass_name == "fidelity" and each.key.cell in losing
+        else each
+        for each in synthetic.records(cells)
+    ]
+    assert said(cells=cells, records=records)[0].startswith("wasi") == wins
 
 
 def test_the_goal_may_be_another_metric(said):

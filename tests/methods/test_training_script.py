@@ -11,7 +11,7 @@ from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.specs import mix
 from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.matrix import OWN_DATA
-from ondevice_bench.suite.training_script import NO_TABLE, training_lines
+from ondevice_bench.suite.training_script import MAYBE_A_LOSS, NO_TABLE, training_lines
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
 OWN = """
@@ -103,6 +103,28 @@ def test_a_network_with_batches_of_its_own_trains_with_the_loss_of_its_file(name
     sliced = training_lines(cell("microbatch", ("slices", 4), data=OWN_DATA))
     exec(sliced, names | {"loss": loss})
     assert calls[3:] == [2] * 8
+
+
+def test_a_single_layer_trains_by_its_inner_product():
+    torch.manual_seed(0)
+    name, layer = "linear(6, 4) at 3", nn.Sequential(nn.Linear(6, 4))
+    lines = training_lines(cell("asi", ("epsilon", 0.8), model=name))
+    batches = [(torch.randn(8, 3, 6), torch.randn(8, 3, 4))]
+    exec(lines, found := {"model": layer, "batches": batches, "batch": batches[0]})
+    assert found["value"].ndim == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "asks"),
+    [
+        ("net.py:net@0123abcd", True),
+        ("package.module:net", True),
+        ("torchvision:resnet18", False),
+        ("mcunet", False),
+    ],
+)
+def test_the_lines_ask_for_a_loss_of_a_users_file(model, asks):
+    assert (MAYBE_A_LOSS in training_lines(cell("lean", model=model))) == asks
 
 
 def test_plain_training_needs_no_lines_and_ranks_of_a_table_have_none():

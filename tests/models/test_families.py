@@ -8,6 +8,7 @@ from torch import nn
 
 from ondevice_bench.models import bert, llama, segmentation, swin, vit
 from ondevice_bench.models.attention import attend
+from ondevice_bench.models.families import family
 from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.specs import registry
 from ondevice_bench.worker.workload import empty
@@ -110,6 +111,19 @@ def test_the_auxiliary_head_adds_to_the_loss_in_training_alone():
     parts = [nn.functional.cross_entropy(scores, labels) for scores in model(images)]
     assert torch.isclose(loss, parts[0] + 0.4 * parts[1])
     assert model.eval()(images).shape == (2, 5, 64, 64)
+
+
+@pytest.mark.parametrize("name", [*registry.models(), "linear(6, 4) at 3"])
+def test_a_spec_says_whether_its_loss_is_the_default(name):
+    spec = registry.model(name)
+    assert spec.has_own_loss == (family(spec.implementation).loss is not cross_entropy)
+
+
+def test_the_default_loss_finds_the_scores_of_a_mapping():
+    scores, targets = torch.randn(2, 5, 3, 3), torch.zeros(2, 3, 3, dtype=torch.int64)
+    batch = scores, targets
+    plain = cross_entropy(nn.Identity(), batch)
+    assert cross_entropy(lambda inputs: {"out": inputs, "aux": 0 * inputs}, batch) == plain
 
 
 def test_depth_and_classes_and_size_change_what_they_say():

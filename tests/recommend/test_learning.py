@@ -5,11 +5,16 @@ from dataclasses import replace
 import numpy
 import pytest
 
+from ondevice_bench.data.count import fewest_examples_of
+from ondevice_bench.data.split import rows
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.doubts import uncertain_lines, with_option
 from ondevice_bench.recommend.text import headline, rest_lines
+from ondevice_bench.recommend.training import least_seconds
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.specs.data import LEARN, DataSource
+from ondevice_bench.suite.cell import Cell, LearningPlan
 from tests.recommend.conftest import Truth
 
 FEW = """\
@@ -49,6 +54,21 @@ def test_the_shortest_training_to_the_target_wins(learner):
     assert time.basis == "median of 3 seeds, lowest and highest"
     (out,) = found.ruled_out
     assert (out.cause, out.reason) == ("target", "its highest accuracy is 0.500 with seed 0")
+
+
+def test_a_finalist_shows_the_accuracy_and_the_rate_of_all_its_seeds(learner):
+    def reply(job):
+        if job.pass_name != "learning_rate" or job.cell.method != "vanilla":
+            return None
+        chosen = 0.05 if job.cell.seed == 0 else 0.15
+        return Reply("ok", result=PassResult(details={"chosen_rate": chosen}))
+
+    learner.reply = reply
+    learner.truths["vanilla"] = replace(learner.truths["vanilla"], of_seeds=(0.0, 0.02, 0.04))
+    (vanilla,) = until(learner).rivals
+    accuracy = vanilla.accuracy
+    assert (accuracy.lower, accuracy.estimate, accuracy.upper) == pytest.approx((0.9, 0.92, 0.94))
+    assert vanilla.rate == 0.15
 
 
 def test_each_training_has_its_rate_from_the_validation_examples_and_is_made_once(learner):
@@ -153,6 +173,13 @@ def test_who_is_out_by_some_seeds_is_said(learner):
     )
 
 
+def test_one_seed_alone_leaves_open_who_is_out(learner):
+    found = learner.search(min_cosine=None, min_accuracy=0.8, data="digits", seeds=1)
+    said = "\n".join(uncertain_lines(found))
+    assert "these are out, because one seed decides nothing: gradient_filter" in said
+    assert "some of their seeds" not in said
+
+
 def test_one_lucky_seed_of_many_leaves_nothing_open(learner):
     learner.truths["saved_bf16"] = replace(
         learner.truths["saved_bf16"], accuracy=0.7, of_seeds=(0.0,) * 8 + (0.15,)
@@ -222,6 +249,15 @@ def test_without_time_for_a_training_the_budget_that_is_needed_is_said(learner):
     assert f"  {learner.command}" in lines
     short = uncertain_lines(replace(found, budget=20.0))
     assert f"  {learner.command} --budget 1m" in short  # with 20 s it would never begin
+
+
+@pytest.mark.parametrize(("kind", "least"), [("digits", 134), ("languages", 0)])
+def test_the_least_time_of_a_training_counts_no_example_that_the_data_may_lack(kind, least):
+    plan = LearningPlan(epochs=1, examples=100_000)
+    cell = Cell(id="c", model="mcunet", method="vanilla", batch=8, learning=plan)
+    examples = fewest_examples_of(DataSource(kind))
+    assert least_seconds(cell, "learning", 1.0, examples) == least  # 1077 digits to learn from
+    assert rows(examples, LEARN).size // 8 == least
 
 
 def test_a_network_that_no_rate_trains_is_out_with_the_reason(learner):

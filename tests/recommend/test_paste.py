@@ -1,18 +1,25 @@
 """The lines to paste are run, for every candidate of our space and for what else a space can say."""
 
+import runpy
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from ondevice_bench.models.families import family
+from ondevice_bench.models.family import cross_entropy
 from ondevice_bench.recommend.candidates import planned_in
 from ondevice_bench.recommend.paste import lines_to_paste
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.queries import user_models
+from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
-from ondevice_bench.suite.matrix import OWN_DATA
 from ondevice_bench.suite.space import load_space
+from ondevice_bench.worker.workload import treated_model
+from tests.running import user_code
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
 
@@ -50,7 +57,8 @@ def network_of(cell):
     network = family(spec.implementation)
     torch.manual_seed(0)
     defaults = {option.name: option.default for option in spec.options}
-    model = network.construct(**{**defaults, **dict(cell.model_options)})
+    options = {**(spec.fixed or {}), **defaults, **dict(cell.model_options)}
+    model = network.construct(**options)
     network.initialise(model, 0)
     return model
 
@@ -116,20 +124,51 @@ def test_the_lines_know_mixes_layouts_optimizers_and_methods_in_files(workplace)
             assert second < first * 2, name
 
 
-def test_a_network_with_batches_of_its_own_trains_with_the_loss_of_its_file():
-    cells = planned("default", "mcunet", ["image_size=32", "classes=10"])
-    cell = replace(next(each for each in cells.values() if each.method == "asi"), data=OWN_DATA)
-    lines = lines_to_paste(cell)
-    calls = []
+OWN_NETWORK = """\
+import torch
+from torch import nn
 
-    def loss(model, batch):
-        calls.append(batch["x"].shape)
-        return model(batch["x"]).square().mean()
+def net(image_size=8):
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * (image_size - 2) ** 2, 5))
+"""
+OWN_BATCH = """\
+def batch(size, seed):
+    return torch.zeros(size, 3, 8, 8), torch.zeros(size, dtype=torch.int64)
+"""
+OWN_LOSS = """\
+def loss(model, batch):
+    return model(batch[0]).square().mean()
+"""
 
-    names = {"model": network_of(cell), "batch": {"x": torch.randn(2, 3, 32, 32)}, "loss": loss}
-    exec("\n".join(lines), names)
-    exec("\n".join(lines[lines.index("# each step") :]), names)
-    assert calls == [(2, 3, 32, 32)] * 3  # to choose ranks, and two steps
+
+@pytest.mark.parametrize("has_batch", [False, True])
+@pytest.mark.parametrize("has_loss", [False, True])
+def test_the_lines_take_the_batch_and_the_loss_that_a_file_has(workplace, has_batch, has_loss):
+    text = "\n".join([OWN_NETWORK, *[OWN_BATCH] * has_batch, *[OWN_LOSS] * has_loss])
+    (workplace / "mynet.py").write_text(text)
+    (workplace / "own.yaml").write_text("schema: 1\ntitle: t\nmethods: [asi: {epsilon: 0.8}]\n")
+    suite = Words(["./mynet.py:net"], batches=[4]).suite()
+    user_models.describe(user_code.HERE, suite)
+    (item,) = planned_in(load_space("own.yaml"), suite, HERE)
+    own, batch = runpy.run_path("mynet.py"), (torch.randn(4, 3, 8, 8), torch.arange(4))
+    names = {"model": own["net"]()}
+    names |= {"batch": batch} if has_batch else {"inputs": batch[0], "targets": batch[1]}
+    names |= {"loss": own["loss"]} if has_loss else {}
+    expected = own.get("loss", cross_entropy)(names["model"], batch)
+    exec("\n".join(lines_to_paste(item.cell)), names)
+    torch.testing.assert_close(names["value" if has_loss else "loss"], expected.detach())
+
+
+def test_a_network_of_ours_with_a_loss_of_its_own_trains_by_it(workplace):
+    (workplace / "own.yaml").write_text("schema: 1\ntitle: t\nmethods: [vanilla]\n")
+    options = ["auxiliary=true", "image_size=32", "classes=10"]
+    (cell,) = planned("own.yaml", "pspnet", options).values()
+    names = {
+        "model": network_of(cell),
+        "inputs": torch.randn(4, 3, 32, 32),
+        "targets": torch.zeros(4, 32, 32, dtype=torch.int64),
+    }
+    exec("\n".join(lines_to_paste(cell)), names)
     assert float(names["value"]) > 0
 
 
@@ -148,6 +187,39 @@ def test_ranks_of_trained_weights_come_from_their_table(workplace, methods):
         assert "trained.ranks(" in "\n".join(lines_to_paste(cell)), name
         first, second = train_as_pasted(cell)
         assert second < first * 2, name
+
+
+BOTH_KINDS_OF_NORMS = """\
+schema: 1
+title: Norms that train, and norms that do not
+methods: [lance: {epsilon: 0.8}, asi: {epsilon: 0.8}]
+layers: [all, last: 2]
+train: [{freeze_bn: true}, {freeze_bn: false}]
+"""
+
+
+def test_the_lines_calibrate_as_the_worker_does(workplace):
+    """Ranks and bases depend on the mode in which batch-norm runs."""
+    (workplace / "own.yaml").write_text(BOTH_KINDS_OF_NORMS)
+    cells = planned("own.yaml", "mcunet", ["image_size=32", "classes=10"])
+    assert len(cells) == 8
+    for name, cell in cells.items():
+        inputs, targets = torch.randn(4, 3, 32, 32), torch.arange(4)
+        names = {"model": network_of(cell), "inputs": inputs, "targets": targets}
+        lines = lines_to_paste(cell)
+        exec("\n".join(lines[: lines.index("# each step")]), names)
+        job = JobMaker(FakeHost(), None).job(cell, "calibrate")
+        worker = treated_model(job, network_of(cell))
+        worker.calibrate((inputs, targets))
+        assert norms_in_training(names["model"]) == norms_in_training(worker.module), name
+        assert names["treatment"].ranks() == worker.ranks(), name
+        pairs = zip(names["treatment"].state(), worker.state(), strict=True)
+        assert all(torch.equal(pasted, measured) for pasted, measured in pairs), name
+
+
+def norms_in_training(model):
+    modules = model.named_modules()
+    return [name for name, each in modules if isinstance(each, nn.BatchNorm2d) and each.training]
 
 
 def test_the_lines_name_the_allocator_that_was_measured(workplace):

@@ -41,6 +41,9 @@ class Board:
         self.readings += 1
         return self.drawn(self.true[name])
 
+    def is_stored(self, name, number):
+        return False
+
     def meets_limits(self, name):
         return self.fits[name]
 
@@ -107,16 +110,65 @@ def test_a_race_that_goes_on_makes_the_same_choices():
                 stored[name, number] = super().reading(name, number)
             return stored[name, number]
 
+        def is_stored(self, name, number):
+            return (name, number) in self.earlier
+
     guesses = Board("quiet", 5).guesses()
     for budget in (30, 60, 10**9):
         board = Remembering("quiet", 5, budget)
+        board.earlier = frozenset(stored)
         race = Race(list(board.true), board, threshold=0.05, prior=guesses).run()
     whole = dict(stored)
     stored.clear()
     board = Remembering("quiet", 5)
+    board.earlier = frozenset(whole)
     board.reading = lambda name, number: whole[name, number]  # nothing else is asked for
     again = Race(list(board.true), board, threshold=0.05, prior=guesses).run()
     assert (again.leader, again.behind) == (race.leader, race.behind)
+
+
+class Heating(Board):
+    """Each call finds a board that has become slower. All readings are stored."""
+
+    def __init__(self):
+        super().__init__("quiet", 0)
+        self.true = {"lean": 0.97, "plain": 1.0, "slow": 1.3, "joins": 0.94}
+        self.fits = dict.fromkeys(self.true, True)
+        self.stored, self.earlier, self.heat = {}, frozenset(), 1.0
+
+    def reading(self, name, number):
+        return self.stored.setdefault((name, number), self.true[name] * self.heat)
+
+    def is_stored(self, name, number):
+        return (name, number) in self.earlier
+
+    def call(self, *names):
+        race = Race(names, self, threshold=0.05).run()
+        self.earlier, self.heat = frozenset(self.stored), 1.2 * self.heat
+        return race
+
+
+def test_who_joins_later_is_compared_by_rounds_that_all_have_taken():
+    board = Heating()
+    assert board.call("lean", "plain", "slow").leader == "lean"
+    joined = board.call("lean", "plain", "slow", "joins")
+    assert joined.leader == "joins"
+    assert joined.ratios["lean"].ratio == pytest.approx(0.97 / 0.94)
+    count = len(board.stored)
+    again = board.call("lean", "plain", "slow", "joins")
+    assert (again.leader, again.ratios) == (joined.leader, joined.ratios)
+    assert board.call("lean", "plain", "slow").leader == "lean"
+    assert len(board.stored) == count  # no comparison was made twice
+
+
+def test_who_stays_longer_than_before_takes_no_round_without_the_others():
+    board = Heating()
+    for name, rounds in (("plain", 8), ("lean", 3)):
+        board.stored |= {(name, number): board.true[name] for number in range(1, rounds + 1)}
+    board.earlier, board.heat = frozenset(board.stored), 1.5
+    race = board.call("plain", "lean")
+    assert race.leader == "lean"
+    assert race.ratios["plain"].ratio == pytest.approx(1 / 0.97)
 
 
 def test_who_cannot_be_measured_is_out():

@@ -1,5 +1,6 @@
 """A search on a machine without processes, where the true costs are known."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.recommend.text import headline, rivals_table
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.terminal import table_text
 from ondevice_bench.units import MIB
 from tests.recommend.conftest import Truth
 
@@ -52,6 +55,18 @@ def test_no_measurement_is_made_twice(world):
     assert fresh.measured == first.measured
 
 
+def test_a_candidate_that_joins_later_is_compared_on_the_same_machine(world):
+    world.truths["gradient_filter"] = Truth(0.72, 50, cosine=0.6)
+    assert world.search().winner.label == "lean"
+    for name, truth in world.truths.items():  # the board has become hot
+        world.truths[name] = replace(truth, seconds=1.5 * truth.seconds)
+    found = world.search(min_cosine=None)
+    assert found.is_decided
+    assert found.winner.label == "gradient_filter"
+    assert world.search(min_cosine=None).measured == 0
+    assert world.search().measured == 0  # that comparison was complete
+
+
 def test_a_search_that_had_no_time_goes_on(world):
     early = world.search(budget=16)
     assert not early.is_decided
@@ -69,6 +84,22 @@ def test_candidates_that_had_no_pilot_are_named(world):
     assert found.unreached
     assert set(found.unreached) <= set(found.labels.values())
     assert not found.is_decided
+
+
+def test_candidates_without_a_pilot_join_if_the_race_of_the_others_leaves_time(world):
+    def reply(job):
+        if job.pass_name == "pilot":
+            world.seconds += 4
+        if job.pass_name == "trace":
+            return Reply("ok", result=PassResult({"activation_bytes": 1000.0 * job.cell.batch}))
+        return None
+
+    world.reply = reply
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [8, 7, 6, 5, 4, 3, 2, 1]\n"
+    found = world.search(minimise="activation_bytes", budget=80)
+    assert found.is_decided
+    assert found.unreached == ()
+    assert found.winner.cell.batch == 1
 
 
 def test_a_budget_below_one_pilot_is_refused(world):
@@ -147,10 +178,48 @@ def test_a_loss_that_is_not_a_number_is_the_networks_fault_if_training_is_plain(
         world.search()
 
 
+def test_a_loss_that_is_not_a_number_rules_out_its_training_only(world):
+    world.space = (
+        "schema: 1\ntitle: t\nmethods: [vanilla, lean]\n"
+        "train: [{lr: 0.05}, {lr: 10.0}, {lr: 20.0}]\n"
+    )
+    bad = {10.0}
+
+    def reply(job):
+        if job.pass_name != "pilot" or job.cell.train.lr not in bad:
+            return None
+        details = {"first_seconds": 1.0, "step_seconds": 1.0, "losses": [2.0, None]}
+        return Reply("ok", result=PassResult(details=details))
+
+    world.reply = reply
+    found = world.search()
+    assert found.winner.cell.train.lr in (0.05, 20.0)
+    assert causes(found) == {"vanilla · lr=10": "loss", "lean · lr=10": "loss"}
+    bad |= {0.05, 20.0}
+    with pytest.raises(BadInput, match="of plain training"):
+        world.search(fresh=True)
+
+
 def test_a_loss_that_is_not_a_number_rules_an_inexact_method_out(world):
     bad = replace(world.truths["gradient_filter"], losses=(None, None))
     world.truths["gradient_filter"] = bad
     assert causes(world.search())["gradient_filter"] == "loss"
+
+
+@pytest.mark.parametrize("lost", ["loss_after_steps", "gradient_cosine"])
+def test_who_has_no_loss_after_ten_steps_is_out_whatever_the_first_cosine(world, lost):
+    def reply(job):
+        if job.pass_name != "fidelity" or job.cell.method != "gradient_filter":
+            return None
+        missing = {"gradient_cosine": "a gradient was zero, or not finite", lost: "why"}
+        return Reply("ok", result=PassResult({"gradient_cosine_first": 0.95}, unavailable=missing))
+
+    world.reply = reply
+    found = world.search()
+    if lost == "loss_after_steps":
+        assert causes(found)["gradient_filter"] == "loss"
+    else:  # a gradient of zero is no loss that is not finite
+        assert found.winner.label == "gradient_filter"
 
 
 def test_batches_are_compared_by_one_example(world):
@@ -158,6 +227,24 @@ def test_batches_are_compared_by_one_example(world):
     found = world.search()  # a step takes a second whatever its batch
     assert found.winner.cell.batch == 8
     assert found.winner.cost == pytest.approx(1 / 8, rel=0.05)
+
+
+def test_few_page_faults_cost_the_same_whatever_the_batch(world):
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [8, 64]\n"
+
+    def reply(job):
+        if job.pass_name != "time":
+            return None
+        faults = {8: 0.0, 64: 640.0}[job.cell.batch]
+        metrics = {"step_minor_faults": faults, "step_seconds": 1.0}
+        return Reply("ok", result=PassResult(metrics))
+
+    world.reply = reply
+    found = world.search(minimise="step_minor_faults")
+    (rival,) = found.rivals
+    assert rival.cost == found.winner.cost  # both are negligible
+    shown = "\n".join((*headline(found), table_text(rivals_table(found), 80)))
+    assert re.search(r"\b10(\.0+)? faults", shown)  # the batch of 64, by one example
 
 
 def test_several_ways_of_training_are_cells_of_one_run(world):
@@ -236,6 +323,20 @@ def test_a_gradient_that_ran_out_of_memory_is_no_step_that_does_not_fit(world):
     assert causes(found)["gradient_filter"] == "failed"
     (out,) = found.ruled_out
     assert out.reason == "fidelity: oom: could not allocate 3 MiB"
+
+
+@pytest.mark.parametrize("name", ["calibrate", "pilot"])
+def test_a_pass_without_the_limit_that_runs_out_of_memory_says_nothing_of_the_limit(world, name):
+    def reply(job):
+        if job.pass_name == name and job.cell.method == "asi":
+            return Reply("oom", reason="could not allocate 3 MiB")
+        return None
+
+    world.space = "schema: 1\ntitle: t\nmethods: [vanilla, asi: {epsilon: 0.8}]\n"
+    world.truths["asi"] = Truth(0.5, 50)
+    world.reply = reply
+    (out,) = world.search().ruled_out
+    assert (out.cause, out.reason) == ("failed", f"{name}: oom: could not allocate 3 MiB")
 
 
 def test_slices_are_exact_only_if_no_batch_norm_trains(world):

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from ondevice_bench.hardware.finding import DoctorFinding
+from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.answer import Behind
 from ondevice_bench.recommend.text import headline, paste_lines, rest_lines, rivals_table
 from ondevice_bench.stats import Estimate
@@ -92,6 +94,26 @@ def test_what_disturbed_the_measurements_is_said(world):
     assert "uncertain: load: 9 of 2 processors: times vary; see `bench doctor`" in whole(found)
 
 
+def test_what_disturbs_a_search_that_goes_on_is_said(world):
+    assert world.search().doubts == ()
+    busy = DoctorFinding("load", "warning", "9 of 2 processors", "times vary")
+    world.host.findings = lambda: (busy,)
+    assert world.search(min_cosine=None).doubts == ("load: 9 of 2 processors: times vary",)
+
+
+def test_a_training_with_another_seed_may_be_disturbed(world):
+    def reply(job):
+        if (job.pass_name, job.cell.method, job.cell.seed) != ("learning", "gradient_filter", 1):
+            return None
+        found = world.learned(job, world.truths[job.cell.method])
+        found.result.details["foreign_cpu_share"] = 0.5
+        return found
+
+    world.reply = reply
+    found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
+    assert found.doubts == ("other processes ran beside 1 candidate during the samples",)
+
+
 def test_an_answer_without_time_says_how_sure_it_is_and_what_goes_on(world):
     text = whole(world.search(budget=16))
     assert "The best so far: the budget ended after " in text
@@ -105,6 +127,30 @@ def test_an_answer_whose_limits_were_not_measured_is_not_sure_at_all(world):
     assert "Not sure: the budget ended before it was known whether it meets the limits." in whole(
         unsure
     )
+
+
+def test_a_near_rival_may_still_be_better_if_the_budget_ends_before_the_winner_is_confirmed(world):
+    found = world.search()
+    rival = replace(found.rivals[0], standing="near")
+    early = replace(found, rivals=(rival,), unreached=(), is_decided=False)
+    assert "; 1 candidate may still be better." in headline(early)[1]
+    early = replace(early, rivals=(replace(rival, standing="worse"),))
+    assert "all others are out, or cost more" in headline(early)[1]
+
+
+@pytest.mark.parametrize(
+    ("minimise", "title"), [("activation_bytes", "costlier (2): "), ("peak_rss", "costlier in the")]
+)
+def test_an_exact_number_that_is_higher_is_costlier_and_not_only_likely(world, minimise, title):
+    def reply(job):
+        if job.pass_name != "trace":
+            return None
+        size = world.truths[job.cell.method].peak_mib
+        return Reply("ok", result=PassResult({"activation_bytes": size}))
+
+    world.reply = reply
+    lines = rest_lines(world.search(minimise=minimise))
+    assert any(line.startswith(title) for line in lines)
 
 
 def test_batches_are_said_to_be_compared_by_one_example(world):

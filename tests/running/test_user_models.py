@@ -121,6 +121,7 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()
     assert spec.layout.blocks == "trunk.*"
+    assert spec.has_own_loss
     (item,) = plan(suite, Board("here"))
     assert item.cell.data == "the batch function of the model's file"
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.suite.cell import Cell
 
@@ -36,6 +37,7 @@ class GradientQuality:
     is_exact: bool
     cosines: Mapping[str, float]  # by metric, in the order of `MOMENTS`
     why_unknown: str  # the reason if nothing was measured
+    diverges: bool  # the loss was not finite after the steps between the moments
 
     @property
     def lowest(self) -> float | None:
@@ -71,6 +73,7 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
         is_exact=has_exact_updates(member.cell.planned.cell),
         cosines=cosines,
         why_unknown="" if cosines else next(filter(None, reasons), ""),
+        diverges=NOT_FINITE in member.cell.unavailable.get("loss_after_steps", ""),
     )
 
 

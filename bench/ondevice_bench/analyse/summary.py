@@ -1,7 +1,7 @@
 """A run's records, cell by cell, as estimates with intervals."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,12 +138,7 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """The doctor's warnings about the machine when the run began."""
-        findings = map(DoctorFinding.from_dict, self.run.settings.get("doctor", []))
-        return tuple(
-            f"{finding.subject}: {finding.observation}: {finding.effect}"
-            for finding in findings
-            if finding.level == "warning"
-        )
+        return warnings_in(map(DoctorFinding.from_dict, self.run.settings.get("doctor", [])))
 
     @property
     def planned(self) -> tuple[CellSummary, ...]:
@@ -186,6 +181,15 @@ class RunSummary:
             "notes": list(self.notes),
             "cells": [cell.to_dict() for cell in self.cells],
         }
+
+
+def warnings_in(findings: Iterable[DoctorFinding]) -> tuple[str, ...]:
+    """The warnings among the findings, in words."""
+    return tuple(
+        f"{finding.subject}: {finding.observation}: {finding.effect}"
+        for finding in findings
+        if finding.level == "warning"
+    )
 
 
 def summarise(store: Store, run: Run) -> RunSummary:

@@ -71,7 +71,7 @@ class Verdict:
     by_time: Choice | None
     by_both: Choice | None  # the least memory among those that are about as fast as the baseline
     refused: Mapping[str, str]  # why a method does not meet the goal, by label
-    too_far: Mapping[str, str]  # the part of `refused` with a gradient too far from the baseline's
+    too_far: Mapping[str, str]  # the part of `refused` that is about the gradient or the loss
     sentences: tuple[str, ...]
     headlines: tuple[str, ...]  # the sentences that name a method to choose
     baseline: str  # its label
@@ -411,6 +411,8 @@ def _facts(member: CellWithBaseline, metric: str, baseline: str) -> str:
 
 def _gradient_refusal(member: CellWithBaseline, goal: Goal) -> str:
     quality = gradient_quality(member)
+    if quality.diverges and not quality.is_exact:
+        return "its loss was not finite after ten steps"
     if quality.is_exact or quality.lowest is None or quality.lowest >= goal.min_cosine:
         return ""
     text = quality.text_below(goal.min_cosine)

@@ -2,6 +2,7 @@
 
 from ondevice_bench.metrics.descriptor import CHANGED_LAYERS, METER, NETWORK, Metric, Role
 
+NOT_FINITE = "the loss was not finite"  # why a training has no loss
 # when gradients are compared: in a label, and in a title
 _FIRST = ("at step 1", "at step 1; both have the same weights")
 _AFTER = ("at step 10", "at step 10, after ten updates on one batch; both have the same weights")

@@ -34,10 +34,15 @@ def cross_entropy(model: nn.Module, batch: Any) -> Tensor:
 
 
 def logits_of(model: nn.Module, inputs: Any) -> Tensor:
-    """The scores of a forward pass. Some networks return them as a field of a record."""
-    output = model_output(model, inputs)
-    logits: Tensor = getattr(output, "logits", output)
-    return logits
+    """The scores of a forward pass."""
+    scores: Tensor = scores_in(model_output(model, inputs))
+    return scores
+
+
+def scores_in(output: Any) -> Any:
+    """The scores in an output. Some networks return them in a mapping or in a record."""
+    output = output["out"] if isinstance(output, Mapping) and "out" in output else output
+    return getattr(output, "logits", output)
 
 
 def model_output(model: nn.Module, inputs: Any) -> Any:

@@ -215,16 +215,7 @@ def _torchvision(name: str) -> Family:
             raise UserModelError(f"torchvision's {name}: {error}") from None
         return model
 
-    def loss(model: nn.Module, batch: Any) -> Tensor:
-        """Cross-entropy; segmentation networks return a mapping, Inception and GoogLeNet more."""
-        inputs, targets = batch
-        output = model(inputs)
-        logits = output["out"] if isinstance(output, Mapping) else output
-        logits = getattr(logits, "logits", logits)
-        assert isinstance(logits, Tensor)
-        return nn.functional.cross_entropy(logits, targets)
-
-    return Family(construct, _keep_weights, loss, expects=_images(None))
+    return Family(construct, _keep_weights, cross_entropy, expects=_images(None))
 
 
 def torchvision_models() -> Any:

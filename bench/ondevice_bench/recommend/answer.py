@@ -92,7 +92,7 @@ class Recommendation:
 
     @property
     def out_by_chance(self) -> tuple[str, ...]:
-        """The candidates that are out although some of their seeds met the limit."""
+        """The candidates that are out, but may meet the limit with more seeds."""
         return tuple(self.labels[each.name] for each in self.ruled_out if each.is_open)
 
     @property

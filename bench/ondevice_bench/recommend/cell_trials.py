@@ -7,8 +7,10 @@ as before, and then new ones.
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import product
 from statistics import median
 
+from ondevice_bench import passes
 from ondevice_bench.analyse.gradient import MOMENTS, cosine_text, has_exact_updates
 from ondevice_bench.errors import BadInput
 from ondevice_bench.metrics.descriptor import METER
@@ -25,6 +27,7 @@ from ondevice_bench.recommend.candidates import Cause, RuledOut, of_seed
 from ondevice_bench.recommend.question import (
     ACCURACY,
     FIDELITY,
+    LOSS,
     STEP_ENERGY,
     TO_TARGET,
     Question,
@@ -61,12 +64,12 @@ class CellTrials:
         progress: Progress,
         end: float,
         clock: Clock = time.monotonic,
-        examples: int | None = None,
+        examples: int = 0,
     ) -> None:
         self.ruled_out: dict[str, RuledOut] = {}
         # by candidate, then by seed; exact methods with the same updates share one training
-        self.accuracies: dict[str, tuple[float, ...]] = {}
-        self.rates: dict[str, tuple[float, ...]] = {}
+        self.accuracies: dict[str, dict[int, float]] = {}
+        self.rates: dict[str, dict[int, float]] = {}
         self.at_the_edge: dict[str, None] = {}  # it chose the lowest or highest rate of its grid
         self.tested_on: int | None = None  # the fewest test examples of a training
         self.next_training: float | None = None  # seconds of the one for which no time was left
@@ -78,11 +81,21 @@ class CellTrials:
         self._labels = labels
         self._progress = progress
         self._clock = clock
-        self._examples = examples  # in the data, if their number is known
+        self._examples = examples  # the fewest in the data
         self._budget = Budget(end)
         self._records = {each.key: each for each in session.store.records(session.run.id)}
         for record in self._records.values():
             self._budget.learn(record.key, record.seconds)
+        self._earlier: frozenset[TaskKey] = frozenset()  # the records before this race
+
+    @property
+    def end(self) -> float:
+        """The moment at which no measurement begins any more."""
+        return self._budget.end
+
+    def begin_race(self) -> None:
+        """Count the rounds so far as those of an earlier race."""
+        self._earlier = frozenset(self._records)
 
     def pilot(self, name: str) -> float | None:
         """The seconds of the faster of two steps of a candidate; None if it is out."""
@@ -117,6 +130,12 @@ class CellTrials:
         self._has_reading = True
         return self._question.cost(self._session.cell(name), value)
 
+    def is_stored(self, name: str, number: int) -> bool:
+        """Whether an earlier race took this reading. No training is repeated for another race."""
+        if self._question.is_of_training:
+            return False
+        return TaskKey(name, self._question.goal.pass_name, number) in self._earlier
+
     def meets_limits(self, name: str) -> bool:
         """Whether a candidate meets the limits of gradient and accuracy."""
         limits = self._question.limits
@@ -126,20 +145,28 @@ class CellTrials:
 
     def enters_final(self, name: str) -> bool:
         """Measure the memory and the step of a finalist; whether it trains under the limit."""
-        return all(self._perform(name, each, 1) is not None for each in (MEMORY, TIME))
+        return all(self._perform(name, each, 1) is not None for each in self._beside(MEMORY, TIME))
 
     def confirms(self, name: str) -> bool:
         """Measure memory and accuracy of the best until both have an interval; whether it stays."""
-        rounds = range(1, fewest_rounds(MEMORY) + 1)
-        if any(self._perform(name, MEMORY, number) is None for number in rounds):
+        tasks = product(self._beside(MEMORY), range(1, fewest_rounds(MEMORY) + 1))
+        if any(self._perform(name, each, number) is None for each, number in tasks):
             return False
         return not self._question.learns or self._learns_enough(name, every_seed=True)
+
+    def _beside(self, *pass_names: str) -> list[str]:
+        """The passes that the rounds of the race do not run."""
+        raced = self._question.goal.pass_name if self._question.repeats else None
+        return [each for each in pass_names if each != raced]
 
     def _has_cosine(self, name: str, least: float) -> bool:
         if has_exact_updates(self._session.cell(name)):
             return True
         record = self._perform(name, FIDELITY, 1)
         if record is None:
+            return False
+        if LOSS in record.unavailable:
+            self._rule_out(name, "loss", "its loss is not a number after ten steps")
             return False
         cosines = [record.metrics[moment] for moment in MOMENTS if moment in record.metrics]
         if not cosines:
@@ -168,9 +195,6 @@ class CellTrials:
             if not every_seed and found[0].metrics[ACCURACY] >= least:
                 break
         tested = [record.metrics[ACCURACY] for record in found]
-        if len(tested) >= len(self.accuracies.get(name, ())):
-            self.accuracies[name] = tuple(tested)
-            self.rates[name] = tuple(record.details["learned"]["rate"] for record in found)
         middle = median(tested)
         if middle >= least:
             return True
@@ -199,12 +223,17 @@ class CellTrials:
             reason = record.unavailable.get(ACCURACY, "its pass gave no accuracy")
             self._rule_out(name, "loss", reason)
             return None
-        self._note_training(name, record)
+        self._note_training(name, seed, record)
         return record if self._reaches_target(name, seed, record) else None
 
-    def _note_training(self, name: str, record: Record) -> None:
-        """Note what makes an accuracy less sure: few test examples, or a grid that is too small."""
+    def _note_training(self, name: str, seed: int, record: Record) -> None:
+        """Note the accuracy, the rate, and what makes an accuracy less sure.
+
+        It is less sure with few test examples, or with a grid that is too small.
+        """
         learned, plan = record.details["learned"], self._session.cell(name).learning
+        self.accuracies.setdefault(name, {})[seed] = record.metrics[ACCURACY]
+        self.rates.setdefault(name, {})[seed] = learned["rate"]
         if tests := learned.get("test"):
             self.tested_on = min(tests, self.tested_on or tests)
         rates = () if plan is None else plan.learning_rates
@@ -299,7 +328,7 @@ class CellTrials:
         return range(self._question.seeds)
 
     def _failed(self, name: str, record: Record) -> None:
-        if record.status == "oom" and record.key.pass_name != FIDELITY:
+        if record.status == "oom" and passes.BY_NAME[record.key.pass_name].is_capped:
             self._rule_out(name, "memory", _first_words(record.reason))
         elif record.status == "skipped" and record.key.pass_name == LEARNING:
             self._rule_out(name, "loss", record.reason)  # no rate of the grid trains it

@@ -90,7 +90,9 @@ def _accuracies(found: Recommendation) -> Iterator[str]:
         )
     if found.out_by_chance:
         names = few(found.out_by_chance)
-        said.append(f"whether these are out, because some of their seeds meet it: {names}")
+        is_single = found.question.seeds == 1
+        why = "one seed decides nothing" if is_single else "some of their seeds meet it"
+        said.append(f"whether these are out, because {why}: {names}")
     if said:
         yield from _with_seeds(found, f"undecided: {'; '.join(said)}", found.question.seeds + 1)
 

@@ -9,6 +9,7 @@ from typing import Any
 from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.specs.composition import Part
 from ondevice_bench.specs.layout import ModelLayout
+from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.trained import RULE
 from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.matrix import OWN_DATA
@@ -20,15 +21,17 @@ _WITHOUT_LAYOUT = ("all", "conv", "pattern")  # choices of layers that need no l
 def lines_to_paste(cell: Cell) -> tuple[str, ...]:
     """Lines for a script that has `model`, and `inputs` and `targets` of a batch.
 
-    A network with batches of its own gets `batch` and the function `loss` of its file instead.
+    If the file of the network has functions `batch` and `loss`, the lines take these.
     """
     layout = _layout(cell)
-    imports = ["from torch import nn"] if cell.train.freeze_bn else []
-    imports.append("from ondevice_bench import treat")
+    imports = ["from torch import nn", "from ondevice_bench import treat"]
     if layout:
         imports.append("from ondevice_bench.specs.layout import ModelLayout")
+    model = registry.model(cell.model)
+    if model.has_own_loss and not model.is_own:
+        imports.append(f"from {model.implementation} import loss")
     calibrates = any(spec.calibrates for spec in composition.specs(cell.method))
-    step = _OWN_STEP if cell.data == OWN_DATA else _STEP
+    step = _step(cell, model)
     energy = _trained_energy(cell)
     if energy is not None:
         imports += _IMPORTS_OF_RANKS
@@ -40,8 +43,8 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
         f"batch_size = {cell.batch}",
         "model.train()",
         *_treat(cell, layout, has_ranks=energy is not None),
+        *(_FROZEN_NORMS if cell.train.freeze_bn else _NORMS_OF_FROZEN_PARTS),
         *([f"treatment.calibrate({step.arguments})  # one batch, to choose ranks"] * calibrates),
-        *(_FROZEN_NORMS if cell.train.freeze_bn else ()),
         *_call("optimizer = treatment.optimizer", _arguments(_of_optimizer(cell.train))),
         "",
         "# each step",
@@ -61,12 +64,16 @@ class _StepLines:
     comment: str
 
 
-_STEP = _StepLines(
-    "(inputs, targets)", "loss", "# cross-entropy; another loss: treatment.backward(batch, loss)"
-)
-_OWN_STEP = _StepLines(
-    "batch, loss", "value", "# `loss(model, batch)` is the function in the model's file"
-)
+def _step(cell: Cell, model: ModelSpec) -> _StepLines:
+    """The batch, and the loss if it is not the default."""
+    batch = "batch" if cell.data == OWN_DATA else "(inputs, targets)"
+    if not model.has_own_loss:
+        other = "# cross-entropy; another loss: treatment.backward(batch, loss)"
+        return _StepLines(batch, "loss", other)
+    where = "the model's file" if model.is_own else "this network"
+    return _StepLines(
+        f"{batch}, loss", "value", f"# `loss(model, batch)` is the function of {where}"
+    )
 
 
 def _allocator(cell: Cell) -> list[str]:
@@ -100,6 +107,13 @@ _FROZEN_NORMS = (
     "        for name, value in norm.named_parameters():",
     '            if not (name == "bias" and treatment.trains_shifts):',
     "                value.requires_grad_(False)",
+)
+_NORMS_OF_FROZEN_PARTS = (
+    "# batch-norm in a frozen part did not train; repeat this after each model.train()",
+    "for norm in model.modules():",
+    "    if isinstance(norm, nn.modules.batchnorm._BatchNorm):",
+    "        if not any(value.requires_grad for value in norm.parameters()):",
+    "            norm.eval()",
 )
 
 

@@ -15,7 +15,7 @@ from ondevice_bench.suite.goal import GOALS
 
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
 STEP_ENERGY = "step_joules"
-ACCURACY, FIDELITY = "final_accuracy", "fidelity"
+ACCURACY, FIDELITY, LOSS = "final_accuracy", "fidelity", "loss_after_steps"
 LEAST_COST = 1e-30  # no cost is 0, so that two costs have a ratio
 SEEDS, MOST_SEEDS = 3, 20  # of a training
 # between the times of two seeds until a target, as a logarithm; a time is a number of whole epochs
@@ -125,9 +125,9 @@ class Question:
 
     def cost(self, cell: Cell, value: float) -> float:
         """The number by which candidates are compared: less is better."""
-        value = max(self.goal.for_ratio(value), LEAST_COST)
         if self.is_by_example:
             value /= cell.batch
+        value = max(self.goal.for_ratio(value), LEAST_COST)
         return value if self.goal.lower_is_better else 1 / value
 
     def to_dict(self) -> dict[str, Any]:

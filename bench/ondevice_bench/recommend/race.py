@@ -5,6 +5,9 @@ order. So a drift of the machine affects all of them, and the readings of one ro
 some rounds, candidates that cost more by three standard errors are left behind. About half of the
 others stay. A candidate stays only if it meets the limits. The finalists get more rounds, until the
 interval of each ratio to the leader shows that no rival is better by more than the threshold.
+
+An earlier race may have taken rounds without a candidate that is left now. Since then the machine
+may have become warmer or busier. So these rounds are left out, and all candidates take new ones.
 """
 
 import contextlib
@@ -44,6 +47,9 @@ class Trials(Protocol):
 
     def reading(self, name: str, number: int) -> float | None:
         """The cost of a candidate in this round; None if it cannot be measured, and is out."""
+
+    def is_stored(self, name: str, number: int) -> bool:
+        """Whether an earlier race took this reading."""
 
     def meets_limits(self, name: str) -> bool:
         """Whether a candidate meets all limits; it is out otherwise."""
@@ -104,6 +110,7 @@ class Race:
     is_over: bool = False  # false: it ended for lack of time
     _meets: dict[str, bool] = field(default_factory=dict)  # the limits, as far as known
     _compared_with: str | None = None  # the leader of `ratios`
+    _numbers: list[int] = field(default_factory=list)  # of the rounds; some are left out
 
     def run(self) -> "Race":
         """Race until there is an answer, or until there is no time."""
@@ -229,15 +236,33 @@ class Race:
 
     def _take_rounds(self, until: int) -> None:
         """Take rounds until each candidate that is left has `until` readings."""
-        for number in range(1, until + 1):
+        for place in range(until):
+            if place == len(self._numbers):
+                self._numbers.append(self._next_number())
+            number = self._numbers[place]
             order = sorted(self.left)
             random.Random(number).shuffle(order)
-            for name in [name for name in order if len(self.readings.get(name, ())) < number]:
+            for name in [name for name in order if len(self.readings.get(name, ())) <= place]:
                 value = self.trials.reading(name, number)
                 if value is None:
                     self._rule_out(name)
                 else:
                     self.readings.setdefault(name, []).append(value)
+
+    def _next_number(self) -> int:
+        """The next round that an earlier race took with all that are left, or with none of them.
+
+        A round in which the last race ended is completed.
+        """
+        number = self._numbers[-1] + 1 if self._numbers else 1
+        if any(self._stored(number + 1)):
+            while len(set(self._stored(number))) > 1:
+                number += 1
+        return number
+
+    def _stored(self, number: int) -> list[bool]:
+        """Of each candidate that is left, whether an earlier race took this reading."""
+        return [self.trials.is_stored(name, number) for name in self.left]
 
     def _keep_the_best(self) -> None:
         """Keep at most half of the candidates, and none that surely costs more than the best.

@@ -3,13 +3,14 @@
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import has_exact_updates
-from ondevice_bench.data.count import examples_of
+from ondevice_bench.analyse.summary import warnings_in
+from ondevice_bench.data.count import fewest_examples_of
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.recommend.answer import Place, Recommendation
 from ondevice_bench.recommend.candidates import Candidates, candidates_of
@@ -26,7 +27,7 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request
 from ondevice_bench.running.session import Session, open_session
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.goal import GOALS, Goal
 from ondevice_bench.suite.space import Space
 from ondevice_bench.suite.suite import Sampling, Suite
@@ -35,7 +36,7 @@ from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi, validat
 # of one process: many short processes tell more than one long process
 SAMPLING = Sampling(warmup=2, min_samples=5, max_samples=20, max_seconds=5.0)
 TRAINING = 4 * 3600.0  # seconds that one training may take at most
-PILOT_SHARE = 0.5  # of the budget; candidates without a pilot by then are not measured
+PILOT_SHARE = 0.5  # of the time that is left; then those with a pilot race first
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,28 @@ class Search:
         """Search until there is an answer or no time is left. The budget begins now."""
         began = self.clock()
         found = self.candidates(progress)
-        with open_session(self.request(found), self.out, progress) as session:
+        request = self.request(found)
+        with open_session(request, self.out, progress) as session:
             labels = {cell.id: found.labels[cell.id] for cell in found.fitting}
             end = began + self.budget
-            examples = examples_of(self.workload.data)
+            examples = fewest_examples_of(self.workload.data)
             trials = CellTrials(session, self.question, labels, progress, end, self.clock, examples)
-            guesses = self._pilots(found, trials, began)
+            guesses = self._pilots(found, trials, began, {})
             race = self._race(guesses, trials)
+            while race.is_over and len(guesses) < len(found.fitting):
+                more = self._pilots(found, trials, self.clock(), guesses)
+                again = self._race(more, trials) if len(more) > len(guesses) else None
+                is_kept = race.leader not in (None, *trials.ruled_out)
+                if again is None or (is_kept and not again.is_over):
+                    break  # no time is left, and the answer of the shorter race stands
+                guesses, race = more, again
             is_decided = race.is_over and len(guesses) == len(found.fitting)
             if is_decided:
                 session.finish()
-            return self._answer(session, found, trials, guesses, race, is_decided=is_decided)
+            warnings = warnings_in(request.findings)
+            return self._answer(
+                session, found, trials, guesses, race, warnings, is_decided=is_decided
+            )
 
     def candidates(self, progress: Progress) -> Candidates:
         """The candidates of the space, judged by shapes alone; NothingRan if none can fit."""
@@ -111,17 +123,25 @@ class Search:
         )
 
     def _pilots(
-        self, found: Candidates, trials: CellTrials, began: float
+        self,
+        found: Candidates,
+        trials: CellTrials,
+        began: float,
+        known: Mapping[str, float | None],
     ) -> dict[str, float | None]:
-        """A guess of the cost of each candidate, as long as there is time; None without a guess."""
-        guesses: dict[str, float | None] = {}
+        """The known guesses of a cost, and more as long as there is time; None without a guess."""
+        guesses = dict(known)
         cells = found.fitting
+        trains = {cell.train for cell in cells}
+        until = began + PILOT_SHARE * (trials.end - began)
         try:
-            for cell in cells:
-                if len(guesses) >= FINALISTS and self.clock() > began + PILOT_SHARE * self.budget:
+            for cell in [each for each in cells if each.id not in known]:
+                if len(guesses) >= FINALISTS and self.clock() > until:
                     break  # rounds of these candidates tell more than guesses of all
                 seconds = trials.pilot(cell.id)
-                self._require_numbers(cell, trials)
+                trains -= self._without_numbers(cell, trials)
+                if not trains:
+                    raise self._no_numbers(cell, trials)
                 if not guesses and trials.measured and self.clock() >= began + self.budget:
                     raise self._too_short(self.clock() - began, len(cells))
                 guesses[cell.id] = self._guess(cell, seconds, found.sizes[cell.id])
@@ -137,14 +157,18 @@ class Search:
             f"({units.about(taken)}): give about {enough} or more"
         )
 
-    def _require_numbers(self, cell: Cell, trials: CellTrials) -> None:
-        """BadInput if plain training has no finite loss: then no method has one."""
+    def _without_numbers(self, cell: Cell, trials: CellTrials) -> set[Train]:
+        """The `train` setting of the cell if plain training has no finite loss with it."""
         out = trials.ruled_out.get(cell.id)
-        if out is not None and out.cause == "loss" and has_exact_updates(cell):
-            raise BadInput(
-                f"{_without_hash(cell.model)}: {out.reason} of plain training (lr "
-                f"{cell.train.lr:g}): fix the network, or choose a lower `lr` in the search space"
-            )
+        return {cell.train} if out and out.cause == "loss" and has_exact_updates(cell) else set()
+
+    def _no_numbers(self, cell: Cell, trials: CellTrials) -> BadInput:
+        """Plain training has no finite loss with any setting: then no method has one."""
+        reason = trials.ruled_out[cell.id].reason
+        return BadInput(
+            f"{_without_hash(cell.model)}: {reason} of plain training (lr "
+            f"{cell.train.lr:g}): fix the network, or choose a lower `lr` in the search space"
+        )
 
     def _guess(self, cell: Cell, seconds: float | None, size: int | None) -> float | None:
         """The cost by the two steps of the pilot or by shapes; None if neither gives one."""
@@ -157,6 +181,7 @@ class Search:
 
     def _race(self, guesses: Mapping[str, float | None], trials: CellTrials) -> Race:
         goal = self.question.goal
+        trials.begin_race()
         return Race(
             [name for name in guesses if name not in trials.ruled_out],
             trials,
@@ -175,13 +200,14 @@ class Search:
         trials: CellTrials,
         guesses: Mapping[str, float | None],
         race: Race,
+        warnings: Sequence[str],
         *,
         is_decided: bool,
     ) -> Recommendation:
         ruled_out = (*found.ruled_out, *trials.ruled_out.values())
         if race.leader is None and is_decided:
             raise NothingRan(nothing_meets(self.question, ruled_out, found.labels))
-        ways = Ways(session, self.question, race, found.labels, found.sizes, trials)
+        ways = Ways(session, self.question, race, found.labels, found.sizes, trials, warnings)
         winner = None if race.leader is None else ways.way(race.leader)
         first = found.fitting[0]
         return Recommendation(
@@ -201,7 +227,7 @@ class Search:
             labels=found.labels,
             unreached=(
                 *ways.unread(),
-                *_labels_without(guesses, found.fitting, found.labels),
+                *_labels_without({*guesses, *trials.ruled_out}, found.fitting, found.labels),
             ),
             is_decided=is_decided,
             doubts=ways.doubts(),
@@ -235,7 +261,7 @@ def _with_rate(winner: Way) -> Cell:
 
 
 def _labels_without(
-    reached: Mapping[str, float | None], cells: Sequence[Cell], labels: Mapping[str, str]
+    reached: Container[str], cells: Sequence[Cell], labels: Mapping[str, str]
 ) -> tuple[str, ...]:
     return tuple(labels[cell.id] for cell in cells if cell.id not in reached)
 

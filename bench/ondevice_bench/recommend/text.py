@@ -70,9 +70,10 @@ def rivals_table(found: Recommendation) -> Table | None:
     for runner_up in found.runners_up:
         way = runner_up.way
         estimate = way.estimates.get(goal.name)
-        whole = None if estimate is None else estimate.estimate
-        shown = way.cost if each else whole
-        value = "not measured" if shown is None else units.quantity(shown, goal.unit)
+        value = "not measured"
+        if estimate is not None:
+            shown = estimate.estimate / way.cell.batch if each else estimate.estimate
+            value = units.quantity(shown, goal.unit)
         table.add_row(way.label, value, _ratio(runner_up, noun), "; ".join(_buys(runner_up, goal)))
     return table
 
@@ -94,7 +95,8 @@ def _sureness(found: Recommendation) -> str:
         return "Not sure: the budget ended before it was known whether it meets the limits."
     rounds = units.number_of(winner.rounds, found.question.round_noun)
     if not found.is_decided:
-        open_ones = len(found.open_rivals) + len(found.unreached)
+        better = [way for way in found.rivals if way.standing in ("open", "near")]
+        open_ones = len(better) + len(found.unreached)
         others = f"{units.number_of(open_ones, 'candidate')} may still be better"
         if not open_ones:
             others = "all others are out, or cost more"
@@ -138,9 +140,11 @@ def _compared(found: Recommendation) -> str:
 
 def _each(found: Recommendation, winner: Way) -> str:
     """The cost of one example, if candidates of several batches are compared by it."""
-    if not found.question.is_by_example or winner.cost is None or winner.cell.batch == 1:
+    goal, batch = found.question.goal, winner.cell.batch
+    if not found.question.is_by_example or batch == 1:
         return ""
-    return f"; of one example {units.quantity(winner.cost, found.question.goal.unit)}"
+    of_one = winner.estimates[goal.name].estimate / batch
+    return f"; of one example {units.quantity(of_one, goal.unit)}"
 
 
 def _other_figures(found: Recommendation, winner: Way) -> Iterator[str]:
@@ -246,7 +250,8 @@ def _ruled_out(found: Recommendation) -> list[str]:
         if group:
             shown = "; ".join(_reasons(group, found))
             lines.append(f"out {title.format(**words)} ({len(group)}): {shown}")
-    for defeat, title in _BEHIND.items():
+    behind = _BEHIND | ({"early": "costlier"} if found.question.goal.kind == "exact" else {})
+    for defeat, title in behind.items():
         beaten = [each for each in found.behind if each.defeat == defeat]
         if beaten:
             lines.append(f"{title} ({len(beaten)}): {few(map(_beaten, beaten))}")

@@ -50,15 +50,15 @@ def usual_rate(rates: Iterable[float]) -> float | None:
     return max(chosen, key=chosen.count, default=None)
 
 
-def least_seconds(cell: Cell, pass_name: str, step: float, examples: int | None) -> float:
+def least_seconds(cell: Cell, pass_name: str, step: float, examples: int) -> float:
     """The least seconds of a training, by the time of one step of the candidate.
 
-    `examples` is the number of examples in the data, if it is known. Three fifths are for training.
+    `examples` is the fewest that the data has. Of each five, the last three are to learn from.
     """
     plan = cell.learning
     if plan is None:
         return 0.0
-    count = plan.examples if examples is None else min(plan.examples, examples * 3 // 5)
+    count = min(plan.examples, examples // 5 * 3 + max(0, examples % 5 - 2))
     epochs = plan.epochs
     if pass_name == LEARNING_RATE:
         epochs = plan.rate_epochs * len(plan.learning_rates)

@@ -1,6 +1,6 @@
 """The candidates of a race as ways to train, with the results in the summary of the run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import MOMENTS, has_exact_updates
@@ -13,6 +13,7 @@ from ondevice_bench.recommend.race import Race
 from ondevice_bench.recommend.training import over_seeds, usual_rate
 from ondevice_bench.recommend.way import Standing, Way
 from ondevice_bench.running.session import Session
+from ondevice_bench.suite.cell_ids import without_seed
 
 
 class Ways:
@@ -26,9 +27,11 @@ class Ways:
         labels: Mapping[str, str],
         sizes: Mapping[str, int | None],
         trials: CellTrials,
+        warnings: Iterable[str] = (),
     ) -> None:
         summary = summarise(session.store, session.store.run(session.run.id))
-        self._notes = summary.notes
+        # when the run began, and now: a run may go on for days
+        self._notes = tuple(dict.fromkeys((*summary.notes, *warnings)))
         self._cells = {each.planned.cell.id: each for each in summary.cells}
         lines = learning(summary) if question.learns else ()
         self._of_seeds = {cell.id: line.estimates for line in lines for cell in line.cells}
@@ -43,7 +46,7 @@ class Ways:
         summary, race = self._cells[name], self._race
         cell = summary.planned.cell
         estimates = {**summary.estimates, **self._of_seeds.get(name, {})}
-        accuracies = self._trials.accuracies.get(name, ())
+        accuracies = tuple(self._trials.accuracies.get(name, {}).values())
         standing: Standing = "winner"
         if name != race.leader:
             standing = "worse" if name in race.behind else race.relation(name)
@@ -62,7 +65,7 @@ class Ways:
             },
             cosine=_lowest_cosine(summary),
             accuracy=over_seeds(accuracies) if accuracies else None,
-            rate=usual_rate(self._trials.rates.get(name, ())),
+            rate=usual_rate(self._trials.rates.get(name, {}).values()),
             rounds=len(race.readings.get(name, ())),
             tensor_bytes=self._sizes.get(name),
         )
@@ -82,10 +85,11 @@ class Ways:
 
     def doubts(self) -> tuple[str, ...]:
         """What disturbed the measurements: the machine, or other processes during the samples."""
-        disturbed = [name for name in self._labels if self._cells[name].is_disturbed]
+        of_any_seed = {without_seed(name) for name in self._cells if self._cells[name].is_disturbed}
+        disturbed = sum(without_seed(name) in of_any_seed for name in self._labels)
         if not disturbed:
             return self._notes
-        count = units.number_of(len(disturbed), "candidate")
+        count = units.number_of(disturbed, "candidate")
         return (*self._notes, f"other processes ran beside {count} during the samples")
 
     def behind(self) -> tuple[Behind, ...]:

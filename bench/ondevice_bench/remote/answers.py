@@ -175,6 +175,7 @@ class _Description(StrictSchema):
     kinds: list[_Text]
     layout: dict[_Text, _Text]
     missing_parts: list[_Text]
+    has_own_loss: bool
 
 
 def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:

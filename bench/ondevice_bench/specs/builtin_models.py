@@ -79,6 +79,7 @@ def _segmenter(head: str, title: str) -> ModelSpec:
         name=head,
         title=f"{title}, a label for each place of 512x512 images",
         implementation="ondevice_bench.models.segmentation",
+        has_own_loss=True,
         inputs=_rgb_places,
         layer_kinds=frozenset({"conv2d"}),
         batch=2,

@@ -117,6 +117,7 @@ def spec(text: str) -> ModelSpec:
         name=name,
         title=f"one layer: {name}",
         implementation="ondevice_bench.models.single_layer",
+        has_own_loss=True,
         inputs=lambda _: inputs,
         layer_kinds=frozenset({kind.name}),
         batch=BATCH,

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from ondevice_bench.specs import mix, trained
+from ondevice_bench.errors import BadInput
+from ondevice_bench.specs import mix, registry, trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT, METHODS
 from ondevice_bench.suite.cell import Cell, Train, Value, without_hash
 from ondevice_bench.suite.matrix import OWN_DATA
@@ -19,10 +21,13 @@ SLICED_LOOP = LOOP.replace(
     "# or your own forward and loss.backward()",
     "# it runs the slices; backward(batch, loss) is yours",
 )
-OWN_LOOP = """for batch in batches:
-    value = treatment.backward(batch, loss)  # `loss(model, batch)` of the model's file
-    optimizer.step()
-    optimizer.zero_grad()"""
+WITH_LOSS = LOOP.replace(
+    "loss = treatment.backward(batch)  # or your own forward and loss.backward()",
+    "value = treatment.backward(batch, loss)  # {note}",
+)
+LOSS_OF_THE_NETWORK = "`loss(model, batch)` is that of this network"
+LOSS_OF_THE_FILE = "`loss` of the model's file; without one, leave it out"
+MAYBE_A_LOSS = "# if the model's file has a function `loss`, give it after each batch"
 NO_TABLE = (
     "# the ranks of `trained` are for the layers of {model}: for another network, use `epsilon`"
 )
@@ -32,7 +37,8 @@ BATCH_NORM = "# the gradient is exact only with frozen batch-norm: call eval() o
 def training_lines(cell: Cell) -> str:
     """The lines, for a network `model`, a `batch` (inputs, targets) and `batches` of the user's.
 
-    Empty for plain training. A network with batches of its own has the `loss` of its file, too.
+    Empty for plain training. A stored cell does not say whether the file of a user's network has a
+    loss. So the lines assume one beside a batch function, and say so.
     """
     parts = _parts(cell)
     names = [_path(name) for each in parts.values() for name, _ in each]
@@ -42,13 +48,15 @@ def training_lines(cell: Cell) -> str:
     if trained.RULE in options:
         return NO_TABLE.format(model=cell.model)
     is_sliced = "microbatch" in names
-    has_own_loss = cell.data == OWN_DATA
-    calibrate = f"treatment.calibrate({'batch, loss' if has_own_loss else 'batch'})"
-    loop = OWN_LOOP if has_own_loss else SLICED_LOOP if is_sliced else LOOP
+    module, note = _loss(cell)
+    calibrate = f"treatment.calibrate({'batch, loss' if note else 'batch'})"
+    loop = WITH_LOSS.format(note=note) if note else SLICED_LOOP if is_sliced else LOOP
     return "\n".join(
         [
             "from ondevice_bench import treat",
+            *([f"from {module} import loss"] if module else []),
             "",
+            *([MAYBE_A_LOSS] if _may_have_a_loss(cell) and not note else []),
             *([BATCH_NORM] if is_sliced and cell.train.freeze_bn else []),
             f"treatment = treat(model, {_method(parts, cell.layers)})",
             *([f"{calibrate}  # (inputs, targets)"] if _needs(names, options) else []),
@@ -57,6 +65,23 @@ def training_lines(cell: Cell) -> str:
             "plain = treatment.merge()  # plain layers again",
         ]
     )
+
+
+def _loss(cell: Cell) -> tuple[str, str]:
+    """The module of the loss if it is one of ours, and a note on it; empty for the default loss."""
+    if cell.data == OWN_DATA:
+        return "", LOSS_OF_THE_FILE
+    with suppress(BadInput):  # a stored cell may be of another version
+        model = registry.model(cell.model)
+        if model.has_own_loss and not model.is_own:
+            return model.implementation, LOSS_OF_THE_NETWORK
+    return "", ""
+
+
+def _may_have_a_loss(cell: Cell) -> bool:
+    """Whether the network comes from the user's code."""
+    from_library = cell.model.startswith(("torchvision:", "transformers:"))
+    return registry.is_own_model(cell.model) and not from_library
 
 
 def _parts(cell: Cell) -> dict[str, Parts]:

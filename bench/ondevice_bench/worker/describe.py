@@ -13,7 +13,7 @@ from ondevice_bench.data import nested
 from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
-from ondevice_bench.models.family import Family, model_output, seeded
+from ondevice_bench.models.family import Family, cross_entropy, model_output, scores_in, seeded
 from ondevice_bench.models.layers import NoSuchPart, guessed_layout, kind_of, select_layers
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
@@ -64,6 +64,7 @@ def _description(
         "kinds": sorted(present),
         "layout": asdict(layout),
         "missing_parts": [part for part in PARTS if _lacks(model, part, layout)],
+        "has_own_loss": network.loss is not cross_entropy,
     }
 
 
@@ -90,8 +91,7 @@ def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> ki
         lambda: model_output(model, inputs),
         "give it an option image_size, or put a function batch(size, seed) into its file",
     )
-    output = output["out"] if isinstance(output, Mapping) and "out" in output else output
-    scores = getattr(output, "logits", output)
+    scores = scores_in(output)
     if isinstance(expected, kinds.Tokens):
         classes = scores.shape[-1] if scores.ndim == 2 else 0
         return kinds.Tokens(expected.length, expected.vocabulary, classes)

@@ -70,6 +70,9 @@ class JobMaker:
             keeps = any(spec.keeps_calibration for spec in composition.specs(cell.method))
             if use != CALIBRATE and keeps:
                 calibration = self._batch(cell, model, inputs, CALIBRATE)
+        examples: Mapping[str, Path] | None = None
+        if described.batch == "examples":
+            examples = self._examples(cell, inputs, _examples_of(cell, pass_name))
         if ranks is None:
             ranks = _trained(cell)
         return Job(
@@ -88,16 +91,22 @@ class JobMaker:
             ranks=ranks,
             calibration_path=self._host.put(calibration) if calibration else "",
             examples=(
-                self._examples(cell, inputs, _examples_of(cell, pass_name))
-                if described.batch == "examples"
+                {split: self._host.put(file) for split, file in examples.items()}
+                if examples
                 else None
             ),
-            memory_cap=self._memory_cap if described.is_capped else None,
+            memory_cap=self._cap(examples or {}) if described.is_capped else None,
             sustain=self._sustain if described.lasts else 0.0,
             throttled_by=self._host.profile.declared.throttling or "",
             power=_power(self._host.profile),
             source=self._source() if described.reads_data else None,
         )
+
+    def _cap(self, examples: Mapping[str, Path]) -> int | None:
+        """The memory cap. All examples are in memory, which is no part of a training step."""
+        if self._memory_cap is None:
+            return None
+        return self._memory_cap + sum(file.stat().st_size for file in examples.values())
 
     def _batch(self, cell: Cell, model: ModelSpec, inputs: Inputs, use: str) -> Path | None:
         if self._batches is None:
@@ -112,13 +121,11 @@ class JobMaker:
 
     def _examples(
         self, cell: Cell, inputs: Inputs, sizes: Mapping[str, int]
-    ) -> Mapping[str, str] | None:
+    ) -> Mapping[str, Path] | None:
         if self._batches is None or isinstance(inputs, OwnBatch) or not self._data.has_labels:
             return None
         return {
-            split: self._host.put(
-                self._batches.examples(self._data, inputs, size, cell.seed, split)
-            )
+            split: self._batches.examples(self._data, inputs, size, cell.seed, split)
             for split, size in sizes.items()
         }
 

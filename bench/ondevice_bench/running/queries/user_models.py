@@ -132,6 +132,7 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         missing_parts=missing_parts,
         layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
+        has_own_loss=first["has_own_loss"],
     )
 
 

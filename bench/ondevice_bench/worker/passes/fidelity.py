@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ondevice_bench.measure.fidelity import FactoredStep, Similarity, similarity
 from ondevice_bench.methods.lowrank import LowRankLayer
+from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
 
@@ -95,7 +96,7 @@ def _result(
     undefined = f"{job.cell.method} trains other parameters than the weights of these layers"
     if names:
         undefined = doubt or "a gradient was zero, or not finite"
-    reasons = {"loss_after_steps": "the loss was not finite"}
+    reasons = {"loss_after_steps": NOT_FINITE}
     shown = {} if doubt else similarities
     return PassResult(
         metrics={name: value for name, value in values.items() if value is not None},
