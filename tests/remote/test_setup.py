@@ -181,6 +181,7 @@ def test_the_wheel_is_equal_each_time_and_holds_the_declarations(tmp_path):
         ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is no path"),
         ("schema: 1\nboards: {b: {address: a@b, folder: ~c/x}}", "'~c/x' is no path: it must be"),
         ("schema: 1\nboards: {b: {address: a@b, python: '~/'}}", "is no path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: ~/-x}}", "is no path"),
     ],
 )
 def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):

@@ -68,7 +68,7 @@ def _place(text: str) -> str:
 
 def _place_there(text: str) -> str:
     below_home = text.removeprefix("~/")
-    if below_home.startswith("~") or not below_home:
+    if below_home.startswith(("~", "-")) or not below_home:
         raise ValueError(f"{text!r} is no path: it must be absolute, or begin in the home folder")
     return below_home
 
@@ -79,7 +79,13 @@ _Path = Annotated[
     AfterValidator(_place),
     ShownBeside(lambda: {"pattern": r"^(?!-)[^\0\n]*$(?!\n)"}),
 ]
-_PathThere = Annotated[_Path, AfterValidator(_place_there)]
+_PathThere = Annotated[
+    str,
+    Field(min_length=1, max_length=1000),
+    AfterValidator(_place),
+    AfterValidator(_place_there),
+    ShownBeside(lambda: {"pattern": r"^(?!-)(?:~/)?(?![~-])[^\0\n]+$(?!\n)"}),
+]
 
 
 _SHOWN_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
