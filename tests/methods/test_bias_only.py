@@ -241,3 +241,14 @@ def test_a_frozen_convolution_has_a_second_derivative():
 
     assert torch.autograd.gradcheck(run, (x, layer.bias))
     assert torch.autograd.gradgradcheck(run, (x, layer.bias))
+
+
+def test_a_convolution_that_pads_otherwise_later_is_plain_training():
+    plain, ours, x = by_hand(Network()), Network(), randn(4, 3, 8, 8)
+    treat(ours, "bias_only", layout=LAYOUT)
+    for network in (plain, ours):
+        network.conv.padding_mode = "circular"
+    (y, dx, found), (expected, exact, plainly) = step(ours, x), step(plain, x)
+    assert difference(y, expected) <= 1e-12
+    assert difference(dx, exact) <= 1e-12
+    assert all(difference(found[name], plainly[name]) <= 1e-12 for name in plainly)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.treatment import treat
 from tests.methods.conftest import (
     conv_cases,
@@ -342,3 +343,19 @@ def test_the_first_step_allocates_no_more_than_the_later_ones():
             model(x).sum().backward()
         largest.append(step.peak_bytes)
     assert largest[0] < largest[1] + (40 << 20)  # outer products would take 490 MiB
+
+
+@pytest.mark.parametrize("method", ["svd", "hosvd", "asi"])
+def test_a_convolution_whose_geometry_changes_later_has_the_gradients_of_the_new_one(method):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(3, 4, 3, padding=1).double()
+    ours = treated(layer, method, fraction=1.0)
+    for each in (layer, ours):
+        each.dilation = each.padding = (2, 2)
+    found, exact = (gradients(each, randn(2, 3, 9, 9)) for each in (ours, layer))
+    assert torch.equal(found.y, exact.y)
+    for name in ("dx", "dw", "db"):
+        assert difference(getattr(found, name), getattr(exact, name)) <= 1e-12
+    ours.padding_mode = "circular"
+    with pytest.raises(Refusal, match=r"^0: since treat\(\), other code lets it pad with 'circ"):
+        ours(randn(2, 3, 9, 9))

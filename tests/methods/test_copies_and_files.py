@@ -142,3 +142,16 @@ def test_code_that_pairs_the_entries_of_two_networks_in_order_pairs_the_right_on
     assert all(a == b for a, b in zip(names, early.state_dict(), strict=False))
     treatment.merge()
     assert not treatment.module._state_dict_hooks
+
+
+@FACTORED
+def test_a_file_of_an_earlier_version_has_its_mark_in_a_row(method):
+    treatment = treated(method, **FULL)
+    train(treatment.module, treatment.optimizer(lr=RATE))
+    file = treatment.module.state_dict()
+    early = {name: each.flatten() if "norm" in name else each for name, each in file.items()}
+    other = treated(method, **FULL)
+    other.module.load_state_dict(early)
+    for each in (treatment, other):
+        train(each.module, each.optimizer(lr=RATE))
+    assert same(other.module, treatment.module)

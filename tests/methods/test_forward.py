@@ -3,6 +3,8 @@
 import copy
 import inspect
 import pickle
+import threading
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from torch import nn
 
 from ondevice_bench import treat
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.training_forward import TrainingForward
 from tests.methods.conftest import difference
 
 
@@ -232,3 +236,33 @@ def test_ranks_can_be_calibrated_with_microbatches(batch):
     )
     assert treatment.calibrate(batch, mean_loss).keys() == {"first", "second"}
     treatment.backward(batch, mean_loss)
+
+
+class Counts(Method):
+    """It counts how often a training step enters it."""
+
+    count = 0
+
+    @contextmanager
+    def packing(self, network):
+        self.count += 1
+        yield
+
+
+def test_a_step_of_one_thread_is_none_of_another_thread():
+    method, network = Counts(), Chain()
+    forward = TrainingForward([method])
+
+    def step():
+        with forward.entered(network), forward.entered(network):
+            pass
+
+    with forward.entered(network):
+        thread = threading.Thread(target=step)
+        thread.start()
+        thread.join()
+    step()
+    assert method.count == 3
+    twin = pickle.loads(pickle.dumps(forward))
+    with twin.entered(network):
+        pass

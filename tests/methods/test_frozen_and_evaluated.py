@@ -1,5 +1,7 @@
 """Weights that are frozen, and training in which the method has no effect."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -25,7 +27,7 @@ def test_a_frozen_weight_stays_frozen_if_a_loop_lets_all_parameters_train(method
     for treatment in treatments:
         optimizer = treatment.optimizer(lr=RATE)
         for batch in batches():
-            if treatment is treatments[1] and method == "lora":
+            if treatment is treatments[1]:
                 treatment.module.requires_grad_(True)  # as loops of GANs do
             loss(treatment.module, batch).backward()
             nn.utils.clip_grad_norm_(treatment.module.parameters(), 0.01)
@@ -41,6 +43,15 @@ def test_parameters_that_bias_only_has_frozen_are_not_let_train_by_other_code():
         loss(treatment.module, batches()[0])
     treatment.merge()
     train(treatment.module, torch.optim.SGD(treatment.module.parameters(), lr=RATE))
+
+
+def test_weights_of_a_file_that_bias_only_freezes_are_not_let_train_either():
+    module = treated("bias_only").module
+    module.load_state_dict(copy.deepcopy(module.state_dict()), assign=True)
+    loss(module, batches()[0])
+    module.requires_grad_(True)
+    with pytest.raises(Refusal, match="bias_only: other code lets parameters train that the meth"):
+        loss(module, batches()[0])
 
 
 def test_what_a_choice_of_last_layers_has_frozen_trains_after_merge():

@@ -41,10 +41,25 @@ def test_weights_that_the_method_could_not_train_are_refused_in_the_call(method,
         torch.func.functional_call(module, fast_weights(module), batches()[0][0])
 
 
+def test_weights_of_the_call_that_bias_only_would_let_train_are_refused():
+    module, (x, _) = treated("bias_only").module, batches()[0]
+    with pytest.raises(Refusal, match="bias_only: other code lets parameters train that the meth"):
+        torch.func.functional_call(module, fast_weights(module), x)
+    held = {
+        name: each.detach().clone().requires_grad_(each.requires_grad)
+        for name, each in module.named_parameters()
+    }
+    torch.func.functional_call(module, held, x)
+
+
 @pytest.mark.parametrize("method", ["saved_bf16", "checkpoint", "lora", "lora_fa", "bias_only"])
 def test_transforms_of_torch_func_run_without_what_only_saves_memory(method):
     module = treated(method).module
-    held = {name: each.detach() for name, each in module.named_parameters()}
+    held = {
+        name: each.detach()
+        for name, each in module.named_parameters()
+        if method != "bias_only" or each.requires_grad
+    }
     plain = copy.deepcopy(module)
     first = batches()[0]
 

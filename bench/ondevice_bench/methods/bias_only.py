@@ -103,7 +103,7 @@ class BiasOnly(Method):
         self._frozen = tuple(frozen)
         for parameter in frozen.values():
             freeze(parameter)
-        check = partial(_require_frozen, tuple(frozen.values()))
+        check = partial(_require_frozen, tuple(_place(model, name) for name in frozen))
         self._check = model.register_forward_pre_hook(check)
         for module in list(model.modules()):
             if "forward" not in vars(module) and id(module) not in others:
@@ -123,13 +123,23 @@ class BiasOnly(Method):
         self._frozen = ()
 
 
-def _require_frozen(frozen: Sequence[nn.Parameter], _: nn.Module, __: Any) -> None:
-    """Before a forward: a Refusal if other code has unfrozen them, as `requires_grad_()` does."""
-    if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in frozen):
+def _require_frozen(frozen: Sequence[tuple[nn.Module, str]], _: nn.Module, __: Any) -> None:
+    """Before a forward: a Refusal if other code has unfrozen them, as `requires_grad_()` does.
+
+    A call of `functional_call` or a file may have put others in their places.
+    """
+    found = (module._parameters.get(name) for module, name in frozen)
+    if torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in found):
         raise Refusal(
             "bias_only: other code lets parameters train that the method has frozen: leave their "
             "`requires_grad` as it is, or call merge()"
         )
+
+
+def _place(network: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The module that has the parameter, and its own name for it."""
+    owner, _, own = name.rpartition(".")
+    return network.get_submodule(owner), own
 
 
 def _surroundings(module: nn.Module) -> Iterator[Surrounding]:

@@ -28,14 +28,15 @@ class _CompressedInputStep(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: "CompressedInputLayer"
     ) -> Tensor:
-        y = without_view(layer.plain(x, weight, bias))
+        y, geometry = without_view(layer.plain(x, weight, bias)), layer.geometry
         try:
             with decomposition():
-                stored = layer.scheme.store(x, layer.geometry)
+                stored = layer.scheme.store(x, geometry)
         except NotFiniteTensor as error:
             raise NotFiniteTensor(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(weight, *stored)
         ctx.layer, ctx.shape, ctx.version = layer, tuple(x.shape), layer.scheme.version
+        ctx.geometry = geometry
         return y
 
     @staticmethod
@@ -43,7 +44,7 @@ class _CompressedInputStep(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         weight, *stored_list = ctx.saved_tensors
         layer, stored, shape = ctx.layer, tuple(stored_list), ctx.shape
-        scheme, geometry = layer.scheme, layer.geometry
+        scheme, geometry = layer.scheme, ctx.geometry
         if scheme.version != ctx.version:
             raise Refusal(
                 f"{layer.name}: the bases are no longer those of the forward pass: calibrate, or "
@@ -72,7 +73,6 @@ class CompressedInputLayer(ReplacementLayer):
     """The base class of a linear layer and a convolution with a compressed input."""
 
     scheme: Scheme
-    geometry: Geometry | None
     name: str
     weight: Tensor
     bias: Tensor | None
@@ -83,6 +83,11 @@ class CompressedInputLayer(ReplacementLayer):
         give_parameters(self, plain.weight, plain.bias)
         self.train(plain.training)
         self.scheme, self.name = scheme, name
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """The geometry of a convolution, as it is now; None for a linear layer."""
+        return None
 
     @abstractmethod
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -115,7 +120,6 @@ class CompressedInputLinear(CompressedInputLayer, nn.Linear):  # type: ignore[mi
 
     def __init__(self, plain: nn.Linear, scheme: Scheme, name: str) -> None:
         nn.Linear.__init__(self, plain.in_features, plain.out_features, device="meta")
-        self.geometry = None
         self.adopt(plain, scheme, name)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -134,8 +138,17 @@ class CompressedInputConv2d(CompressedInputLayer, nn.Conv2d):
 
     def __init__(self, plain: nn.Conv2d, scheme: Scheme, name: str) -> None:
         nn.Conv2d.__init__(self, **conv_arguments(plain), device="meta")
-        self.geometry = Geometry.from_layer(plain)
         self.adopt(plain, scheme, name)
+
+    @property
+    def geometry(self) -> Geometry:
+        """As its attributes say now. A Refusal if it pads with something else than zeros."""
+        if self.padding_mode != "zeros":
+            raise Refusal(
+                f"{self.name}: since treat(), other code lets it pad with {self.padding_mode!r}; "
+                "only zeros are treated"
+            )
+        return Geometry.from_layer(self)
 
     def plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution."""
@@ -170,6 +183,7 @@ def conv_arguments(layer: nn.Conv2d) -> dict[str, Any]:
         "dilation": layer.dilation,
         "groups": layer.groups,
         "bias": layer.bias is not None,
+        "padding_mode": layer.padding_mode,
     }
 
 

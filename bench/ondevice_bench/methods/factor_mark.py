@@ -4,7 +4,7 @@
 the factors. What averages networks, or changes all their parameters, changes the mark, too.
 """
 
-import itertools
+import secrets
 import zlib
 
 import torch
@@ -13,29 +13,39 @@ from torch import Tensor
 from ondevice_bench.methods.tensors import has_content, working
 
 _MARKS = 251  # a prime below 256: each floating-point type holds these whole numbers exactly
-_updates = itertools.count(1)  # of factors, in this process
+_LARGEST = _MARKS - 1
 
 
 class FactorMark:
-    """The first number of the mark. `beside` is the tensor beside the factors.
+    """The two numbers of the mark. `beside` is the tensor beside the factors.
 
-    In a `state_dict` the second number follows from the first one, but not linearly. So an average
-    of files is seen.
+    In training they are 0 and a random number that is not 0. So two networks that were trained
+    apart have different marks, also in two processes. In a `state_dict` the second number follows
+    from the first one, but not linearly. So an average of files is seen.
     """
 
     def __init__(self) -> None:
-        self._number: int | None = 0  # None: the factors are those of a file that is an average
+        # None: the factors are those of a file that is an average
+        self._numbers: tuple[float, float] | None = (0.0, 1.0)
 
     def is_in(self, beside: Tensor) -> bool:
         """Whether the tensor still has the mark of the factors."""
-        first = beside.detach()[0]
-        number = self._number
-        return number is not None and torch.equal(first, first.new_tensor(float(number)))
+        if self._numbers is None:
+            return False
+        found = beside.detach().flatten()
+        return torch.equal(found, found.new_tensor(self._numbers))
+
+    def write(self, beside: Tensor) -> None:
+        """Write the numbers into the tensor."""
+        assert self._numbers is not None
+        beside.data.copy_(beside.new_tensor(self._numbers).view_as(beside))
 
     def renew(self, beside: Tensor) -> None:
         """Note that the factors have new values."""
-        self._number = next(_updates) % _MARKS
-        beside.data.fill_(self._number)
+        last = 0 if self._numbers is None else int(self._numbers[1])
+        step = 1 + secrets.randbelow(_LARGEST - 1)  # never back to the last number
+        self._numbers = 0.0, float((last - 1 + step) % _LARGEST + 1)
+        self.write(beside)
 
     def save(self, beside: Tensor, *factors: Tensor) -> None:
         """Before the factors are saved: renew the mark, so that an average of files is seen."""
@@ -44,17 +54,16 @@ class FactorMark:
         found = 0
         for each in factors:
             found = zlib.crc32(working(each.detach()).cpu().numpy().tobytes(), found)
-        self._number = found % _MARKS
-        with torch.no_grad():
-            beside.copy_(beside.new_tensor(_saved(self._number)))
+        self._numbers = _saved(found % _LARGEST + 1)
+        self.write(beside)
 
     def load(self, beside: Tensor, found: Tensor) -> None:
-        """Take the mark of a `state_dict`."""
+        """Take the mark of a `state_dict`. In files of earlier versions it is no column."""
         with torch.no_grad():
-            beside.copy_(found)
-        first, second = found.tolist()
+            beside.copy_(found.view_as(beside))
+        first, second = found.flatten().tolist()
         is_own = first in range(_MARKS) and _saved(int(first)) == (first, second)
-        self._number = int(first) if is_own else None
+        self._numbers = (first, second) if is_own else None
 
 
 def _saved(number: int) -> tuple[float, float]:

@@ -42,9 +42,9 @@ def freeze(parameter: Tensor) -> None:
 def convolve_frozen(layer: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The convolution of a batch with a weight that has no gradient, in the layer's geometry.
 
-    The layer pads with zeros. Transforms of `torch.func` get torch's own convolution.
+    Transforms of `torch.func`, and layers that pad with other numbers, get torch's own convolution.
     """
-    if is_transformed():
+    if is_transformed() or layer.padding_mode != "zeros":
         plain: Tensor = layer._conv_forward(x, weight, bias)
         return plain
     return apply_function(_FrozenConvolution, x, weight, bias, layer)

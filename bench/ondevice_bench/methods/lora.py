@@ -38,6 +38,7 @@ class LoraLayer(ReplacementLayer):
         outputs, *inputs = weight.shape
         rank = min(rank, *_widths(base))
         self.scaling = alpha / rank
+        self.trains_down = trains_down
         down = torch.empty(rank, *inputs, dtype=weight.dtype)
         nn.init.kaiming_uniform_(down, a=5**0.5, generator=stream)
         self.down = nn.Parameter(down, requires_grad=trains_down)
@@ -49,7 +50,7 @@ class LoraLayer(ReplacementLayer):
         if self.training and torch.is_grad_enabled() and self.up.requires_grad:
             self.input_shape = tuple(input.shape)
         y = self._applied(self._frozen, input, self.bias)
-        thin = self._applied(self.down, input, None)
+        thin = self._applied(self._down, input, None)
         if isinstance(self.base, nn.Conv2d):
             detour = F.conv2d(thin, self.up[:, :, None, None])
         else:
@@ -68,7 +69,7 @@ class LoraLayer(ReplacementLayer):
     @property
     def weight(self) -> Tensor:
         """The weight of the base layer and the product. It is computed when it is read."""
-        product = self.up @ self.down.flatten(1)
+        product = self.up @ self._down.flatten(1)
         return torch.add(self._frozen, product.view_as(self._frozen), alpha=self.scaling)
 
     @property
@@ -81,6 +82,12 @@ class LoraLayer(ReplacementLayer):
         """The weight of the base layer. It stays frozen if other code lets all parameters train."""
         weight = self.base.weight
         return weight.detach() if weight.requires_grad else weight
+
+    @property
+    def _down(self) -> Tensor:
+        """A. If it does not train, it stays frozen like the weight of the base layer."""
+        is_unfrozen = self.down.requires_grad and not self.trains_down
+        return self.down.detach() if is_unfrozen else self.down
 
     def merge(self) -> nn.Module:
         """The base layer with the product added to its weight."""

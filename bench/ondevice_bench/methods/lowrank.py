@@ -18,11 +18,13 @@ from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.function_call import apply_function, without_view
 from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.method import ReplacementLayer
+from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.pending_gradient import PendingGradient
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.subspace import DenseGradient, FactoredGradient, WeightGradient
 from ondevice_bench.methods.tensors import NotFiniteTensor, truncated
 from ondevice_bench.methods.thin_products import products
+from ondevice_bench.methods.total_norm import refuse_other_norms
 
 # how the factors follow the gradient: by an iteration, by an SVD, or as ordinary parameters
 Update: TypeAlias = Literal["subspace", "svd", "factors"]
@@ -118,8 +120,19 @@ class LowRankLayer(ReplacementLayer):
         self.schedule = schedule
         self.geometry = Geometry.from_layer(plain) if isinstance(plain, nn.Conv2d) else None
         self.train(plain.training)
+        self._guard()
 
     bias: Tensor | None
+
+    def _guard(self) -> None:
+        """With a subspace update: refuse what could not train the factors."""
+        if self.pending is not None:
+            guard_subspace(self)
+            refuse_other_norms()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
+        self._guard()
 
     @abstractmethod
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:

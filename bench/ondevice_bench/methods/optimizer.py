@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.errors import Refusal, not_allowed
-from ondevice_bench.methods.backward_update import NAME, BackwardUpdates
+from ondevice_bench.methods.backward_update import NAME, BackwardUpdates, is_updated_in_backward
 from ondevice_bench.methods.factor_update import updated
 from ondevice_bench.methods.lowrank import LowRankLayer
+from ondevice_bench.methods.optimizer_guard import TreatmentOptimizer, WrongOptimizer
 from ondevice_bench.methods.projected_update import Projection
 from ondevice_bench.methods.subspace import WeightGradient
 
@@ -26,10 +27,9 @@ class MomentumRefused(ValueError):
     """The subspace update has no momentum."""
 
 
-class _Optimizer(torch.optim.Optimizer):
+class _Optimizer(TreatmentOptimizer):
     """What both optimizers have: one norm over all gradients, and updates of one parameter."""
 
-    is_of_treatment = True
     clip: float | None = None
     projections: Mapping[nn.Parameter, Projection] = {}
     _backward_updates: BackwardUpdates | None = None
@@ -38,6 +38,16 @@ class _Optimizer(torch.optim.Optimizer):
     def updates_in_backward(self) -> bool:
         """Whether backward updates each parameter, and frees its gradient."""
         return self._backward_updates is not None
+
+    def makes_update_of(self, parameter: Tensor) -> bool:
+        """Whether it projects the gradient of this parameter, or updates it in backward."""
+        return parameter in self.projections or (
+            self._backward_updates is not None and is_updated_in_backward(parameter)
+        )
+
+    def makes_subspace_update_of(self, layer: nn.Module) -> bool:
+        """Not without an update of factors."""
+        return False
 
     def update_in_backward(self, is_last_part: Callable[[], bool]) -> None:
         """Update each parameter in backward from now on."""
@@ -123,10 +133,8 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
     """SGD that also updates factored layers, by the subspace update from their own gradients.
 
     What a loop does to the gradients of all parameters, it does to those of factored weights, too:
-    see `PendingGradient`.
+    see `PendingGradient`. A factored layer has the options of the group that has its factors.
     """
-
-    updates_subspaces = True
 
     def __init__(
         self,
@@ -143,6 +151,10 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.clip = clip
 
+    def makes_subspace_update_of(self, layer: nn.Module) -> bool:
+        """Whether the layer is one of the treatment, with a subspace update."""
+        return layer in self._pending
+
     def _refuse_momentum(self, momentum: float) -> None:
         if momentum and self._pending:
             otherwise = next(iter(self._pending.values())).otherwise
@@ -151,12 +163,29 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
                 f"use momentum 0, or {otherwise} (a schedule: `cycle_momentum=False`)"
             )
 
+    def _groups(self) -> dict[int, Mapping[str, Any]]:
+        """The group of each parameter, by its id."""
+        return {id(each): group for group in self.param_groups for each in group["params"]}
+
+    def _held(self) -> dict[LowRankLayer, Mapping[str, Any]]:
+        """The layers whose factors this optimizer has, with the group of each."""
+        groups = self._groups()
+        return {each: groups[id(each.left)] for each in self._pending if id(each.left) in groups}
+
     def _check(self) -> None:
         """Refuse momentum that a schedule has set, and gradients that factors got themselves."""
         for group in self.param_groups:
             self._refuse_momentum(group["momentum"])
+        groups = self._groups()
         for layer, pending in self._pending.items():
-            if layer.left.requires_grad:  # if not, R may train alone, as an ordinary parameter
+            if not layer.left.requires_grad:  # R may train alone, as an ordinary parameter
+                continue
+            if (id(layer.left) in groups) != (id(pending.norm) in groups):
+                raise WrongOptimizer(
+                    f"{pending.name}: this optimizer has the factors or `pending.norm`, but not "
+                    "both: `pending.norm` has the norm of their gradient, so give it both"
+                )
+            if id(layer.left) in groups:
                 pending.require_no_other(layer.left, layer.right)
 
     @torch.no_grad()
@@ -166,16 +195,15 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         A closure runs one time before the update, as in torch's own SGD.
         """
         loss = self._begin_step(closure)
-        groups = {id(each): group for group in self.param_groups for each in group["params"]}
-        held = {layer: each for layer, each in self._pending.items() if id(each.norm) in groups}
-        taken = {layer: pending.take() for layer, pending in held.items()}
+        held = self._held()
+        taken = {layer: self._pending[layer].take() for layer in held}
         self._step_all()
         for layer, found in taken.items():
-            pending = held[layer]
+            pending = self._pending[layer]
             if found is None:
                 pending.end_step()
             else:
-                _update_factors(layer, *found, groups[id(pending.norm)])
+                _update_factors(layer, *found, held[layer])
                 pending.count_update()
                 layer.schedule.advance()
         return loss
@@ -184,10 +212,10 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         _without_hooks(torch.optim.SGD.step)(self)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Clear every gradient, also those of factored weights."""
+        """Clear every gradient of this optimizer, also those of factored weights."""
         super().zero_grad(set_to_none)
-        for pending in self._pending.values():
-            pending.clear()
+        for layer in self._held():
+            self._pending[layer].clear()
 
 
 class ClippedAdamW(_Optimizer, torch.optim.AdamW):
@@ -226,6 +254,8 @@ def _update_factors(
     A factor that an unfinished backward has saved is then refused by torch, as any weight is.
     """
     rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
+    if group["maximize"]:
+        rate = -rate
     left, right = updated(layer, gradient, decay, rate * scale)
     layer.left.copy_(left)
     layer.right.copy_(right)

@@ -1,8 +1,8 @@
 """Optimizers that cannot train a treated network are refused when they step.
 
 Such an optimizer holds the factors of a subspace update, or parameters that a method updates in
-another way, but is not ours. Or it was made before `treat` or before `merge`, so it holds weights
-that do not train any more, and not the parameters that do.
+another way, but is not that of the treatment. Or it was made before `treat` or before `merge`, so
+it holds weights that do not train any more, and not the parameters that do.
 
 torch calls the check before every step of any optimizer. The check reads the parameters of an
 optimizer one time, and again after the next `treat` or if it holds more parameters.
@@ -11,7 +11,7 @@ optimizer one time, and again after the next `treat` or if it holds more paramet
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,11 +20,13 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
 
-_pending: WeakSet[nn.Module] = WeakSet()
+# layers that update their factors by a subspace update, in order
+_subspace: WeakKeyDictionary[Any, None] = WeakKeyDictionary()
 _replaced: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 _updated_by_ours: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # by which method
 _checked: WeakKeyDictionary[Optimizer, tuple[int, int]] = WeakKeyDictionary()
 _count = [0]  # of changes to what is guarded
+_TREAT = "treat()"
 
 
 class WrongOptimizer(Refusal):
@@ -47,10 +49,27 @@ class _Replaced:
         return layer is not None and any(id(layer.get_parameter(name)) in held for name in self.new)
 
 
-def guard_subspace(pending: nn.Module) -> None:
-    """Refuse optimizers that hold the `norm` of this gradient, but know no subspace update."""
-    _pending.add(pending)
+class TreatmentOptimizer(Optimizer):
+    """An optimizer of ours. It knows the updates of its own treatment."""
+
+    def makes_update_of(self, parameter: Tensor) -> bool:
+        """Whether it makes the update that the method has for this parameter."""
+        raise NotImplementedError
+
+    def makes_subspace_update_of(self, layer: nn.Module) -> bool:
+        """Whether it updates the factors of this layer."""
+        raise NotImplementedError
+
+
+def guard_subspace(layer: nn.Module) -> None:
+    """Refuse optimizers that hold factors of this layer, but do not know its subspace update."""
+    _subspace[layer] = None
     _begin()
+
+
+def subspace_layers() -> Iterator[Any]:
+    """All layers that are guarded so, of all networks. Each has `left`, `right` and `pending`."""
+    return iter(list(_subspace))
 
 
 def guard_replaced(plain: nn.Module, layer: nn.Module, name: str) -> None:
@@ -58,7 +77,7 @@ def guard_replaced(plain: nn.Module, layer: nn.Module, name: str) -> None:
     kept = {id(each) for each in plain.parameters()}
     new = tuple(each for each, parameter in layer.named_parameters() if id(parameter) not in kept)
     what = "the weight that the method has replaced"
-    replaced = _Replaced(name, ref(layer), new, what, "treat()")
+    replaced = _Replaced(name, ref(layer), new, what, _TREAT)
     _replaced[plain.get_parameter("weight")] = replaced
     _begin()
 
@@ -105,27 +124,49 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
         return
     parameters = list(_parameters(optimizer))
     held = frozenset(id(parameter) for parameter in parameters)
+    is_final = True
+    own = optimizer if isinstance(optimizer, TreatmentOptimizer) else None
     for parameter in parameters:
         replaced = _replaced.get(parameter)
-        if replaced is not None and not replaced.is_trained(held):
-            raise WrongOptimizer(
-                f"{replaced.name}: this optimizer holds {replaced.what}. Make the optimizer after "
-                f"{replaced.after}"
-            )
+        if replaced is not None:
+            _require_trained(replaced, parameter, held)
+            is_final = is_final and not parameter.requires_grad  # it may get a gradient later
         method = _updated_by_ours.get(parameter)
-        if method is not None and not getattr(optimizer, "is_of_treatment", False):
+        if method is not None and not (own and own.makes_update_of(parameter)):
             raise WrongOptimizer(
                 f"{method}: this optimizer does not know the update of the method. Use the one "
                 "that Treatment.optimizer returns"
             )
-    if not getattr(optimizer, "updates_subspaces", False):
-        for pending in _pending:
-            if id(pending.norm) in held:
-                raise WrongOptimizer(
-                    f"{pending.name}: this optimizer cannot make a subspace update. Use the one "
-                    f"that Treatment.optimizer returns, or {pending.otherwise}"
-                )
-    _checked[optimizer] = state
+    others = [
+        layer for layer in subspace_layers() if not (own and own.makes_subspace_update_of(layer))
+    ]
+    touched = [layer for layer in others if not held.isdisjoint(_of_subspace(layer))]
+    for layer in touched:
+        if layer.left.requires_grad:
+            raise WrongOptimizer(
+                f"{layer.pending.name}: this optimizer cannot make a subspace update. Use the one "
+                f"that Treatment.optimizer returns, or {layer.pending.otherwise}"
+            )
+    if is_final and not touched:  # factors that are frozen now may train later
+        _checked[optimizer] = state
+
+
+def _require_trained(replaced: _Replaced, weight: Tensor, held: frozenset[int]) -> None:
+    """A Refusal if the optimizer does not train what is there now, or trains the weight, too."""
+    if not replaced.is_trained(held):
+        raise WrongOptimizer(
+            f"{replaced.name}: this optimizer holds {replaced.what}. Make the optimizer after "
+            f"{replaced.after}"
+        )
+    if replaced.after == _TREAT and weight.grad is not None and bool(weight.grad.any()):
+        raise WrongOptimizer(
+            f"{replaced.name}: another network trains {replaced.what}, so they share no weight any "
+            "more: leave the layer as it is, or use a method that keeps the weight"
+        )
+
+
+def _of_subspace(layer: Any) -> tuple[int, ...]:
+    return id(layer.left), id(layer.right), id(layer.pending.norm)
 
 
 def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:

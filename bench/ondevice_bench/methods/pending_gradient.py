@@ -8,7 +8,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.factor_mark import FactorMark
-from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.subspace import (
     GradientSum,
     ProductsGradient,
@@ -17,7 +16,8 @@ from ondevice_bench.methods.subspace import (
 )
 from ondevice_bench.methods.tensors import has_content, working
 
-_SHARES = (0.99995**0.5, 0.00005**0.5)  # of the squared norm, in the two entries of `norm`
+_LEAST, _SPREAD = 2e-5, 100.0  # the second entry of `norm` has at least this share of the square
+_NUMBERS = 4  # of a gradient, from which its share follows
 _TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
 
 
@@ -35,21 +35,28 @@ class PendingGradient(nn.Module):
     `norm` computes nothing. Its gradient has the norm of the weight's gradient. If the loop scales
     or clears it, the weight's gradient is scaled or cleared, too.
 
-    The value of `norm` is a mark of the factors.
+    The value of `norm` is a mark of the factors. It is a column, so that rules by the number of
+    dimensions treat it as the weight for which it stands.
     """
 
     def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
         super().__init__()
         self.name = name
         self.otherwise = otherwise  # what to use where this is refused
-        self.norm = nn.Parameter(working(torch.zeros(2, dtype=dtype)))
+        self.norm = nn.Parameter(working(torch.zeros(2, 1, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
         self._mark = FactorMark()
+        self._mark.write(self.norm)
+        self._share = _LEAST  # of the square of the norm, in the second entry
         self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
         self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
         self._passes = 0  # backward passes since then, without the last
         self._is_backward_done = False  # since the last forward call
-        guard_subspace(self)
+
+    def expect(self, passes: int, *, trains: bool) -> None:
+        """For a new optimizer: how many backward passes come before each update, if any."""
+        self.accumulates = passes
+        self.norm.requires_grad_(trains)  # a loop may have frozen it by its name
 
     def refusal(self, what: str) -> Refusal:
         """What a gradient outside of parameters cannot do."""
@@ -94,6 +101,8 @@ class PendingGradient(nn.Module):
             )
         if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
             raise self.refusal("cannot run the hooks on parameters")
+        if not self.norm.requires_grad:  # a loop has frozen it, or let the factors train again
+            self.norm.requires_grad_(True)
         self._clear_if_cleared()
         inside = _is_inside_backward()
         if self._is_backward_done and not inside:
@@ -120,9 +129,11 @@ class PendingGradient(nn.Module):
         return self._gradient
 
     def set(self, gradient: GradientSum | ProductsGradient) -> None:
-        """Let this be the gradient."""
-        self._gradient = gradient
-        self.norm.grad = self._shown(gradient)
+        """Let this be the gradient. `take` refuses what a loop has added to `norm`."""
+        others = None if self._gradient is not None else self.norm.grad
+        self._gradient, self._share = gradient, _share_of(gradient)
+        shown = self._shown(gradient)
+        self.norm.grad = shown if others is None else shown + others
         self._is_backward_done = True
 
     def add(self, summand: Summand) -> None:
@@ -142,29 +153,38 @@ class PendingGradient(nn.Module):
 
     def take(self) -> tuple[WeightGradient, float] | None:
         """The gradient and its factor, for the update; None if there is none to apply."""
-        gradient = self.gradient
-        if gradient is None:
-            return None
-        scale = self._scale()
+        gradient, found = self.gradient, self.norm.grad
+        taken = None
+        if gradient is not None:
+            taken = gradient, self._scale()
+        elif found is not None and has_content() and found.any():
+            raise self._changed()  # it is the gradient of another step, or of another network
         self.norm.grad = None  # nothing in `norm` is to be trained
-        return gradient, scale
+        return taken
 
     def _scale(self) -> float:
         """The factor by which the training loop has scaled the gradient since backward."""
         assert self._gradient is not None
         expected, found = self._shown(self._gradient), self.norm.grad
         assert found is not None
-        if not has_content() or not expected.any():
+        if not has_content():
             return 1.0
-        ratio = found / expected
+        if not expected.any():
+            if found.any():
+                raise self._changed()
+            return 1.0
+        ratio = (found / expected).flatten()
         tolerance = _TOLERANCE * torch.finfo(ratio.dtype).eps
         if not torch.isclose(ratio[0], ratio[1], rtol=tolerance, equal_nan=True):
-            raise ChangedGradient(
-                f"{self.name}: the training loop changed the gradients in another way than by one "
-                "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
-                f"{self.otherwise}"
-            )
+            raise self._changed()
         return ratio[0].item()
+
+    def _changed(self) -> ChangedGradient:
+        return ChangedGradient(
+            f"{self.name}: the training loop changed the gradients in another way than by one "
+            "factor (such as clip_grad_norm_), which cannot be done to a subspace update: use "
+            f"{self.otherwise}"
+        )
 
     def clear(self) -> None:
         """Forget the gradient. A forward call before it may still get its backward."""
@@ -195,10 +215,12 @@ class PendingGradient(nn.Module):
     def _shown(self, gradient: WeightGradient) -> Tensor:
         """The gradient of `norm`: two entries, which together have the norm of the gradient.
 
-        A factor keeps their ratio. So another change is seen.
+        A factor keeps their ratio. So another change is seen. Another gradient has another ratio,
+        so a sum of two gradients is seen, too.
         """
         norm = gradient.squared_norm.sqrt().to(self.norm.dtype)
-        return norm * norm.new_tensor(_SHARES)
+        shares = ((1 - self._share) ** 0.5,), (self._share**0.5,)
+        return norm * norm.new_tensor(shares)
 
     def _clear_if_cleared(self) -> None:
         """If a loop has cleared the gradient of `norm`, forget the weight's gradient."""
@@ -210,15 +232,23 @@ class PendingGradient(nn.Module):
         ):
             self.clear()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
-        guard_subspace(self)
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
         """Take the mark, if there is one: files of earlier versions have none."""
         found: Tensor | None = state_dict.get(f"{prefix}norm")
         if found is not None:
             self._mark.load(self.norm, found)
+
+
+def _share_of(gradient: WeightGradient) -> float:
+    """A share between 2e-5 and 2e-3, as if by chance. It follows from numbers of the gradient.
+
+    So two trainings with the same seed are equal to the last bit.
+    """
+    if not has_content():
+        return _LEAST
+    first = next(gradient.tensors())
+    numbers = gradient.squared_norm.item(), *first[0, :_NUMBERS].tolist()
+    return float(_LEAST * _SPREAD ** (hash(numbers) % 2**32 / 2**32))
 
 
 def is_distributed() -> bool:

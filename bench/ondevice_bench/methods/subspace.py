@@ -287,7 +287,7 @@ class ProductsGradient:
         """
         eps = torch.finfo(sizes.dtype).eps
         largest = working(sizes).max()
-        step = rate * working(self.squared_norm).sqrt() / largest.sqrt()
+        step = abs(rate) * working(self.squared_norm).sqrt() / largest.sqrt()
         return largest * (eps * step).pow(2 / 3).clamp_min(eps)
 
     def tensors(self) -> Iterator[Tensor]:

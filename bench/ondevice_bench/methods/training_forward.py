@@ -1,5 +1,6 @@
 """What a network does in training besides its own forward: the contexts of its methods."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,13 +14,22 @@ from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.packed_saves import PackedSaves
 
 
+class _Entered(threading.local):
+    """Whether this thread is within a part of a training step. A copy begins outside of one."""
+
+    is_now = False
+
+    def __reduce__(self) -> Any:
+        return _Entered, ()
+
+
 class TrainingForward:
     """It surrounds the forward of the network. Evaluation stays as it is."""
 
     def __init__(self, methods: Sequence[Method]) -> None:
         self._methods = tuple(methods)
         self._cuts = any(method.slices > 1 for method in methods)
-        self._is_entered = False
+        self._entered = _Entered()
         self.has_run = False  # whether a training step has used it
 
     @property
@@ -45,32 +55,32 @@ class TrainingForward:
     @contextmanager
     def entered(self, network: nn.Module) -> Iterator[None]:
         """Run the block as a part of a training step: in the context of each method, once."""
-        if self._is_entered:
+        if self._entered.is_now:
             yield
             return
-        self._is_entered = self.has_run = True
+        self._entered.is_now = self.has_run = True
         try:
             with ExitStack() as stack:
                 for method in self._methods:
                     stack.enter_context(method.packing(network))
                 yield
         finally:
-            self._is_entered = False
+            self._entered.is_now = False
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Run the block with the forward of the network alone: it belongs to no training step."""
-        before, self._is_entered = self._is_entered, True
+        before, self._entered.is_now = self._entered.is_now, True
         try:
             yield
         finally:
-            self._is_entered = before
+            self._entered.is_now = before
 
     def __call__(self, call: Call) -> Any:
         """Run the forward, as a part of a training step if the network trains."""
         if not (call.module.training and torch.is_grad_enabled()):
             return call.run()
-        if self._cuts and not self._is_entered:
+        if self._cuts and not self._entered.is_now:
             raise Refusal(
                 "microbatch: this call has the whole batch, and the method cuts batches into "
                 "slices: train with `treatment.backward(batch, loss)`"

@@ -203,7 +203,8 @@ class Treatment:
         layers = [layer for layer in self.module.modules() if isinstance(layer, LowRankLayer)]
         for layer in layers:
             if layer.pending is not None:
-                layer.pending.accumulates = max(accumulate, self.slices)
+                passes = accumulate * self.slices
+                layer.pending.expect(passes, trains=layer.left.requires_grad)
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         optimizer = make_optimizer(
             kind,
