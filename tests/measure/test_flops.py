@@ -1,5 +1,6 @@
 """FLOPs of single operators against sums on paper, and the separate counts."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from ondevice_bench.measure import operators
 from ondevice_bench.measure.decomposition_marker import decomposition
-from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.measure.flops import FlopCounter, count_step, left_out, step_flops
 from tests.measure.test_activations import SumStep
 
 
@@ -30,6 +31,7 @@ def counted(function, *shapes, **keywords):
         (torch.addmm, [(5,), (3, 4), (4, 5)], 2 * 3 * 4 * 5),
         (torch.matmul, [(2, 7, 3, 4), (2, 7, 4, 5)], 2 * 14 * 3 * 4 * 5),
         (torch.baddbmm, [(2, 3, 5), (2, 3, 4), (2, 4, 5)], 2 * 2 * 3 * 4 * 5),
+        (torch.Tensor.addbmm_, [(3, 5), (2, 3, 4), (2, 4, 5)], 2 * 2 * 3 * 4 * 5),
         (torch.mv, [(3, 4), (4,)], 2 * 3 * 4),
         (torch.dot, [(9,), (9,)], 2 * 9),
         (F.linear, [(2, 6, 4), (5, 4), (5,)], 2 * 2 * 6 * 4 * 5),
@@ -76,6 +78,110 @@ def test_backward_of_fused_attention_computes_the_weights_once_more():
 
 
 @pytest.mark.parametrize(
+    ("network", "inputs"),
+    [
+        (nn.TransformerEncoderLayer(16, 2, 40, batch_first=True), 1),
+        (nn.TransformerEncoderLayer(16, 4, 8, activation="gelu", norm_first=True, batch_first=True), 1),
+        (nn.MultiheadAttention(16, 2, batch_first=True), 3),
+    ],
+)  # fmt: skip
+def test_the_fast_path_of_inference_counts_what_the_slow_one_counts(network, inputs):
+    x = torch.randn(3, 5, 16)
+    network.eval()
+    try:
+        with torch.no_grad():
+            fast = counted(lambda: network(*[x] * inputs))
+            torch.backends.mha.set_fastpath_enabled(False)
+            slow = counted(lambda: network(*[x] * inputs))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+    assert len(fast.exact) == 1 < len(slow.exact)
+    assert fast.flops == slow.flops > 0
+    assert not fast.unknown
+
+
+def test_sequences_of_different_lengths_are_padded_for_attention_only():
+    lengths, width, inner = (5, 3), 16, 40
+    layer = nn.TransformerEncoderLayer(width, 2, inner, batch_first=True).eval()
+    x = torch.nested.nested_tensor([torch.randn(each, width) for each in lengths])
+    with torch.no_grad():
+        found = counted(lambda: layer(x))
+        assert found.flops == products_inside(lambda: layer(x))
+    linear = 2 * sum(lengths) * (4 * width**2 + 2 * width * inner)
+    assert found.flops == linear + 4 * len(lengths) * max(lengths) ** 2 * width
+
+
+def plain_lstm(network, x, h, c):
+    """An LSTM of one layer by its definition."""
+    outputs = []
+    for each in x:
+        gates = F.linear(each, network.weight_ih_l0, network.bias_ih_l0)
+        gates = gates + F.linear(h, network.weight_hh_l0, network.bias_hh_l0)
+        enter, keep, new, leave = gates.chunk(4, -1)
+        c = keep.sigmoid() * c + enter.sigmoid() * new.tanh()
+        h = leave.sigmoid() * c.tanh()
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch takes single products")
+def test_an_lstm_counts_what_its_definition_counts():
+    network = nn.LSTM(6, 10)
+    x, h, c = (torch.randn(shape, requires_grad=True) for shape in ((7, 3, 6), (3, 10), (3, 10)))
+    counter = FlopCounter()
+    with counter.phase("forward"):
+        ours, _ = network(x, (h[None], c[None]))
+    with counter.phase("backward"):
+        ours.sum().backward()
+    with counter.phase("forward of the definition"):
+        plain = plain_lstm(network, x, h, c)
+    with counter.phase("backward of the definition"):
+        plain.sum().backward()
+    torch.testing.assert_close(ours, plain)
+    for name in ("forward", "backward"):
+        found = counter.of(name)
+        assert found.flops == counter.of(f"{name} of the definition").flops > 0
+        assert not found.unknown
+    assert set(counter.of("forward").exact) == {"mkldnn_rnn_layer"}
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch takes single products")
+def test_an_lstm_counts_each_layer_and_direction():
+    network = nn.LSTM(6, 10, num_layers=2, bidirectional=True, batch_first=True)
+    counter = FlopCounter()
+    with counter.phase("it"):
+        network(torch.randn(3, 7, 6))
+    assert counter.of("it").flops == 2 * (2 * 3 * 7) * 4 * 10 * ((6 + 10) + (2 * 10 + 10))
+
+
+def products_inside(run):
+    """The FLOPs of the products that torch calls inside its operators, by its own profiler."""
+    with torch.profiler.profile(record_shapes=True) as profile:
+        run()
+    flops = 0
+    for event in profile.events():
+        shapes = event.input_shapes[1:] if event.name == "aten::addmm" else event.input_shapes
+        if event.name in {"aten::mm", "aten::addmm", "aten::bmm"}:
+            flops += 2 * math.prod(shapes[0]) * shapes[1][-1]
+    return flops
+
+
+def test_a_bilinear_layer_counts_its_products():
+    n, left, right, out = 5, 3, 4, 7
+    layer = nn.Bilinear(left, right, out)
+    a, b = torch.randn(n, left, requires_grad=True), torch.randn(n, right, requires_grad=True)
+    forward = counted(lambda: layer(a, b))
+    assert forward.flops == 2 * n * out * right * (left + 1)
+    assert forward.flops == products_inside(lambda: layer(a, b))
+    loss = layer(a, b).sum()
+    backward = counted(lambda: loss.backward(retain_graph=True))
+    assert backward.flops == 3 * 2 * n * out * left * right
+    assert backward.flops == products_inside(loss.backward)
+    assert not forward.unknown
+    assert not backward.unknown
+
+
+@pytest.mark.parametrize(
     ("function", "shape", "expected"),
     [
         # QR of n x k: 2nk^2 - 2/3 k^3, twice where Q is formed
@@ -113,6 +219,8 @@ def test_an_operator_without_a_formula_is_listed():
     assert found.flops == found.factorisation_flops == 0
     assert dict(found.unknown) == {"linalg_eig": 1}
     assert found.to_dict()["no_formula"] == {"linalg_eig": 1}
+    (note,) = left_out(found, "the FLOPs of it")
+    assert note == "the FLOPs of it leave out operators without a formula: linalg_eig"
 
 
 def test_a_custom_operator_is_listed_too():

@@ -4,7 +4,7 @@ The arguments of a formula are the operator's arguments by the names of its sche
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ondevice_bench.measure import factorisation_flops
+from ondevice_bench.measure.fused_operators import FUSED, Arguments
 
-Arguments = Mapping[str, Any]
 Formula = Callable[[Arguments, Any], int]
 Kind = Literal["exact", "estimated", "elements", "free", "unknown"]
 
@@ -120,6 +120,7 @@ EXACT: dict[str, Formula] = {
     "baddbmm": _product("batch1", "batch2"),
     "baddbmm_": _product("batch1", "batch2"),
     "addbmm": _product("batch1", "batch2"),
+    "addbmm_": _product("batch1", "batch2"),
     "mv": _product("self", "vec"),
     "addmv": _product("mat", "vec"),
     "addmv_": _product("mat", "vec"),
@@ -130,6 +131,7 @@ EXACT: dict[str, Formula] = {
     "convolution_backward": _convolution_backward,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
+    **FUSED,
 }
 
 
