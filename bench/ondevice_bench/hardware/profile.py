@@ -246,7 +246,7 @@ class Profile:
             case "logical":
                 return min(machine.logical_cores, cpus)
             case count:
-                return count
+                return min(count, cpus)
 
 
 def load_profile(name: str) -> Profile:
