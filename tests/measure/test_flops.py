@@ -14,6 +14,8 @@ from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.measure.flops import FlopCounter, count_step, left_out, step_flops
 from tests.measure.test_activations import SumStep
 
+ROWS = torch.tensor([3, 1])
+
 
 def counted(function, *shapes, **keywords):
     """What the counter says of one call on tensors of these shapes."""
@@ -284,6 +286,19 @@ def test_fake_tensors_are_counted_alike():
         (lambda x: x.add_(1.0), [(7,)], 2 * 7),  # read and written in place
         (lambda x: torch.relu(x) + x, [(7,)], (7 + 7) + (7 + 7 + 7)),
         (lambda x: x.reshape(7, 1).T[0], [(7,)], 0),
+        (lambda x: torch.empty_like(x).detach(), [(7,)], 0),
+        (torch.clone, [(7,)], 2 * 7),
+        (lambda x: x.double(), [(7,)], 7 + 2 * 7),
+        (lambda x, y: torch.cat([x, y]), [(7,), (5,)], 2 * 12),
+        (lambda x, y: torch.stack([x, y]), [(7,), (7,)], 2 * 14),
+        (lambda x, y: x.copy_(y), [(7,), (7,)], 2 * 7),
+        (lambda x: F.pad(x, (1, 2)), [(7,)], 7 + 10),
+        (lambda x: x.zero_(), [(7,)], 7),
+        (torch.zeros_like, [(7,)], 7),
+        (lambda x: x.index_select(0, ROWS), [(100, 4)], 2 * 2 * 4 + 2 * 2),  # two rows, two int64
+        (lambda x: F.embedding(ROWS, x), [(100, 4)], 2 * 2 * 4 + 2 * 2),
+        (lambda x: x[ROWS], [(100, 4)], 2 * 2 * 4 + 2 * 2),
+        (lambda x: x.gather(0, ROWS[:, None]), [(100, 4)], 2 * 2 + 2 * 2),
     ],
 )
 def test_traffic_is_each_tensor_of_each_operator_once(function, shapes, numbers):

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ondevice_bench.measure.decomposition_marker import in_decomposition
 from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, kind_of, largest
 from ondevice_bench.measure.training_step import TrainingStep
+from ondevice_bench.measure.traffic import traffic
 
 STEP = ("forward", "backward", "update")
 
@@ -98,8 +97,10 @@ class FlopCounter(TorchDispatchMode):
         if kind == "free":
             return
         phase = self.phases.setdefault(self._now, Operations())
+        phase.traffic += traffic(func, kind, args, kwargs, result)
+        if kind == "moved":
+            return
         phase.calls[name] += 1
-        phase.traffic += _bytes((args, kwargs)) + _bytes(result)
         match kind:
             case "exact":
                 flops = EXACT[name](arguments_by_name(func, args, kwargs), result)
@@ -113,11 +114,6 @@ class FlopCounter(TorchDispatchMode):
                 phase.elements[name] += largest((*args, result))
             case "unknown":
                 phase.unknown[name] += 1
-
-
-def _bytes(values: Any) -> int:
-    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def count_step(step: TrainingStep, counter: FlopCounter) -> None:

@@ -15,14 +15,15 @@ from ondevice_bench.measure import factorisation_flops
 from ondevice_bench.measure.fused_operators import FUSED, Arguments
 
 Formula = Callable[[Arguments, Any], int]
-Kind = Literal["exact", "estimated", "elements", "free", "unknown"]
+Kind = Literal["exact", "estimated", "elements", "moved", "free", "unknown"]
 
 
 @cache
 def kind_of(func: Any) -> Kind:
     """How an operator is counted.
 
-    A `free` operator computes nothing: a view, an allocation, a copy or random numbers.
+    A `moved` operator only writes tensors: a copy, a fill or random numbers. A `free` one does not
+    even that: a view or an allocation.
     """
     name = func.overloadpacket.__name__
     if func.namespace in {"prim", "profiler"}:
@@ -34,8 +35,10 @@ def kind_of(func: Any) -> Kind:
     if name in ESTIMATED:
         return "estimated"
     plain = name.rstrip("_")
-    if plain in _MOVES or _is_view(func):
+    if plain in _FREE or _is_view(func):
         return "free"
+    if plain in _MOVES:
+        return "moved"
     return "elements" if torch.Tag.pointwise in func.tags or plain in _ELEMENTS else "unknown"
 
 
@@ -214,17 +217,20 @@ _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
 )
 _MOVES = frozenset(  # computes nothing
     """
-    _assert_async _index_put _linalg_check_errors _local_scalar_dense _reshape_alias _to_copy
-    _unsafe_index _unsafe_view arange as_strided_scatter bernoulli cat clone col2im
-    constant_pad_nd copy detach diag_embed embedding empty empty_like empty_permuted
-    empty_strided equal exponential eye fill flip full full_like gather im2col index index_copy
-    index_select is_pinned is_same_size isnan item lift_fresh lift_fresh_copy linspace
-    masked_fill masked_scatter masked_select multinomial new_empty new_empty_strided new_full
-    new_ones new_zeros nonzero normal one_hot ones ones_like pad pixel_shuffle rand rand_like
-    randint randn randn_like random randperm record_stream reflection_pad2d repeat
-    repeat_interleave replication_pad2d resize roll scalar_tensor scatter select_backward
-    select_scatter set slice_backward slice_scatter split_with_sizes_copy stack sym_numel
-    sym_size sym_stride tril tril_indices triu triu_indices unfold unfold_backward uniform zero
-    zeros zeros_like
+    _index_put _to_copy _unsafe_index arange as_strided_scatter bernoulli cat clone col2im
+    constant_pad_nd copy diag_embed embedding equal exponential eye fill flip full full_like gather
+    im2col index index_copy index_select isnan lift_fresh_copy linspace masked_fill masked_scatter
+    masked_select multinomial new_full new_ones new_zeros nonzero normal one_hot ones ones_like pad
+    pixel_shuffle rand rand_like randint randn randn_like random randperm reflection_pad2d repeat
+    repeat_interleave replication_pad2d roll scalar_tensor scatter select_backward select_scatter
+    slice_backward slice_scatter split_with_sizes_copy stack tril tril_indices triu triu_indices
+    unfold_backward uniform zero zeros zeros_like
+    """.split()  # noqa: SIM905  # a list of words reads best as words
+)
+_FREE = frozenset(  # moves nothing, or the number of one element
+    """
+    _assert_async _linalg_check_errors _local_scalar_dense _reshape_alias _unsafe_view detach empty
+    empty_like empty_permuted empty_strided is_pinned is_same_size item lift_fresh new_empty
+    new_empty_strided record_stream resize set sym_numel sym_size sym_stride unfold
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
