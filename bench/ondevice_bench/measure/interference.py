@@ -50,10 +50,17 @@ class ForeignLoad:
     throttled: float | None
 
     @property
+    def taken(self) -> float:
+        """The seconds that others used or a quota took, with the error of the ticks.
+
+        `foreign` may be negative: some guests count stolen time as that of their process.
+        """
+        return sum(max(0.0, each or 0.0) for each in (self.foreign, self.stolen, self.throttled))
+
+    @property
     def lost(self) -> float:
-        """The seconds that were surely lost, to a quota too: without the error of the ticks."""
-        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
-        return max(0.0, lost - SLACK)
+        """The seconds that were surely lost: without the error of the ticks."""
+        return max(0.0, self.taken - SLACK)
 
     @property
     def is_disturbing(self) -> bool:
@@ -90,7 +97,7 @@ def share_of_others(before: Counters, after: Counters) -> float | None:
     load = between(before, after)
     if load.foreign is None:
         return None
-    return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
+    return (max(0.0, load.foreign) + (load.stolen or 0.0)) / load.wall
 
 
 def share_lost(loads: Sequence[ForeignLoad]) -> float | None:
