@@ -211,6 +211,50 @@ def test_element_wise_work_is_counted_by_its_elements():
     assert dict(found.elements) == {"mul": 40, "gelu": 40, "native_layer_norm": 40, "sum": 40}
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.hardswish,
+        F.elu,
+        F.mish,
+        F.softplus,
+        F.hardsigmoid,
+        F.logsigmoid,
+        F.glu,
+        nn.PReLU(),
+        lambda x: F.hardswish(x * 1, inplace=True),
+        lambda x: (x * 1).abs_().unsqueeze_(0),
+        lambda x: F.mse_loss(x, x.detach() + 1),
+        lambda x: F.smooth_l1_loss(x, x.detach() + 1),
+        lambda x: F.huber_loss(x, x.detach() + 1),
+        lambda x: F.binary_cross_entropy_with_logits(x, torch.ones_like(x)),
+        lambda x: F.avg_pool3d(x, 2),
+        lambda x: F.max_pool3d(x, 2),
+        lambda x: F.interpolate(x[0], scale_factor=2),
+        lambda x: F.pad(x[0], (1, 1, 1, 1), mode="reflect"),
+        lambda x: x.amax(1).cummax(0)[0].std(),
+        lambda x: F.grid_sample(x, torch.zeros(2, 3, 3, 2)),
+        lambda x: F.embedding_bag(torch.tensor([[0, 1]]), x[0, 0]),
+    ],
+)
+def test_work_without_products_is_known_forward_and_backward(function):
+    x = torch.randn(2, 4, 6, 6, requires_grad=True)
+    found = counted(lambda: function(x).sum().backward())
+    assert not found.unknown
+    assert not found.exact
+
+
+@pytest.mark.parametrize("how", ["foreach", "fused"])
+def test_an_optimizer_that_takes_all_weights_at_once_processes_all_of_them(how):
+    weights = [torch.randn(size, requires_grad=True) for size in (5, 70, 3)]
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.SGD(weights, lr=0.1, **{how: True})
+    found = counted(optimizer.step)
+    assert not found.unknown
+    assert max(found.elements.values()) == 5 + 70 + 3
+
+
 def test_what_computes_nothing_is_not_counted():
     found = counted(lambda x: x.t().contiguous().view(-1)[3:].clone().zero_(), (5, 8))
     assert not found.calls

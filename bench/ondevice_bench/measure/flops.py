@@ -14,7 +14,7 @@ from typing import Any
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ondevice_bench.measure.decomposition_marker import in_decomposition
-from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, kind_of, largest
+from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, elements, kind_of
 from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.measure.traffic import traffic
 
@@ -111,7 +111,7 @@ class FlopCounter(TorchDispatchMode):
                     arguments_by_name(func, args, kwargs), result
                 )
             case "elements":
-                phase.elements[name] += largest((*args, result))
+                phase.elements[name] += elements(args, result)
             case "unknown":
                 phase.unknown[name] += 1
 
