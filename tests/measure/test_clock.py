@@ -147,9 +147,7 @@ def test_the_foreign_share_is_of_wall_time(monkeypatch, fake_clock):
         (None, None, 0.14, None),
     ],
 )
-def test_a_quota_and_a_hypervisor_take_shares_too(
-    fake_clock, foreign, stolen, throttled, expected
-):
+def test_a_quota_and_a_hypervisor_take_shares_too(fake_clock, foreign, stolen, throttled, expected):
     (step, *_) = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
     taken = replace(
         step,

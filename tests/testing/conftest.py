@@ -26,7 +26,9 @@ def pytest_bench_host(config, hardware):
     return hosts.now[-1].host(hardware)
 """
 # as pytest-rerunfailures does: each test is run twice, and only the second attempt is reported
-RUN_AGAIN = CONFTEST + """
+RUN_AGAIN = (
+    CONFTEST
+    + """
 
 def pytest_runtest_protocol(item, nextitem):
     from _pytest.runner import runtestprotocol
@@ -37,6 +39,7 @@ def pytest_runtest_protocol(item, nextitem):
         runtestprotocol(item, nextitem=nextitem, log=is_last)
     return True
 """
+)
 PEAKS = itertools.count()  # of steps that are well
 
 

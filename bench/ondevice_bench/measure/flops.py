@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ondevice_bench.measure.decomposition_marker import in_decomposition
 from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, elements, kind_of
-from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.measure.traffic import traffic
+from ondevice_bench.measure.training_step import TrainingStep
 
 STEP = ("forward", "backward", "update")
 

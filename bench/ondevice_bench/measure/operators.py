@@ -220,8 +220,8 @@ ESTIMATED: dict[str, Formula] = {
 _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
     """
     _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _adaptive_avg_pool3d _aminmax
-    _batch_norm_no_update _batch_norm_with_update _ctc_loss _cummax_helper _cummin_helper
-    _embedding_bag _embedding_bag_dense_backward _embedding_bag_forward_only _fused_rms_norm
+    _batch_norm_no_update _batch_norm_with_update _ctc_loss _embedding_bag
+    _embedding_bag_dense_backward _embedding_bag_forward_only _fused_rms_norm
     _fused_rms_norm_backward _index_put_impl _log_softmax _log_softmax_backward_data _logcumsumexp
     _masked_softmax _native_batch_norm_legit _native_batch_norm_legit_no_training _prelu_kernel
     _safe_softmax _softmax _softmax_backward_data _unique2 _upsample_bicubic2d_aa
@@ -229,11 +229,11 @@ _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
     _upsample_nearest_exact3d _weight_norm_interface adaptive_max_pool2d
     adaptive_max_pool2d_backward adaptive_max_pool3d all amax amin aminmax any argmax argmin
     avg_pool2d avg_pool2d_backward avg_pool3d batch_norm_backward binary_cross_entropy
-    binary_cross_entropy_with_logits bincount bucketize complex count_nonzero cross cumprod cumsum
-    cumulative_trapz dist embedding_dense_backward floor_divide glu grid_sampler_2d grid_sampler_3d
-    hardswish hardtanh hardtanh_backward histc huber_loss index_add index_put index_reduce isin
-    kthvalue leaky_relu_backward linalg_cross linalg_vector_norm log_sigmoid_backward
-    log_sigmoid_forward logcumsumexp logsumexp max max_pool2d_with_indices
+    binary_cross_entropy_with_logits bincount bucketize complex count_nonzero cross cummax cummin
+    cumprod cumsum cumulative_trapz dist embedding_dense_backward floor_divide glu grid_sampler_2d
+    grid_sampler_3d hardswish hardtanh hardtanh_backward histc huber_loss index_add index_put
+    index_reduce isin kthvalue leaky_relu_backward linalg_cross linalg_vector_norm
+    log_sigmoid_backward log_sigmoid_forward logcumsumexp logsumexp max max_pool2d_with_indices
     max_pool2d_with_indices_backward max_pool3d_with_indices mean median min mse_loss
     multi_margin_loss multilabel_margin_loss_backward multilabel_margin_loss_forward nanmedian
     nansum native_batch_norm native_batch_norm_backward native_dropout native_dropout_backward
@@ -251,18 +251,19 @@ _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
 _MANY_TENSORS = ("_foreach_", "_fused_adagrad", "_fused_adam", "_fused_sgd")  # optimizers
 _MOVES = frozenset(  # computes nothing
     """
-    _index_put _pack_padded_sequence _pack_padded_sequence_backward _pin_memory _to_copy
-    _unsafe_index arange as_strided_scatter bernoulli binomial cat cauchy channel_shuffle clone
-    col2im constant_pad_nd copy diag_embed diagonal_backward diagonal_scatter embedding equal
-    exponential eye fill flip full full_like gather geometric im2col index index_copy index_fill
-    index_select isnan lift_fresh_copy linspace log_normal masked_fill masked_scatter
-    masked_scatter_backward masked_select max_unpool2d max_unpool3d multinomial
-    native_channel_shuffle new_full new_ones new_zeros nonzero nonzero_static normal one_hot ones
-    ones_like pad pixel_shuffle pixel_unshuffle poisson put rand rand_like randint randint_like
-    randn randn_like random randperm reflection_pad1d reflection_pad2d reflection_pad3d repeat
-    repeat_interleave replication_pad1d replication_pad2d replication_pad3d roll rot90 scalar_tensor
-    scatter select_backward select_scatter slice_backward slice_scatter split_with_sizes_copy stack
-    take tril tril_indices triu triu_indices unfold_backward uniform zero zeros zeros_like
+    _index_put _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned _pack_padded_sequence
+    _pack_padded_sequence_backward _pin_memory _to_copy _unsafe_index arange as_strided_scatter
+    bernoulli binomial cat cauchy channel_shuffle clone col2im constant_pad_nd copy diag_embed
+    diagonal_backward diagonal_scatter embedding equal exponential eye fill flip full full_like
+    gather geometric im2col index index_copy index_fill index_select isnan lift_fresh_copy linspace
+    log_normal masked_fill masked_scatter masked_scatter_backward masked_select max_unpool2d
+    max_unpool3d multinomial native_channel_shuffle new_full new_ones new_zeros nonzero
+    nonzero_static normal one_hot ones ones_like pad pixel_shuffle pixel_unshuffle poisson put rand
+    rand_like randint randint_like randn randn_like random randperm reflection_pad1d
+    reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
+    replication_pad3d roll rot90 scalar_tensor scatter select_backward select_scatter slice_backward
+    slice_scatter split_with_sizes_copy stack take to_padded_tensor tril tril_indices triu
+    triu_indices unfold_backward uniform zero zeros zeros_like
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 _FREE = frozenset(  # moves nothing, or the number of one element

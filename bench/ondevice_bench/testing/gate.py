@@ -26,7 +26,7 @@ class Gate:
         self._joined = JoinedCells((), (), (), ())
         self._partners: dict[tuple[str, str], CellSummary] = {}  # by id and key of the new cell
         self._claims = 0
-        # by id and key of the new cell: if another plugin runs a test again, its last attempt counts
+        # by id and key of the new cell: the last attempt of a test that is run again counts
         self._comparisons: dict[tuple[str, str], Comparison] = {}
 
     def expect(self, plan: Collection[Cell], chosen: Collection[Cell]) -> None:

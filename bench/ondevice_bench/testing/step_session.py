@@ -49,7 +49,7 @@ class StepSession:
         self._reference = baseline
         self._base: RunSummary | None = None
         self._cells: dict[str, PlannedCell] = {}
-        # by cell: if another plugin runs a test again, its last attempt counts
+        # by cell: the last attempt of a test that is run again counts
         self._records: dict[str, tuple[Record, ...]] = {}
         self._comparisons: dict[str, Comparison] = {}
 

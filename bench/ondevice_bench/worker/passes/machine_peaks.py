@@ -45,7 +45,8 @@ def measure(job: Job) -> PassResult:
 
 def copied_bytes(cap: int | None, root: Path = Path("/")) -> int:
     """The size of source and target, in whole numbers of float32."""
-    found = re.search(r"^MemAvailable: *(\d+) kB", (root / "proc/meminfo").read_text(), re.M)
+    text = (root / "proc/meminfo").read_text()
+    found = re.search(r"^MemAvailable: *(\d+) kB", text, re.MULTILINE)
     available = int(found[1]) * 1024 if found else None
     free = (available, control_groups.memory_available(root), cap)
     parts = (each // FREE_SHARE // 4 * 4 for each in free if each is not None)
