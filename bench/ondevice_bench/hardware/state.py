@@ -85,7 +85,7 @@ def memory_limit(root: Path = Path("/")) -> int | None:
     """The bytes that a container or a small memory allows to this process; None without a limit.
 
     A machine has its memory in whole GiB, see `probe`. If they promise far more than the kernel has
-    (a board of 512 MiB), its memory is a limit, in whole steps: the last pages change with the boot.
+    (a board of 512 MiB), its memory is a limit. The steps hide what changes from boot to boot.
     """
     total, allowed = _meminfo(root).get("MemTotal"), control_groups.memory_limit(root)
     if total is None or total >= _FAIR_SHARE * -(-total // GIB) * GIB:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -12,8 +11,8 @@ _PARENT, _TIMES = 1, slice(11, 15)
 
 def cpu_seconds() -> float:
     """The seconds of those that have ended and of those that run."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime + (_of_running() if _are_there() else 0.0)
+    ended = os.times()
+    return ended.children_user + ended.children_system + (_of_running() if _are_there() else 0.0)
 
 
 def _are_there() -> bool:
