@@ -90,9 +90,6 @@ class FixedPower:
     def settle(self) -> None:
         pass
 
-    def cpu_seconds(self) -> float:
-        return 0.0
-
     def joules(self, start: float, end: float) -> float:
         if self._watts is None:
             raise EnergyUnavailable("it stalled")

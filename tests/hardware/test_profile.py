@@ -68,6 +68,7 @@ def test_threads_stay_within_what_the_process_may_use(machine_tree, own):
     own("three", "threads: 3\n")
     assert load_profile("all").threads_on(machine, allowed=range(8)) == 8
     assert load_profile("three").threads_on(machine, allowed=range(8)) == 3
+    assert load_profile("three").threads_on(machine, allowed=range(2)) == 2
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,20 @@ def test_no_more_memory_is_available_than_a_container_allows(machine_tree):
     assert memory_limit(root) == 2**30
 
 
+def test_a_board_with_less_than_whole_gib_has_its_real_memory(machine_tree):
+    """A Raspberry Pi Zero 2 W: 512 MiB, of which the kernel has 416 and some."""
+    assert memory_limit(machine_tree(pi5(memory_kb=430_004))) == 416 * 2**20
+
+
+def test_what_a_kernel_reserves_is_no_limit(machine_tree):
+    assert memory_limit(machine_tree(pi5())) is None
+
+
+def test_the_lower_of_a_small_memory_and_a_container_counts(machine_tree):
+    limit = {"sys/fs/cgroup/memory.max": f"{2**28}\n"}
+    assert memory_limit(machine_tree({**pi5(memory_kb=430_004), **limit})) == 2**28
+
+
 def test_a_machine_without_sensors_has_none(tmp_path):
     assert throttle_bits("", tmp_path)() is None
     assert read_state(tmp_path).throttle_bits is None

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.autograd import grad  # as a file does that was imported before a step is measured
 from torch.utils.checkpoint import checkpoint
 
 from ondevice_bench.measure.backward_boundary import (
@@ -106,3 +107,23 @@ def test_grad_is_a_turn_too_and_autograd_is_left_as_it_was():
     with pytest.raises(ValueError):
         saved_bytes_at_boundaries(broken)
     assert (torch.autograd.backward, torch.autograd.grad) == before
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda loss, weight: torch.autograd.backward(tensors=loss, inputs=[weight]),
+        lambda loss, weight: torch.autograd.grad(inputs=[weight], outputs=loss),
+        lambda loss, weight: grad(loss, [weight]),
+        lambda loss, weight: grad(inputs=[weight], outputs=[loss]),
+    ],
+)
+def test_each_way_to_call_backward_is_seen(backward):
+    step = Step()
+
+    def call():
+        backward(step.second(step.first(step.batch)).sum(), step.second.weight)
+
+    assert saved_bytes_at_boundaries(call) == [HIDDEN]
+    (allocated,) = allocated_bytes_at_boundaries(call)
+    assert allocated - HIDDEN in (0, 4)  # the gradient of the loss, if only the engine is seen

@@ -2,6 +2,7 @@ import gc
 import itertools
 import resource
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -136,6 +137,26 @@ def test_the_foreign_share_is_of_wall_time(monkeypatch, fake_clock):
     monkeypatch.setattr(interference, "read", others_take(fake_clock, lambda _: 0.02))
     steps = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
     assert clock.foreign_share(steps) == pytest.approx(0.02 / 0.35)
+
+
+@pytest.mark.parametrize(
+    ("foreign", "stolen", "throttled", "expected"),
+    [
+        (-0.07, 0.07, None, 0.2),  # the time of the process includes what was stolen
+        (0.0, 0.0, 0.14, 0.4),
+        (None, None, 0.14, None),
+    ],
+)
+def test_a_quota_and_a_hypervisor_take_shares_too(fake_clock, foreign, stolen, throttled, expected):
+    (step, *_) = clock.time_steps(Phases(fake_clock), Sampling(warmup=1, min_samples=6)).samples
+    taken = replace(
+        step,
+        foreign_cpu_seconds=foreign,
+        stolen_cpu_seconds=stolen,
+        throttled_seconds=throttled,
+    )
+    share = clock.foreign_share([taken, taken])
+    assert share == (None if expected is None else pytest.approx(expected))
 
 
 def others_take(take, share):

@@ -1,5 +1,6 @@
 """FLOPs of single operators against sums on paper, and the separate counts."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +11,10 @@ from torch.nn import functional as F
 
 from ondevice_bench.measure import operators
 from ondevice_bench.measure.decomposition_marker import decomposition
-from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.measure.flops import FlopCounter, count_step, left_out, step_flops
 from tests.measure.test_activations import SumStep
+
+ROWS = torch.tensor([3, 1])
 
 
 def counted(function, *shapes, **keywords):
@@ -30,6 +33,7 @@ def counted(function, *shapes, **keywords):
         (torch.addmm, [(5,), (3, 4), (4, 5)], 2 * 3 * 4 * 5),
         (torch.matmul, [(2, 7, 3, 4), (2, 7, 4, 5)], 2 * 14 * 3 * 4 * 5),
         (torch.baddbmm, [(2, 3, 5), (2, 3, 4), (2, 4, 5)], 2 * 2 * 3 * 4 * 5),
+        (torch.Tensor.addbmm_, [(3, 5), (2, 3, 4), (2, 4, 5)], 2 * 2 * 3 * 4 * 5),
         (torch.mv, [(3, 4), (4,)], 2 * 3 * 4),
         (torch.dot, [(9,), (9,)], 2 * 9),
         (F.linear, [(2, 6, 4), (5, 4), (5,)], 2 * 2 * 6 * 4 * 5),
@@ -76,6 +80,127 @@ def test_backward_of_fused_attention_computes_the_weights_once_more():
 
 
 @pytest.mark.parametrize(
+    ("network", "inputs"),
+    [
+        (nn.TransformerEncoderLayer(16, 2, 40, batch_first=True), 1),
+        (nn.TransformerEncoderLayer(16, 4, 8, activation="gelu", norm_first=True, batch_first=True), 1),
+        (nn.MultiheadAttention(16, 2, batch_first=True), 3),
+    ],
+)  # fmt: skip
+def test_the_fast_path_of_inference_counts_what_the_slow_one_counts(network, inputs):
+    x = torch.randn(3, 5, 16)
+    network.eval()
+    try:
+        with torch.no_grad():
+            fast = counted(lambda: network(*[x] * inputs))
+            torch.backends.mha.set_fastpath_enabled(False)
+            slow = counted(lambda: network(*[x] * inputs))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+    assert len(fast.exact) == 1 < len(slow.exact)
+    assert fast.flops == slow.flops > 0
+    assert not fast.unknown
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_sequences_of_different_lengths_are_padded_for_attention_only():
+    lengths, width, inner = (5, 3), 16, 40
+    layer = nn.TransformerEncoderLayer(width, 2, inner, batch_first=True).eval()
+    x = torch.nested.nested_tensor([torch.randn(each, width) for each in lengths])
+    with torch.no_grad():
+        found = counted(lambda: layer(x))
+        assert found.flops == products_inside(lambda: layer(x))
+    linear = 2 * sum(lengths) * (4 * width**2 + 2 * width * inner)
+    assert found.flops == linear + 4 * len(lengths) * max(lengths) ** 2 * width
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_padded_sequences_are_counted_without_a_note():
+    network = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 40, batch_first=True), 2)
+    padded = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    network.eval()
+    with torch.no_grad():
+        found = counted(lambda x: network(x, src_key_padding_mask=padded), (2, 5, 16))
+    assert set(found.exact) == {"_transformer_encoder_layer_fwd"}
+    assert not found.unknown
+
+
+def plain_lstm(network, x, h, c):
+    """An LSTM of one layer by its definition."""
+    outputs = []
+    for each in x:
+        gates = F.linear(each, network.weight_ih_l0, network.bias_ih_l0)
+        gates = gates + F.linear(h, network.weight_hh_l0, network.bias_hh_l0)
+        enter, keep, new, leave = gates.chunk(4, -1)
+        c = keep.sigmoid() * c + enter.sigmoid() * new.tanh()
+        h = leave.sigmoid() * c.tanh()
+        outputs.append(h)
+    return torch.stack(outputs)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch takes single products")
+def test_an_lstm_counts_what_its_definition_counts():
+    network = nn.LSTM(6, 10)
+    x, h, c = (torch.randn(shape, requires_grad=True) for shape in ((7, 3, 6), (3, 10), (3, 10)))
+    counter = FlopCounter()
+    with counter.phase("forward"):
+        ours, _ = network(x, (h[None], c[None]))
+    with counter.phase("backward"):
+        ours.sum().backward()
+    with counter.phase("forward of the definition"):
+        plain = plain_lstm(network, x, h, c)
+    with counter.phase("backward of the definition"):
+        plain.sum().backward()
+    torch.testing.assert_close(ours, plain)
+    for name in ("forward", "backward"):
+        found = counter.of(name)
+        assert found.flops == counter.of(f"{name} of the definition").flops > 0
+        assert not found.unknown
+    assert set(counter.of("forward").exact) == {"mkldnn_rnn_layer"}
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch takes single products")
+def test_an_lstm_counts_each_layer_and_direction():
+    network = nn.LSTM(6, 10, num_layers=2, bidirectional=True, batch_first=True)
+    counter = FlopCounter()
+    with counter.phase("it"):
+        network(torch.randn(3, 7, 6))
+    assert counter.of("it").flops == 2 * (2 * 3 * 7) * 4 * 10 * ((6 + 10) + (2 * 10 + 10))
+
+
+# by operator: the place of the left factor among its arguments
+PRODUCTS = {"aten::mm": 0, "aten::bmm": 0, "aten::addmm": 1, "aten::_addmm_activation": 1}
+
+
+def products_inside(run):
+    """The FLOPs of the products that torch calls inside its operators, by its own profiler."""
+    with torch.profiler.profile(record_shapes=True) as profile:
+        run()
+    flops = 0
+    for event in profile.events():
+        first = PRODUCTS.get(event.name)
+        if first is not None:
+            left, right = event.input_shapes[first : first + 2]
+            flops += 2 * math.prod(left) * right[-1]
+    return flops
+
+
+def test_a_bilinear_layer_counts_its_products():
+    n, left, right, out = 5, 3, 4, 7
+    layer = nn.Bilinear(left, right, out)
+    a, b = torch.randn(n, left, requires_grad=True), torch.randn(n, right, requires_grad=True)
+    forward = counted(lambda: layer(a, b))
+    assert forward.flops == 2 * n * out * right * (left + 1)
+    assert forward.flops == products_inside(lambda: layer(a, b))
+    loss = layer(a, b).sum()
+    backward = counted(lambda: loss.backward(retain_graph=True))
+    assert backward.flops == 3 * 2 * n * out * left * right
+    assert backward.flops == products_inside(loss.backward)
+    assert not forward.unknown
+    assert not backward.unknown
+
+
+@pytest.mark.parametrize(
     ("function", "shape", "expected"),
     [
         # QR of n x k: 2nk^2 - 2/3 k^3, twice where Q is formed
@@ -103,6 +228,50 @@ def test_element_wise_work_is_counted_by_its_elements():
     assert dict(found.elements) == {"mul": 40, "gelu": 40, "native_layer_norm": 40, "sum": 40}
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.hardswish,
+        F.elu,
+        F.mish,
+        F.softplus,
+        F.hardsigmoid,
+        F.logsigmoid,
+        F.glu,
+        nn.PReLU(),
+        lambda x: F.hardswish(x * 1, inplace=True),
+        lambda x: (x * 1).abs_().unsqueeze_(0),
+        lambda x: F.mse_loss(x, x.detach() + 1),
+        lambda x: F.smooth_l1_loss(x, x.detach() + 1),
+        lambda x: F.huber_loss(x, x.detach() + 1),
+        lambda x: F.binary_cross_entropy_with_logits(x, torch.ones_like(x)),
+        lambda x: F.avg_pool3d(x, 2),
+        lambda x: F.max_pool3d(x, 2),
+        lambda x: F.interpolate(x[0], scale_factor=2),
+        lambda x: F.pad(x[0], (1, 1, 1, 1), mode="reflect"),
+        lambda x: x.amax(1).cummax(0)[0].std(),
+        lambda x: F.grid_sample(x, torch.zeros(2, 3, 3, 2), align_corners=False),
+        lambda x: F.embedding_bag(torch.tensor([[0, 1]]), x[0, 0]),
+    ],
+)
+def test_work_without_products_is_known_forward_and_backward(function):
+    x = torch.randn(2, 4, 6, 6, requires_grad=True)
+    found = counted(lambda: function(x).sum().backward())
+    assert not found.unknown
+    assert not found.exact
+
+
+@pytest.mark.parametrize("how", ["foreach", "fused"])
+def test_an_optimizer_that_takes_all_weights_at_once_processes_all_of_them(how):
+    weights = [torch.randn(size, requires_grad=True) for size in (5, 70, 3)]
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.SGD(weights, lr=0.1, **{how: True})
+    found = counted(optimizer.step)
+    assert not found.unknown
+    assert max(found.elements.values()) == 5 + 70 + 3
+
+
 def test_what_computes_nothing_is_not_counted():
     found = counted(lambda x: x.t().contiguous().view(-1)[3:].clone().zero_(), (5, 8))
     assert not found.calls
@@ -113,6 +282,8 @@ def test_an_operator_without_a_formula_is_listed():
     assert found.flops == found.factorisation_flops == 0
     assert dict(found.unknown) == {"linalg_eig": 1}
     assert found.to_dict()["no_formula"] == {"linalg_eig": 1}
+    (note,) = left_out(found, "the FLOPs of it")
+    assert note == "the FLOPs of it leave out operators without a formula: linalg_eig"
 
 
 def test_a_custom_operator_is_listed_too():
@@ -176,6 +347,19 @@ def test_fake_tensors_are_counted_alike():
         (lambda x: x.add_(1.0), [(7,)], 2 * 7),  # read and written in place
         (lambda x: torch.relu(x) + x, [(7,)], (7 + 7) + (7 + 7 + 7)),
         (lambda x: x.reshape(7, 1).T[0], [(7,)], 0),
+        (lambda x: torch.empty_like(x).detach(), [(7,)], 0),
+        (torch.clone, [(7,)], 2 * 7),
+        (lambda x: x.double(), [(7,)], 7 + 2 * 7),
+        (lambda x, y: torch.cat([x, y]), [(7,), (5,)], 2 * 12),
+        (lambda x, y: torch.stack([x, y]), [(7,), (7,)], 2 * 14),
+        (lambda x, y: x.copy_(y), [(7,), (7,)], 2 * 7),
+        (lambda x: F.pad(x, (1, 2)), [(7,)], 7 + 10),
+        (lambda x: x.zero_(), [(7,)], 7),
+        (torch.zeros_like, [(7,)], 7),
+        (lambda x: x.index_select(0, ROWS), [(100, 4)], 2 * 2 * 4 + 2 * 2),  # two rows, two int64
+        (lambda x: F.embedding(ROWS, x), [(100, 4)], 2 * 2 * 4 + 2 * 2),
+        (lambda x: x[ROWS], [(100, 4)], 2 * 2 * 4 + 2 * 2),
+        (lambda x: x.gather(0, ROWS[:, None]), [(100, 4)], 2 * 2 + 2 * 2),
     ],
 )
 def test_traffic_is_each_tensor_of_each_operator_once(function, shapes, numbers):

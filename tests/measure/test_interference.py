@@ -94,8 +94,17 @@ def test_the_group_of_a_container_of_version_1_is_the_top_one(files):
 
 
 @pytest.mark.parametrize(
-    ("taken", "disturbed"), [((0.0, 0.0), False), ((0.11, 0), False), ((0.13, 0), True), ((0.0, 0.2), True)]
+    ("taken", "disturbed"), [((0.0, 0.0), False), ((-0.2, 0.2), True), ((0.11, 0), False), ((0.13, 0), True), ((0.0, 0.2), True)]
 )  # fmt: skip
 def test_a_tenth_of_a_core_disturbs(taken, disturbed):
     foreign, stolen = taken
     assert interference.ForeignLoad(1.0, foreign, stolen, None).is_disturbing == disturbed
+
+
+def test_stolen_time_that_counts_as_that_of_the_process_is_stolen_all_the_same():
+    """On some guests the time of a process includes what the hypervisor took from it."""
+    before = interference.Counters(wall=0, own=0, busy=0, stolen=0, throttled=None)
+    after = interference.Counters(wall=10, own=9.5, busy=7.5, stolen=2, throttled=None)
+    load = interference.between(before, after)
+    assert load.lost == pytest.approx(2 - interference.SLACK)
+    assert interference.share_of_others(before, after) == pytest.approx(0.2)

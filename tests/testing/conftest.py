@@ -25,6 +25,21 @@ from tests.testing import hosts
 def pytest_bench_host(config, hardware):
     return hosts.now[-1].host(hardware)
 """
+# as pytest-rerunfailures does: each test is run twice, and only the second attempt is reported
+RUN_AGAIN = (
+    CONFTEST
+    + """
+
+def pytest_runtest_protocol(item, nextitem):
+    from _pytest.runner import runtestprotocol
+
+    for is_last in (False, True):
+        if hasattr(item, "_initrequest"):
+            item._initrequest()
+        runtestprotocol(item, nextitem=nextitem, log=is_last)
+    return True
+"""
+)
 PEAKS = itertools.count()  # of steps that are well
 
 

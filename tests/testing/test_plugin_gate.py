@@ -9,7 +9,7 @@ import pytest
 from ondevice_bench.protocol.job import Reply
 from ondevice_bench.record.store import Store
 from tests.running.test_session import well
-from tests.testing.conftest import SUITE, answering, statuses
+from tests.testing.conftest import RUN_AGAIN, SUITE, answering, statuses
 
 pytest_plugins = ["pytester"]
 
@@ -88,6 +88,23 @@ def test_an_exact_metric_that_rose_fails_its_cells(in_rounds, hosts):
     result.stdout.fnmatch_lines(
         ["regressed: mcunet/vanilla/all/b1/s0: activation_bytes: 100 bytes → 101 bytes (1.01×)"]
     )
+
+
+def test_the_last_attempt_of_a_cell_that_is_run_again_counts(tests, hosts):
+    hosts.answer = answering()
+    tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    worse, well_again, seen = answering(activations=101.0), answering(), set()
+
+    def answer(job):
+        is_first = job.cell.id not in seen
+        seen.add(job.cell.id)
+        return (worse if is_first else well_again)(job)
+
+    hosts.answer = answer
+    (tests.path / "conftest.py").write_text(RUN_AGAIN)
+    result = tests.runpytest("--benchmark", "--suite", "small", "--baseline", "small")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*base small-*, new small-*: 0 regressed, * 2 unchanged"])
 
 
 def test_a_step_that_got_slower_fails_with_the_ratio_and_its_interval(in_rounds, hosts):

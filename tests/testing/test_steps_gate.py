@@ -6,7 +6,7 @@ import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy l
 import pytest
 
 from ondevice_bench.protocol.job import PassResult, Reply
-from tests.testing.conftest import stored_steps, well_step
+from tests.testing.conftest import RUN_AGAIN, stored_steps, well_step
 
 pytest_plugins = ["pytester"]
 
@@ -66,6 +66,25 @@ def test_a_worse_step_fails_its_test_in_a_line(steps, hosts, worse, monkeypatch,
     )
     result.stdout.no_fnmatch_line("*Traceback*")
     assert summary.read_text().startswith("## ❌ Worse: 1 metric of 1 cell regressed")
+
+
+def test_the_last_attempt_of_a_test_that_is_run_again_counts(steps, hosts):
+    hosts.answer = answering_steps()
+    steps(JUDGED)
+    answers = iter([answering_steps(activations=4100.0), answering_steps()])
+
+    def answer(job):
+        if job.pass_name == "step_trace":  # the first process of an attempt
+            answer.now = next(answers)
+        return answer.now(job)
+
+    hosts.answer = answer
+    (steps.path / "conftest.py").write_text(RUN_AGAIN)
+    result = steps(JUDGED, "--baseline", "steps")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*0 regressed*"])
+    assert next(answers, None) is None
+    assert len(stored_steps(steps)) == 2
 
 
 def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypatch, tmp_path):

@@ -31,17 +31,6 @@ def test_the_energy_of_other_programs_is_noted(make_job, monkeypatch):
     assert details["foreign_cpu_share"] == pytest.approx(0.4, abs=0.1)
 
 
-def test_a_meter_is_none_of_the_other_programs(monkeypatch):
-    monkeypatch.setattr(interference, "read", others_take(0.4))
-    meter = FixedPower(10.0)
-    before = energy.load_beside(meter)
-    time.sleep(0.2)
-    monkeypatch.setattr(meter, "cpu_seconds", lambda: 0.06)
-    after = energy.load_beside(meter)
-    taken = 0.4 * (after.wall - before.wall)
-    assert interference.between(before, after).foreign == pytest.approx(taken - 0.06)
-
-
 def test_the_pass_gives_joules_or_the_reason(make_job, monkeypatch):
     monkeypatch.setattr(interference, "read", others_take(0.0))
     monkeypatch.setattr(energy_pass, "IDLE_SECONDS", 0.01)

@@ -248,9 +248,6 @@ class Constant:
     def settle(self):
         pass
 
-    def cpu_seconds(self):
-        return 0.0
-
     def joules(self, start, end):
         return 2.0
 

@@ -7,10 +7,11 @@ from statistics import median
 import pytest
 
 from ondevice_bench import metrics
-from ondevice_bench.measure import curve
+from ondevice_bench.measure import curve, flops, operators
 from ondevice_bench.running.hosts.launch import PassLauncher
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.passes import shapes, trace
+from tests.workers import CONV
 
 SMALL_VIT = {"model_options": (("depth", 1), ("image_size", 64), ("classes", 10))}
 MIB = 2**20
@@ -106,6 +107,21 @@ def test_bytes_that_a_method_does_not_declare_are_noted(tmp_path, make_job, decl
     for note in told:
         assert f"declares {stored:,} B for 7 of 7 changed layers" in note
         assert f"these layers keep {3 * stored // 2:,} B: " in note
+
+
+def test_operators_without_a_formula_are_noted_for_each_figure(make_job, monkeypatch):
+    def kind_of(func):
+        products = {"addmm", "convolution", "convolution_backward"}
+        is_product = func.overloadpacket.__name__ in products
+        return "unknown" if is_product else operators.kind_of(func)
+
+    monkeypatch.setattr(flops, "kind_of", kind_of)
+    found = trace.measure(make_job("trace", CONV))
+    without = "leave out operators without a formula:"
+    assert found.details["notes"] == [
+        f"the FLOPs of a step {without} convolution, convolution_backward",
+        f"the FLOPs of inference {without} convolution",
+    ]
 
 
 def test_frozen_batch_norms_have_no_gradients(run):

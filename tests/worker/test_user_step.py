@@ -9,6 +9,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.protocol.job import Job
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.worker.passes import step_trace
 from ondevice_bench.worker.user_step import prepare, require_done
 
 SOURCE = """\
@@ -20,6 +21,25 @@ def setup():
 def step(*arguments):
     return beside.NAME, arguments
 """
+
+
+def job_of(step):
+    """A job that measures this step."""
+    return Job(
+        cell=Cell(id="x", model="x", method="vanilla", batch=1),
+        pass_name="step_time",
+        model="x",
+        model_options={},
+        methods=(),
+        layout=None,
+        inputs={},
+        batch_path="",
+        weights={"kind": "unset"},
+        sampling=Sampling(),
+        cpus=(0,),
+        created_ns=time.monotonic_ns(),
+        step=step,
+    )
 
 
 @pytest.fixture
@@ -47,21 +67,7 @@ def call(tmp_path, monkeypatch):
             "setup": {**function, "name": "setup"} if setup else None,
             "path": [str(tmp_path), *sys.path],
         }
-        job = Job(
-            cell=Cell(id="x", model="x", method="vanilla", batch=1),
-            pass_name="step_time",
-            model="x",
-            model_options={},
-            methods=(),
-            layout=None,
-            inputs={},
-            batch_path="",
-            weights={"kind": "unset"},
-            sampling=Sampling(),
-            cpus=(0,),
-            created_ns=time.monotonic_ns(),
-            step=step,
-        )
+        job = job_of(step)
         return prepare(Job.from_text(job.to_text()))()
 
     return make
@@ -108,3 +114,24 @@ def test_a_coroutine_is_closed_and_all_else_is_done():
         require_done("step", waits())
     for value in (None, 1, [], iter(()), map(str, ())):
         require_done("step", value)
+
+
+WITHOUT_FORMULA = """\
+import torch
+
+def step():
+    torch.linalg.eigvals(torch.eye(3))
+"""
+
+
+def test_a_step_without_backward_still_names_the_operators_without_a_formula(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    file = tmp_path / "mine.py"
+    file.write_text(WITHOUT_FORMULA)
+    function = {"module": "mine", "file": str(file), "name": "step"}
+    job = job_of({"step": function, "setup": None, "path": [str(tmp_path), *sys.path]})
+    found = step_trace.measure(job)
+    assert set(found.unavailable) == {"activation_bytes", "activation_allocated_bytes"}
+    assert found.details["notes"] == [
+        "the FLOPs of the step leave out operators without a formula: linalg_eig"
+    ]

@@ -249,7 +249,7 @@ class Profile:
             case "logical":
                 return min(machine.logical_cores, cpus)
             case count:
-                return count
+                return min(count, cpus)
 
 
 def require_name(name: str, where: str) -> None:

@@ -16,6 +16,10 @@ from ondevice_bench.sensors.machine import (
     firmware_mhz,
     throttling_sensor,
 )
+from ondevice_bench.units import GIB
+
+_FAIR_SHARE = 0.75  # of the memory in whole GiB: what a kernel and a display leave at least
+_STEP = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,16 @@ def throttled_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tu
 
 
 def memory_limit(root: Path = Path("/")) -> int | None:
-    """The bytes that a container, or another control group, allows to this process."""
-    return control_groups.memory_limit(root)
+    """The bytes that a container or a small memory allows to this process; None without a limit.
+
+    A machine has its memory in whole GiB, see `probe`. If they promise far more than the kernel has
+    (a board of 512 MiB), its memory is a limit. The steps hide what changes from boot to boot.
+    """
+    total, allowed = _meminfo(root).get("MemTotal"), control_groups.memory_limit(root)
+    if total is None or total >= _FAIR_SHARE * -(-total // GIB) * GIB:
+        return allowed
+    real = total // _STEP * _STEP
+    return real if allowed is None else min(real, allowed)
 
 
 def allowed_cpus() -> tuple[int, ...]:

@@ -18,6 +18,9 @@ from ondevice_bench.measure.activations import SavedTensor, storage_bytes, stora
 from ondevice_bench.measure.allocations import record_allocations, span
 
 Step = Callable[[], object]
+# `_engine_run_backward` is called by both others
+_CALLS = ("backward", "grad", "_engine_run_backward")
+_ROOTS = ("tensors", "outputs")  # the names of their first argument
 
 
 def saved_bytes_at_boundaries(step: Step) -> list[int]:
@@ -77,18 +80,21 @@ def allocated_bytes_at_boundaries(step: Step) -> list[int]:
 
 @contextlib.contextmanager
 def _around_backward(before: Callable[[object], None], after: Callable[[], None]) -> Iterator[None]:
-    """Call `before` with the roots before each outermost backward, and `after` after it."""
+    """Call `before` with the roots before each outermost backward, and `after` after it.
+
+    A file may have imported `grad` before. Its `grad` still looks up the call of the engine.
+    """
     inside = False
 
     def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(roots: object, *arguments: Any, **options: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
             nonlocal inside
             if inside:  # a checkpoint calls backward inside backward
-                return real(roots, *arguments, **options)
-            before(roots)
+                return real(*arguments, **options)
+            before(arguments[0] if arguments else [options.get(name) for name in _ROOTS])
             inside = True
             try:
-                return real(roots, *arguments, **options)
+                return real(*arguments, **options)
             finally:
                 inside = False
                 after()
@@ -96,12 +102,14 @@ def _around_backward(before: Callable[[object], None], after: Callable[[], None]
         return call
 
     autograd = torch.autograd
-    backward, grad = autograd.backward, autograd.grad
-    autograd.backward, autograd.grad = wrap(backward), wrap(grad)
+    originals = {name: getattr(autograd, name) for name in _CALLS}
+    for name, function in originals.items():
+        setattr(autograd, name, wrap(function))
     try:
         yield
     finally:
-        autograd.backward, autograd.grad = backward, grad
+        for name, function in originals.items():
+            setattr(autograd, name, function)
 
 
 def _existing_tensors() -> list[Tensor]:

@@ -4,38 +4,22 @@ import gc
 import math
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from statistics import median
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from ondevice_bench.measure import interference
 from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.stats import relative_precision
 from ondevice_bench.suite.suite import Sampling
 
-SPOILT = "disturbed by other processes; there was no time to measure again"
+SPOILT = "disturbed by other processes or by a quota; there was no time to measure again"
 WINDOW = 0.5  # seconds after which the machine's counters show a disturbance
 STILL_FASTER = 0.95  # warming up goes on below this share of the previous step's time
 MOST_WARMUPS = 10  # at most so many warm-ups beyond those that the suite wants
 
 Sample = TypeVar("Sample")
-
-
-class Loaded(Protocol):
-    """A timed step, and the CPU time that other processes and hypervisors used meanwhile."""
-
-    @property
-    def step_seconds(self) -> float:
-        """The time of the whole step."""
-
-    @property
-    def foreign_cpu_seconds(self) -> float | None:
-        """The CPU time of other processes; None if this machine cannot tell."""
-
-    @property
-    def stolen_cpu_seconds(self) -> float | None:
-        """The CPU time of hypervisors; None if this machine cannot tell."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +120,24 @@ def notes_of_faults(samples: Sequence[StepSample]) -> list[str]:
     return [f"a step waited for {pages:g} pages from swap or from a disk"] if pages >= 1 else []
 
 
-def foreign_share(samples: Sequence[Loaded]) -> float | None:
-    """CPU seconds that other processes and hypervisors used, for each second of the samples."""
-    wall = sum(sample.step_seconds for sample in samples)
-    foreign = [sample.foreign_cpu_seconds for sample in samples]
-    readings = [seconds for seconds in foreign if seconds is not None]
-    stolen = sum(sample.stolen_cpu_seconds or 0.0 for sample in samples)
-    return max(0.0, sum(readings) + stolen) / wall if readings and wall > 0 else None
+def foreign_share(steps: Sequence[StepSample]) -> float | None:
+    """The cores that others used, or a quota took, during these steps; None if unknown.
+
+    It is for steps that were not taken in windows.
+    """
+    wall = sum(step.step_seconds for step in steps)
+    load = interference.ForeignLoad(
+        wall=wall,
+        foreign=_total(step.foreign_cpu_seconds for step in steps),
+        stolen=_total(step.stolen_cpu_seconds for step in steps),
+        throttled=_total(step.throttled_seconds for step in steps),
+    )
+    return None if load.foreign is None or wall <= 0 else load.taken / wall
+
+
+def _total(readings: Iterable[float | None]) -> float | None:
+    known = [seconds for seconds in readings if seconds is not None]
+    return sum(known) if known else None
 
 
 def sample(

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from ondevice_bench.measure import interference
-
 
 class EnergyUnavailable(RuntimeError):
     """There is no energy meter, or it cannot be read. The text has the reason."""
@@ -30,9 +28,6 @@ class Metering(Protocol):
     def joules(self, start: float, end: float) -> float:
         """The energy between two marks; EnergyUnavailable with the reason if it is not known."""
 
-    def cpu_seconds(self) -> float:
-        """The processor time that the meter itself has taken, if it is a process beside us."""
-
     @property
     def scope(self) -> str:
         """The parts of the machine whose energy was counted, and how finely."""
@@ -43,11 +38,6 @@ class Meter(Protocol):
 
     def begin(self) -> AbstractContextManager[Metering]:
         """Measure until the end of the block."""
-
-
-def load_beside(metering: Metering | None) -> interference.Counters:
-    """The load of the machine. A meter that is a process of ours is none of the others."""
-    return interference.read().with_helper(0.0 if metering is None else metering.cpu_seconds())
 
 
 def meter(power: Mapping[str, Any] | None = None) -> Meter:

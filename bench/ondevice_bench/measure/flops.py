@@ -2,7 +2,7 @@
 
 Products, convolutions and attention are counted exactly. Factorisations (QR, eigenproblems, …) are
 estimates by the usual formulas and are counted separately. Element-wise work, reductions and
-normalisations count as elements, also separately. Any other operator is listed as unknown.
+normalisations count as elements, also separately. A note names any other operator.
 """
 
 from collections import Counter
@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from ondevice_bench.measure.decomposition_marker import in_decomposition
-from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, kind_of, largest
+from ondevice_bench.measure.operators import ESTIMATED, EXACT, arguments_by_name, elements, kind_of
+from ondevice_bench.measure.traffic import traffic
 from ondevice_bench.measure.training_step import TrainingStep
 
 STEP = ("forward", "backward", "update")
@@ -98,8 +97,10 @@ class FlopCounter(TorchDispatchMode):
         if kind == "free":
             return
         phase = self.phases.setdefault(self._now, Operations())
+        phase.traffic += traffic(func, kind, args, kwargs, result)
+        if kind == "moved":
+            return
         phase.calls[name] += 1
-        phase.traffic += _bytes((args, kwargs)) + _bytes(result)
         match kind:
             case "exact":
                 flops = EXACT[name](arguments_by_name(func, args, kwargs), result)
@@ -110,14 +111,9 @@ class FlopCounter(TorchDispatchMode):
                     arguments_by_name(func, args, kwargs), result
                 )
             case "elements":
-                phase.elements[name] += largest((*args, result))
+                phase.elements[name] += elements(args, result)
             case "unknown":
                 phase.unknown[name] += 1
-
-
-def _bytes(values: Any) -> int:
-    tensors = (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def count_step(step: TrainingStep, counter: FlopCounter) -> None:
@@ -146,3 +142,9 @@ def step_flops(counter: FlopCounter) -> dict[str, float]:
     if "inference" in counter.phases:
         metrics["inference_flops"] = counter.of("inference").flops
     return {name: float(value) for name, value in metrics.items()}
+
+
+def left_out(operations: Operations, figure: str) -> list[str]:
+    """A note that names the operators without a formula. Nobody may take the figure for exact."""
+    names = ", ".join(sorted(operations.unknown))
+    return [f"{figure} leave out operators without a formula: {names}"] if names else []

@@ -6,10 +6,11 @@ The kernel counts most of it in ticks of 10 ms, so a few milliseconds mean nothi
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ondevice_bench.measure import descendants
 from ondevice_bench.sensors.control_groups import field, folders, quota
 from ondevice_bench.suite.suite import DISTURBED_SHARE
 
@@ -30,14 +31,10 @@ class Counters:
     """Seconds since boot, or since the process began. None: this machine has no such counter."""
 
     wall: float
-    own: float
-    busy: float | None  # CPU time of all processes, with this one
+    own: float  # CPU time of this process and of those that it started, such as a meter
+    busy: float | None  # CPU time of all processes, with these
     stolen: float | None  # CPU time that a hypervisor used
     throttled: float | None  # time in which the quota of the control group stopped the process
-
-    def with_helper(self, seconds: float) -> "Counters":
-        """The counters with the CPU time of our own helper, such as a meter, added to our own."""
-        return replace(self, own=self.own + seconds)
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,17 @@ class ForeignLoad:
     throttled: float | None
 
     @property
+    def taken(self) -> float:
+        """The seconds that others used or a quota took, with the error of the ticks.
+
+        `foreign` may be negative: some guests count stolen time as that of their process.
+        """
+        return sum(max(0.0, each or 0.0) for each in (self.foreign, self.stolen, self.throttled))
+
+    @property
     def lost(self) -> float:
-        """The seconds that were surely lost, to a quota too: without the error of the ticks."""
-        lost = sum(seconds for seconds in (self.foreign, self.stolen, self.throttled) if seconds)
-        return max(0.0, lost - SLACK)
+        """The seconds that were surely lost: without the error of the ticks."""
+        return max(0.0, self.taken - SLACK)
 
     @property
     def is_disturbing(self) -> bool:
@@ -64,7 +68,8 @@ class ForeignLoad:
 def read() -> Counters:
     """Read the counters now."""
     busy, stolen = _cpu_seconds()
-    return Counters(time.perf_counter(), time.process_time(), busy, stolen, _throttled())
+    own = time.process_time() + descendants.cpu_seconds()
+    return Counters(time.perf_counter(), own, busy, stolen, _throttled())
 
 
 def between(before: Counters, after: Counters) -> ForeignLoad:
@@ -90,7 +95,7 @@ def share_of_others(before: Counters, after: Counters) -> float | None:
     load = between(before, after)
     if load.foreign is None:
         return None
-    return max(0.0, load.foreign + (load.stolen or 0.0)) / load.wall
+    return (max(0.0, load.foreign) + (load.stolen or 0.0)) / load.wall
 
 
 def share_lost(loads: Sequence[ForeignLoad]) -> float | None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from ondevice_bench.measure import interference
 from ondevice_bench.measure.clock import TimedSamples, sample
 from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.suite.suite import Sampling
@@ -30,8 +29,6 @@ class LayerSample:
     backward_seconds: float
     clock_seconds: float
     step_seconds: float
-    foreign_cpu_seconds: float | None
-    stolen_cpu_seconds: float | None
 
     @property
     def seconds(self) -> float:
@@ -130,18 +127,14 @@ def _timed(
 ) -> TimedSamples[LayerSample]:
     def measure() -> LayerSample:
         clock.reset()
-        counters = interference.read()
         began = time.perf_counter_ns()
         run()
         whole = time.perf_counter_ns() - began
-        load = interference.between(counters, interference.read())
         return LayerSample(
             forward_seconds=clock.forward_ns / 1e9,
             backward_seconds=clock.backward_ns / 1e9,
             clock_seconds=clock.own_ns / 1e9,
             step_seconds=whole / 1e9,
-            foreign_cpu_seconds=load.foreign,
-            stolen_cpu_seconds=load.stolen,
         )
 
     with clock.on(layers):

@@ -4,7 +4,7 @@ The arguments of a formula are the operator's arguments by the names of its sche
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -12,17 +12,18 @@ import torch
 from torch import Tensor
 
 from ondevice_bench.measure import factorisation_flops
+from ondevice_bench.measure.fused_operators import FUSED, Arguments
 
-Arguments = Mapping[str, Any]
 Formula = Callable[[Arguments, Any], int]
-Kind = Literal["exact", "estimated", "elements", "free", "unknown"]
+Kind = Literal["exact", "estimated", "elements", "moved", "free", "unknown"]
 
 
 @cache
 def kind_of(func: Any) -> Kind:
     """How an operator is counted.
 
-    A `free` operator computes nothing: a view, an allocation, a copy or random numbers.
+    A `moved` operator only writes tensors: a copy, a fill or random numbers. A `free` one does not
+    even that: a view or an allocation.
     """
     name = func.overloadpacket.__name__
     if func.namespace in {"prim", "profiler"}:
@@ -34,9 +35,23 @@ def kind_of(func: Any) -> Kind:
     if name in ESTIMATED:
         return "estimated"
     plain = name.rstrip("_")
-    if plain in _MOVES or _is_view(func):
+    if plain in _FREE or _is_view(func):
         return "free"
-    return "elements" if torch.Tag.pointwise in func.tags or plain in _ELEMENTS else "unknown"
+    if plain in _MOVES:
+        return "moved"
+    names = {plain, plain.removesuffix("_backward")}
+    if names & _ELEMENTS or plain.startswith(_MANY_TENSORS):
+        return "elements"
+    # torch marks few functions that work in place, and few gradients
+    marked = torch.Tag.pointwise in func.tags or any(map(_is_pointwise, names))
+    return "elements" if marked else "unknown"
+
+
+def _is_pointwise(name: str) -> bool:
+    """Whether torch marks an operator of this name as pointwise."""
+    packet = getattr(torch.ops.aten, name, None)
+    names = [] if packet is None else packet.overloads()
+    return any(torch.Tag.pointwise in getattr(packet, each).tags for each in names)
 
 
 def _is_view(func: Any) -> bool:
@@ -50,6 +65,13 @@ def arguments_by_name(func: Any, args: tuple[Any, ...], kwargs: Arguments) -> di
     """The operator's arguments by the names of its schema."""
     names = (argument.name for argument in func._schema.arguments)
     return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def elements(args: tuple[Any, ...], result: Any) -> int:
+    """What an operator processes: the largest tensor, or all of them if it takes many at once."""
+    if args and isinstance(args[0], (tuple, list)):
+        return sum(largest(each) for each in args[0])
+    return largest((*args, result))
 
 
 def largest(values: Any) -> int:
@@ -120,6 +142,7 @@ EXACT: dict[str, Formula] = {
     "baddbmm": _product("batch1", "batch2"),
     "baddbmm_": _product("batch1", "batch2"),
     "addbmm": _product("batch1", "batch2"),
+    "addbmm_": _product("batch1", "batch2"),
     "mv": _product("self", "vec"),
     "addmv": _product("mat", "vec"),
     "addmv_": _product("mat", "vec"),
@@ -130,6 +153,7 @@ EXACT: dict[str, Formula] = {
     "convolution_backward": _convolution_backward,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
+    **FUSED,
 }
 
 
@@ -195,34 +219,59 @@ ESTIMATED: dict[str, Formula] = {
 
 _ELEMENTS = frozenset(  # element-wise work without torch's tag `pointwise`
     """
-    _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _fused_rms_norm _fused_rms_norm_backward
-    _index_put_impl _log_softmax _log_softmax_backward_data _native_batch_norm_legit _safe_softmax
-    _softmax _softmax_backward_data adaptive_max_pool2d adaptive_max_pool2d_backward all amax amin
-    aminmax any argmax argmin avg_pool2d avg_pool2d_backward batch_norm_backward bincount bucketize
-    cross cumprod cumsum cumulative_trapz embedding_dense_backward hardtanh hardtanh_backward histc
-    index_add index_put kthvalue leaky_relu_backward linalg_vector_norm logsumexp max
-    max_pool2d_with_indices max_pool2d_with_indices_backward mean median min native_batch_norm
-    native_batch_norm_backward native_dropout native_dropout_backward native_group_norm
-    native_group_norm_backward native_layer_norm native_layer_norm_backward nll_loss2d_backward
-    nll_loss2d_forward nll_loss_backward nll_loss_forward norm prod scatter_add searchsorted sort
-    std sum threshold_backward topk trace upsample_bicubic2d upsample_bicubic2d_backward
-    upsample_bilinear2d upsample_bilinear2d_backward upsample_nearest2d upsample_nearest2d_backward
-    var var_mean
+    _adaptive_avg_pool2d _adaptive_avg_pool2d_backward _adaptive_avg_pool3d _aminmax
+    _batch_norm_no_update _batch_norm_with_update _ctc_loss _embedding_bag
+    _embedding_bag_dense_backward _embedding_bag_forward_only _fused_rms_norm
+    _fused_rms_norm_backward _index_put_impl _log_softmax _log_softmax_backward_data _logcumsumexp
+    _masked_softmax _native_batch_norm_legit _native_batch_norm_legit_no_training _prelu_kernel
+    _safe_softmax _softmax _softmax_backward_data _unique2 _upsample_bicubic2d_aa
+    _upsample_bilinear2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d
+    _upsample_nearest_exact3d _weight_norm_interface adaptive_max_pool2d
+    adaptive_max_pool2d_backward adaptive_max_pool3d all amax amin aminmax any argmax argmin
+    avg_pool2d avg_pool2d_backward avg_pool3d batch_norm_backward binary_cross_entropy
+    binary_cross_entropy_with_logits bincount bucketize complex count_nonzero cross cummax cummin
+    cumprod cumsum cumulative_trapz dist embedding_dense_backward floor_divide glu grid_sampler_2d
+    grid_sampler_3d hardswish hardtanh hardtanh_backward histc huber_loss index_add index_put
+    index_reduce isin kthvalue leaky_relu_backward linalg_cross linalg_vector_norm
+    log_sigmoid_backward log_sigmoid_forward logcumsumexp logsumexp max max_pool2d_with_indices
+    max_pool2d_with_indices_backward max_pool3d_with_indices mean median min mse_loss
+    multi_margin_loss multilabel_margin_loss_backward multilabel_margin_loss_forward nanmedian
+    nansum native_batch_norm native_batch_norm_backward native_dropout native_dropout_backward
+    native_group_norm native_group_norm_backward native_layer_norm native_layer_norm_backward
+    nll_loss2d_backward nll_loss2d_forward nll_loss_backward nll_loss_forward norm polar prod
+    reflection_pad1d_backward reflection_pad2d_backward reflection_pad3d_backward renorm
+    replication_pad1d_backward replication_pad2d_backward replication_pad3d_backward
+    rrelu_with_noise rsub scatter_add scatter_reduce searchsorted smooth_l1_loss soft_margin_loss
+    sort std std_mean sum threshold_backward topk trace unique_consecutive unique_dim
+    upsample_bicubic2d upsample_bicubic2d_backward upsample_bilinear2d upsample_bilinear2d_backward
+    upsample_linear1d upsample_nearest1d upsample_nearest2d upsample_nearest2d_backward
+    upsample_nearest3d upsample_trilinear3d value_selecting_reduction_backward var var_mean
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
+_MANY_TENSORS = ("_foreach_", "_fused_adagrad", "_fused_adam", "_fused_sgd")  # optimizers
 _MOVES = frozenset(  # computes nothing
     """
-    _assert_async _index_put _linalg_check_errors _local_scalar_dense _reshape_alias _to_copy
-    _unsafe_index _unsafe_view arange as_strided_scatter bernoulli cat clone col2im
-    constant_pad_nd copy detach diag_embed embedding empty empty_like empty_permuted
-    empty_strided equal exponential eye fill flip full full_like gather im2col index index_copy
-    index_select is_pinned is_same_size isnan item lift_fresh lift_fresh_copy linspace
-    masked_fill masked_scatter masked_select multinomial new_empty new_empty_strided new_full
-    new_ones new_zeros nonzero normal one_hot ones ones_like pad pixel_shuffle rand rand_like
-    randint randn randn_like random randperm record_stream reflection_pad2d repeat
-    repeat_interleave replication_pad2d resize roll scalar_tensor scatter select_backward
-    select_scatter set slice_backward slice_scatter split_with_sizes_copy stack sym_numel
-    sym_size sym_stride tril tril_indices triu triu_indices unfold unfold_backward uniform zero
-    zeros zeros_like
+    _index_put _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned _pack_padded_sequence
+    _pack_padded_sequence_backward _pin_memory _to_copy _unsafe_index arange as_strided_scatter
+    bernoulli binomial cat cauchy channel_shuffle clone col2im constant_pad_nd copy diag_embed
+    diagonal_backward diagonal_scatter embedding equal exponential eye fill flip full full_like
+    gather geometric im2col index index_copy index_fill index_select isnan lift_fresh_copy linspace
+    log_normal masked_fill masked_scatter masked_scatter_backward masked_select max_unpool2d
+    max_unpool3d multinomial native_channel_shuffle new_full new_ones new_zeros nonzero
+    nonzero_static normal one_hot ones ones_like pad pixel_shuffle pixel_unshuffle poisson put rand
+    rand_like randint randint_like randn randn_like random randperm reflection_pad1d
+    reflection_pad2d reflection_pad3d repeat repeat_interleave replication_pad1d replication_pad2d
+    replication_pad3d roll rot90 scalar_tensor scatter select_backward select_scatter slice_backward
+    slice_scatter split_with_sizes_copy stack take to_padded_tensor tril tril_indices triu
+    triu_indices unfold_backward uniform zero zeros zeros_like
+    """.split()  # noqa: SIM905  # a list of words reads best as words
+)
+_FREE = frozenset(  # moves nothing, or the number of one element
+    """
+    _assert_async _efficientzerotensor _linalg_check_errors _local_scalar_dense _reshape_alias
+    _unsafe_view as_strided detach empty empty_like empty_permuted empty_strided is_pinned
+    is_same_size item lift_fresh new_empty new_empty_strided record_stream resize resize_as set
+    squeeze sym_numel sym_size sym_stride t transpose unfold unsafe_split unsafe_split_with_sizes
+    unsqueeze
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )

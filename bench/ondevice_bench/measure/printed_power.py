@@ -19,8 +19,6 @@ _PIECE = 1 << 16
 _MOST_PIECES = 16  # at one mark
 _LONGEST_LINE = 1_000
 _KEPT_COMPLAINT = 2_000
-# in /proc/PID/stat, behind the name: user and system time, of the process and of its children
-_TIMES = slice(11, 15)
 
 
 class PrintedPower:
@@ -58,7 +56,6 @@ class PrintedJoules:
         self._rest = b""
         self._complaint = b""
         self._failure = ""
-        self._cpu_seconds = 0.0
         self._marked = time.perf_counter()
         try:
             self._process = subprocess.Popen(
@@ -123,14 +120,6 @@ class PrintedJoules:
                 return
             self._wait(left)
             self.mark()
-
-    def cpu_seconds(self) -> float:
-        """The processor time of the command, and of all that it has started and waited for."""
-        with contextlib.suppress(OSError, ValueError):
-            text = Path(f"/proc/{self._process.pid}/stat").read_text(errors="replace")
-            times = text.rpartition(")")[2].split()[_TIMES]
-            self._cpu_seconds = sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
-        return self._cpu_seconds
 
     def joules(self, start: float, end: float) -> float:
         """The integral of the power between two moments."""

@@ -83,10 +83,6 @@ class CountedJoules:
     def settle(self) -> None:
         """Counters do not lag."""
 
-    def cpu_seconds(self) -> float:
-        """No process counts."""
-        return 0.0
-
     def joules(self, start: float, end: float) -> float:
         """The difference of the counters at two marks."""
         if self._failure:

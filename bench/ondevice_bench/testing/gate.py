@@ -26,7 +26,8 @@ class Gate:
         self._joined = JoinedCells((), (), (), ())
         self._partners: dict[tuple[str, str], CellSummary] = {}  # by id and key of the new cell
         self._claims = 0
-        self._comparisons: list[Comparison] = []
+        # by id and key of the new cell: the last attempt of a test that is run again counts
+        self._comparisons: dict[tuple[str, str], Comparison] = {}
 
     def expect(self, plan: Collection[Cell], chosen: Collection[Cell]) -> None:
         """Tell which cells are planned, and which of them will be judged.
@@ -42,13 +43,14 @@ class Gate:
 
     def judge(self, run: Run, cell: CellSummary) -> Comparison:
         """Compare the cell with its partner in the earlier run."""
-        base = self._partners.get((cell.id, cell.planned.cell.key))
+        key = cell.id, cell.planned.cell.key
+        base = self._partners.get(key)
         comparison = compare(
             replace(self.base, cells=() if base is None else (base,)),
             RunSummary(run, (cell,)),
             claims=self._claims,
         )
-        self._comparisons.append(comparison)
+        self._comparisons[key] = comparison
         return comparison
 
     def comparison(self) -> Comparison | None:
@@ -56,7 +58,7 @@ class Gate:
         if not self._comparisons:
             return None
         absent = [self._cells[cell.id] for cell in self._joined.only_in_base]
-        whole = join_comparisons(self._comparisons)
+        whole = join_comparisons(list(self._comparisons.values()))
         return replace(
             whole,
             only_in_base=(*whole.only_in_base, *(cell.id for cell in absent)),

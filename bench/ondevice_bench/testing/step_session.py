@@ -49,15 +49,17 @@ class StepSession:
         self._reference = baseline
         self._base: RunSummary | None = None
         self._cells: dict[str, PlannedCell] = {}
-        self._records: list[Record] = []
-        self._comparisons: list[Comparison] = []
+        # by cell: the last attempt of a test that is run again counts
+        self._records: dict[str, tuple[Record, ...]] = {}
+        self._comparisons: dict[str, Comparison] = {}
 
     def add(self, step: UserStep, test: str, result: StepResult) -> StepResult:
         """Keep the result until the end of the session. The new result can be judged."""
         item = step_cell(self._host, step, test)
         records = step_records(self.run, item.cell, result)
         self._cells[item.cell.id] = item
-        self._records += records
+        self._records[item.cell.id] = records
+        self._comparisons.pop(item.cell.id, None)
         content = RunContent(self.run, (item,), records)
         (summary,) = summarise_content(content).cells
         return replace(result, judge=lambda: self._judge(summary))
@@ -80,7 +82,7 @@ class StepSession:
             claims=claims_on(base.cells),
         )
         comparison = replace(comparison, ambiguous=tuple(each.id for each in joined.ambiguous))
-        self._comparisons.append(comparison)
+        self._comparisons[cell.id] = comparison
         missing = map(difference_line, comparison.with_verdict("missing"))
         bad = [*worse_lines(comparison), *missing]
         if joined.ambiguous:
@@ -93,7 +95,7 @@ class StepSession:
         """Store the run; the lines that say where it is, and how it compares."""
         lines = [self._stored()]
         if self._comparisons and self._base is not None:
-            comparison = join_comparisons(self._comparisons)
+            comparison = join_comparisons(list(self._comparisons.values()))
             lines += comparison_lines(comparison)
             outcome = outcome_of_runs("bench_step", comparison, SURE, self._place_of)
             lines += annotations(outcome)
@@ -112,7 +114,8 @@ class StepSession:
         return None
 
     def _stored(self) -> str:
-        content = finished_run(self.run, tuple(self._cells.values()), self._records)
+        records = tuple(record for each in self._records.values() for record in each)
+        content = finished_run(self.run, tuple(self._cells.values()), records)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with Store.create(self._path) as store:

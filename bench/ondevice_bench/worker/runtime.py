@@ -87,6 +87,18 @@ def import_torch() -> None:
     gc.freeze()  # forked children then copy no page of the imports, and collections are quick
 
 
+def use_shared_blas(threads: int, maps: str) -> None:
+    """Let torch's BLAS use its threads if numpy uses the same library.
+
+    It began with one thread, see `import_torch`. In `maps` the kernel lists the process's files.
+    """
+    lines = (line for line in maps.splitlines() if "openblas" in line.rpartition("/")[2])
+    files = {line.split(maxsplit=5)[5] for line in lines}
+    if len(files) == 1 and _blas() != "mkl":
+        with contextlib.suppress(OSError, AttributeError):  # that of numpy alone has other names
+            ctypes.CDLL(files.pop()).openblas_set_num_threads(threads)
+
+
 def thread_count() -> int:
     """The number of threads of this process, from the kernel."""
     return len(os.listdir("/proc/self/task"))

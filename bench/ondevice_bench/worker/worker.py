@@ -60,6 +60,8 @@ def serve(job: Job, reply_fd: int) -> None:
     os.sched_setaffinity(0, job.cpus)
     if job.memory_cap is not None:
         out_of_memory.limit(job.memory_cap, len(job.cpus))
+    maps = Path("/proc/self/maps").read_text(errors="replace")
+    runtime.use_shared_blas(int(os.environ.get("OMP_NUM_THREADS", "1")), maps)
     text = perform(job).to_text().encode()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the user's code may have closed or replaced it

@@ -116,7 +116,7 @@ def _limits(settings: Mapping[str, Any]) -> str:
     processors = ", ".join(map(str, cpus))
     memory = "no memory cap" if cap is None else f"{units.size(cap)} that a worker may allocate"
     limit = settings.get("memory_limit_bytes")
-    container = "" if limit is None else f"; {units.size(limit)} for the container"
+    container = "" if limit is None else f"; {units.size(limit)} for all processes"
     return f"processors {processors}; {memory}{container}"
 
 

@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict
 
-from ondevice_bench.measure.flops import FlopCounter
+from ondevice_bench.measure.flops import FlopCounter, left_out
 from ondevice_bench.models.families import family
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.workload import build_model, load_batch
@@ -28,6 +28,9 @@ def measure(job: Job) -> PassResult:
         details={
             "ranks": {name: asdict(numbers) for name, numbers in ranks.items()},
             "operators": {"calibration": operations.to_dict()},
-            "notes": treatment.rank_notes,
+            "notes": [
+                *treatment.rank_notes,
+                *left_out(operations, "the FLOPs of the calibration"),
+            ],
         },
     )

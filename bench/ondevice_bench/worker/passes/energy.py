@@ -20,18 +20,18 @@ def measure(job: Job) -> PassResult:
         workload = build(job)
         workload.step()
         with meter.begin() as metering:
-            at_rest = energy.load_beside(metering)
+            at_rest = interference.read()
             slept = metering.mark()
             time.sleep(IDLE_SECONDS)
             woke = metering.mark()
-            at_work = energy.load_beside(metering)
+            at_work = interference.read()
             steps = 0
             while steps < LEAST_STEPS or time.perf_counter() < woke + ACTIVE_SECONDS:
                 workload.step()
                 steps += 1
                 metering.mark()
             ended = metering.mark()
-            at_end = energy.load_beside(metering)
+            at_end = interference.read()
             metering.settle()
             idle, active = metering.joules(slept, woke), metering.joules(woke, ended)
             scope = metering.scope

@@ -15,7 +15,7 @@ def measure(job: Job) -> PassResult:
         metrics={"family_step_seconds": median(seconds)},
         samples={"family_step_seconds": seconds},
         details={
-            "foreign_cpu_share": clock.foreign_share(timed.samples),
+            "foreign_cpu_share": timed.foreign_share,
             "notes": [*timed.notes, *clock.notes_of_faults(timed.samples)],
         },
     )

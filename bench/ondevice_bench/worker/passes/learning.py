@@ -28,14 +28,14 @@ def measure(job: Job) -> PassResult:
     curve, problem = epochs.LearningCurve(), ""
     with _metering(job, curve) as metering:
         mark = time.perf_counter if metering is None else metering.mark
-        before = energy.load_beside(metering)
+        before = interference.read()
         try:
             curve.accuracy.append(epochs.accuracy(workload, tested, job.cell.batch))
             for _ in epochs.train(workload, job, learned, plan.epochs, curve, mark):
                 curve.accuracy.append(epochs.finite_accuracy(workload, tested, job.cell.batch))
         except epochs.NotFinite as error:
             problem = str(error)
-        after = energy.load_beside(metering)
+        after = interference.read()
         if metering is not None:
             curve.add_joules(metering)
     metrics, unavailable = _numbers(plan, curve, problem)

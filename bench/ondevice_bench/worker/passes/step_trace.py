@@ -4,7 +4,7 @@ from ondevice_bench.measure.backward_boundary import (
     allocated_bytes_at_boundaries,
     saved_bytes_at_boundaries,
 )
-from ondevice_bench.measure.flops import FlopCounter
+from ondevice_bench.measure.flops import FlopCounter, left_out
 from ondevice_bench.metrics import SOURCE_TOLERANCE
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.worker.user_step import prepare, require_done
@@ -25,12 +25,18 @@ def measure(job: Job) -> PassResult:
         step()
     operations = counter.of("step")
     metrics = {"step_flops": float(operations.flops)}
+    operators = {"step": operations.to_dict()}
+    notes = left_out(operations, "the FLOPs of the step")
     if saved is None or allocated is None:
         names = ("activation_bytes", "activation_allocated_bytes")
-        return PassResult(metrics, unavailable=dict.fromkeys(names, _NO_BACKWARD))
+        return PassResult(
+            metrics,
+            unavailable=dict.fromkeys(names, _NO_BACKWARD),
+            details={"notes": notes, "operators": operators},
+        )
     return PassResult(
         metrics={**metrics, "activation_bytes": saved, "activation_allocated_bytes": allocated},
-        details={"notes": _notes(saved, allocated), "operators": {"step": operations.to_dict()}},
+        details={"notes": [*_notes(saved, allocated), *notes], "operators": operators},
     )
 
 

@@ -79,7 +79,7 @@ def measure(job: Job) -> PassResult:
 
         def read() -> Mapping[str, float]:
             power.mark()
-            loads.append(energy.load_beside(power.metering))
+            loads.append(interference.read())
             return sensors.read()
 
         run = sustain(workload.step, job.sustain, read)

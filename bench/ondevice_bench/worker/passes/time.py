@@ -34,7 +34,7 @@ def measure(job: Job) -> PassResult:
                 "step_seconds": [step.step_seconds for step in steps.warmups],
                 "inference_seconds": inference.warmups,
             },
-            "foreign_cpu_share": clock.foreign_share(steps.samples),
+            "foreign_cpu_share": steps.foreign_share,
             "precision": steps.precision(job.sampling),
             "inference_precision": inference.precision(job.sampling),
             "losses": losses if finite else None,

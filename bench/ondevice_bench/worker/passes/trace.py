@@ -9,7 +9,7 @@ from ondevice_bench.data import nested
 from ondevice_bench.data.tensorfile import memory_of
 from ondevice_bench.measure.activation_kinds import by_class, by_module
 from ondevice_bench.measure.activations import saved_storages, storage_bytes, total
-from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
+from ondevice_bench.measure.flops import STEP, FlopCounter, count_step, left_out, step_flops
 from ondevice_bench.measure.kept_by_layer import kept_by_layer, undeclared
 from ondevice_bench.measure.live import disagreement, live_step
 from ondevice_bench.methods.layer_report import LayerReport
@@ -44,6 +44,8 @@ def measure(job: Job) -> PassResult:
         *([f"weights: {loaded}"] if loaded and not loaded.whole else []),
         *([difference] if difference else []),
         *_undeclared(workload, treated),
+        *left_out(counter.of(*STEP), "the FLOPs of a step"),
+        *left_out(counter.of("inference"), "the FLOPs of inference"),
     ]
     return PassResult(
         metrics={

@@ -6,7 +6,6 @@ and of plain training are those of the same layers.
 
 from statistics import median
 
-from ondevice_bench.measure.clock import foreign_share
 from ondevice_bench.measure.layer_clock import LayerClock, time_layers, time_layers_of_inference
 from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.metrics import of_pass
@@ -67,7 +66,7 @@ def measure(job: Job) -> PassResult:
                 _WHOLE: [each.seconds for each in timed.disturbed],
                 _INFERENCE: [each.seconds for each in inference.disturbed],
             },
-            "foreign_cpu_share": foreign_share(timed.samples),
+            "foreign_cpu_share": timed.foreign_share,
             "precision": timed.precision(job.sampling),
             "notes": [
                 *treatment.notes(),
