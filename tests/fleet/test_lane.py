@@ -18,10 +18,11 @@ from tests.fleet.simulation import AT_ONCE, Rules, SimulatedHost, Told, present,
 def measured(workplace):
     """Have a board measure a portion; what it told, and how that ended."""
 
-    def run(host):
+    def run(host, change=lambda text: text):
         told = []
         lane = Lane("board0", host, AT_ONCE, told.append, threading.Event())
         suite = write_suite(workplace, 1)
+        suite.write_text(change(suite.read_text()))
         wanted = Wanted("bench fleet run")
         of_suite = requests(lambda _: load_suite(str(suite), None), (), [present(host)], wanted)
         with opened(of_suite, workplace / "out", Told()) as (campaign,):
@@ -69,3 +70,21 @@ def test_only_what_is_of_the_board_loses_it(measured, monkeypatch, error, how):
     assert ended.how == how
     if how == "desk":
         assert ended.reason.endswith("No space left on device")
+
+
+def test_a_file_of_the_users_that_changes_is_a_problem_of_the_desk(measured, workplace):
+    file = workplace / "mine.py"
+    file.write_text("class Mine:\n    pass\n")
+
+    class Edits(SimulatedHost):
+        def run(self, job, *more):
+            file.write_text("class Mine:\n    other = True\n")
+            return super().run(job, *more)
+
+    told, ended = measured(
+        Edits(0, Rules(scale=1e-6)), lambda text: text.replace("vanilla", "./mine.py:Mine", 1)
+    )
+    records = [event.record for event in told if isinstance(event, Measured)]
+    assert not [record for record in records if "mine.py" in record.key.cell]
+    assert ended.how == "desk"
+    assert ended.reason.startswith(f"{file} changed since the run began")

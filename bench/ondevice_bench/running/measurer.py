@@ -64,6 +64,7 @@ class Measurer:
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
         """Collect what a task needs. With `turns`, it takes its steps in turn with another task."""
+        self._require_named_files(task)
         started, before = now(), self._host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
@@ -76,6 +77,7 @@ class Measurer:
         try:
             job = self._jobs.job(cell, task.pass_name, ranks)
         except NoBatch as error:
+            self._jobs.files.require_unchanged_data()
             failed = Outcome(Reply("failed", reason=str(error)), "none", 0.0)
             return PreparedTask(task, started, before, lambda _: failed)
         longest = min(job.sampling.max_seconds, sampling_seconds)
@@ -84,7 +86,11 @@ class Measurer:
         return PreparedTask(task, started, before, lambda tick: self._host.run(job, timeout, tick))
 
     def record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
-        """The record of how the task ended. If no store can hold the reply, the task has failed."""
+        """The record of how the task ended. If no store can hold the reply, the task has failed.
+
+        BadInput if a file of the user's changed meanwhile: the record would have the wrong name.
+        """
+        self._require_named_files(prepared.task)
         try:
             record = self._record(prepared, outcome, after)
             check_record(record)
@@ -93,6 +99,11 @@ class Measurer:
             failed = replace(outcome, reply=Reply("failed", reason))
             record = self._record(prepared, failed, after)
         return record
+
+    def _require_named_files(self, task: TaskKey) -> None:
+        self._jobs.files.require_unchanged(self._cells[task.cell])
+        if passes.BY_NAME[task.pass_name].reads_data:
+            self._jobs.files.require_unchanged_data()
 
     def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply

@@ -89,7 +89,9 @@ def own_model(text: str, folder: Path) -> ModelSpec:
         batch=8,
         is_own=True,
     )
-    return _own_models.setdefault(name, spec)
+    if name not in _own_models or _own_models[name].implementation != implementation:
+        _own_models[name] = spec  # an equal file may lie elsewhere now
+    return _own_models[name]
 
 
 def in_a_file(what: str, name: str) -> str:

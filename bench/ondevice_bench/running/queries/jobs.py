@@ -13,6 +13,7 @@ from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.passes import CALIBRATE
 from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
 from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.running.named_files import NamedFiles
 from ondevice_bench.running.queries import user_models
 from ondevice_bench.specs import composition, registry, trained
 from ondevice_bench.specs.data import ALL, HELD_OUT, LEARN, TRAIN, VALIDATION, DataSource
@@ -50,6 +51,8 @@ class JobMaker:
         self._data = data
         self._weights = weights
         self._sustain = sustain
+        self.files = NamedFiles(data, weights)
+        self._checked: set[Path] = set()  # files that were made from the data
         self._memory_cap = host.memory_cap if memory_cap is None else memory_cap
 
     def job(
@@ -117,7 +120,9 @@ class JobMaker:
         split = LEARN if cell.learning is not None and self._data.has_labels else ALL
         if use == CALIBRATE and cell.calibrated_on:
             split = cell.calibrated_on
-        return self._batches.batch(self._data, inputs, cell.batch, cell.seed, use, split)
+        return self._checked_data(
+            self._batches.batch(self._data, inputs, cell.batch, cell.seed, use, split)
+        )
 
     def _examples(
         self, cell: Cell, inputs: Inputs, sizes: Mapping[str, int]
@@ -125,9 +130,18 @@ class JobMaker:
         if self._batches is None or isinstance(inputs, OwnBatch) or not self._data.has_labels:
             return None
         return {
-            split: self._batches.examples(self._data, inputs, size, cell.seed, split)
+            split: self._checked_data(
+                self._batches.examples(self._data, inputs, size, cell.seed, split)
+            )
             for split, size in sizes.items()
         }
+
+    def _checked_data(self, made: Path) -> Path:
+        """A file that was made from the data; BadInput if they are not those that were named."""
+        if made not in self._checked:
+            self.files.require_unchanged_data()
+            self._checked.add(made)
+        return made
 
     def _source(self) -> Mapping[str, Any]:
         # a worker itself reads nothing but a folder of images

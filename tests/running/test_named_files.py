@@ -1,0 +1,105 @@
+"""Files of the user's that change while a run goes on."""
+
+import os
+
+import numpy
+import pytest
+
+from ondevice_bench.data.batch import BatchStore
+from ondevice_bench.errors import BadInput
+from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.progress import Silent
+from ondevice_bench.running.queries.jobs import JobMaker
+from ondevice_bench.specs import data
+from ondevice_bench.suite.cell import Cell
+from tests.running.conftest import well
+
+SUITE = """\
+schema: 1
+title: t
+models: [{mcunet: {batch: 1}}]
+methods: [vanilla, ./mine.py:Mine]
+weights: start.pt
+measure: [trace, time]
+rounds: 2
+"""
+FILES = {
+    "mine.py": "import beside\n\n\nclass Mine:\n    pass\n",
+    "beside.py": "SIZE = 1\n",
+    "start.pt": "weights",
+}
+
+
+@pytest.fixture
+def files(world, workplace):
+    """A run with a method of the user's, a file beside it, and weights."""
+    (workplace / "x.yaml").write_text(SUITE)
+    for name, text in FILES.items():
+        (workplace / name).write_text(text)
+    return workplace
+
+
+def edit(file):
+    """Write other bytes, as many as before."""
+    file.write_text(f"{file.read_text()[:-1]} ")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_changes_between_two_tasks_ends_the_run(world, stored, host, files, name):
+    changed = pytest.raises(BadInput, match=r"changed since the run began: what is stored stays")
+    with changed as error, world() as session:
+        of_mine = [task for task in session.tasks() if "mine.py" in task.cell]
+        for task in of_mine[:2]:
+            session.perform(task)
+        edit(files / name)
+        session.perform(of_mine[2])
+    assert str(files) in str(error.value)
+    assert len(host.jobs) == 2
+    with world() as session:
+        session.perform_all(Silent())
+    assert [len(statuses) for statuses in stored().values()] == [2, 7]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_measured_while_a_file_changes_is_not_stored(world, stored, host, files, name):
+    def answer(job):
+        if len(host.jobs) == 3:
+            edit(files / name)
+        return well(job)
+
+    host.answer = answer
+    changed = pytest.raises(BadInput, match="changed since the run began")
+    with changed, world() as session:
+        for task in session.tasks():
+            if "mine.py" in task.cell:
+                session.perform(task)
+    assert [len(statuses) for statuses in stored().values()] == [2]
+
+
+def test_a_file_that_is_gone_ends_the_run_and_one_that_is_written_again_does_not(world, files):
+    gone = pytest.raises(BadInput, match=r"start.pt changed since the run began")
+    with gone, world() as session:
+        for task in session.tasks():
+            for name, text in FILES.items():
+                (files / name).write_text(text)
+                os.utime(files / name, (1, 1))
+            session.perform(task)
+        (files / "start.pt").unlink()
+        session.perform(session.tasks()[0])
+
+
+def test_no_batch_is_made_of_other_data_than_those_that_were_named(workplace):
+    file, shape = workplace / "x.npz", (7, 4, 4, 3)
+    numpy.savez(file, images=numpy.zeros(shape, "uint8"), labels=numpy.arange(7))
+    source = data.parse({"npz": "x.npz"}, workplace)
+    maker = JobMaker(FakeHost(), BatchStore(workplace / "batches"), data=source)
+
+    def job(seed):
+        cell = Cell(f"s{seed}", "mcunet", "vanilla", 2, seed, data=source.name)
+        return maker.job(cell, "trace")
+
+    job(0)
+    numpy.savez(file, images=numpy.ones(shape, "uint8"), labels=numpy.arange(7))
+    job(0)  # its batch exists
+    with pytest.raises(BadInput, match=r"x.npz changed since the run began"):
+        job(1)
