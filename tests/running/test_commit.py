@@ -88,3 +88,22 @@ def test_a_ref_stands_for_its_commit(repository, branched):
     assert resolved(repository, "v1").startswith(branched["two"])
     for nothing in ("v9", "--all", ""):
         assert resolved(repository, nothing) == ""
+
+
+def test_a_program_of_the_users_that_shows_changes_does_not_hide_them(repository):
+    clean = current_commit(repository)
+    (repository / "file").write_text("two")
+    changed = current_commit(repository)
+    for option in ("diff.external", "diff.mine.textconv"):
+        subprocess.run(("git", "config", option, "false"), cwd=repository, check=True)
+    (repository / ".git" / "info" / "attributes").write_text("file diff=mine\n")
+    assert current_commit(repository) == changed != clean
+
+
+def test_changes_that_git_cannot_tell_are_no_clean_tree(repository):
+    clean = current_commit(repository)
+    (repository / "file").write_text("two")
+    for option, value in (("filter.broken.clean", "false"), ("filter.broken.required", "true")):
+        subprocess.run(("git", "config", option, value), cwd=repository, check=True)
+    (repository / ".git" / "info" / "attributes").write_text("file filter=broken\n")
+    assert current_commit(repository) == f"{clean}+unknown"

@@ -10,11 +10,17 @@ from ondevice_bench.record.origin import NO_COMMIT
 
 
 def current_commit(folder: Path) -> str:
-    """`ab12cd34ef`, with a hash of the changes behind `+` where the tree has any."""
+    """`ab12cd34ef`, with a hash of the changes behind `+` where the tree has any.
+
+    The word `unknown` stands there if git does not tell the changes.
+    """
     head = _git(folder, "rev-parse", "--short=10", "HEAD").strip()
     if not head:
         return NO_COMMIT
-    changes = _git(folder, "diff", "HEAD")
+    # a program or a filter of the user's for `git diff` may fail
+    changes = _printed(folder, "diff", "--no-ext-diff", "--no-textconv", "HEAD")
+    if changes is None:
+        return f"{head}+unknown"
     if not changes:
         return head
     return f"{head}+{hashlib.sha256(changes.encode()).hexdigest()[:6]}"
@@ -45,6 +51,11 @@ def resolved(folder: Path, ref: str) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    return _printed(folder, *arguments) or ""
+
+
+def _printed(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None if it fails."""
     try:
         done = subprocess.run(
             ("git", *arguments),
@@ -56,5 +67,5 @@ def _git(folder: Path, *arguments: str) -> str:
             errors="replace",
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+        return None
+    return done.stdout if done.returncode == 0 else None
