@@ -312,3 +312,17 @@ def test_a_worker_that_stops_its_zygote_costs_one_cell(zygote, odd_job, monkeypa
     outcome = zygote.launch(odd_job("stop the zygote"), 2, lambda: None)
     assert outcome.reply.status == "failed"
     assert outcome.reply.reason.endswith("it did not answer within 0.3 s")
+
+
+def test_an_interrupt_stays_one_if_the_zygote_does_not_answer(zygote, odd_job, monkeypatch):
+    for name in ("ANSWER_SECONDS", "EXIT_GRACE_SECONDS"):
+        monkeypatch.setattr(launch, name, 0.3)
+
+    def interrupt():
+        os.kill(zygote._process.pid, signal.SIGSTOP)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        zygote.launch(odd_job("sleep"), 120, interrupt)
+    monkeypatch.undo()
+    assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"

@@ -183,7 +183,10 @@ class ZygoteLauncher:
             try:
                 text = worker_reply.receive(read_end, self._socket.fileno(), deadline, tick)
             except BaseException:
-                self._kill_worker()
+                try:
+                    self._kill_worker()
+                except (HostError, OSError):  # such as a zygote that does not answer in time
+                    self.renew()
                 raise
         status = self._kill_worker() if text is None else self._exit_status()
         return worker_reply.judge(text, status, timeout, oom_kills)
