@@ -2,7 +2,7 @@
 
 import pytest
 
-from ondevice_bench.analyse.resolve_run import summary_of
+from ondevice_bench.analyse.resolve_run import content_at, summary_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.run_json import RunContent
@@ -56,3 +56,18 @@ def test_a_bundle_of_several_runs_needs_the_one_named(content, workplace):
 def test_what_is_not_there_is_bad_input(workplace, reference):
     with pytest.raises(BadInput, match="none"):
         summary_of(reference)
+
+
+def test_the_content_of_a_run_is_that_of_one_moment(tmp_path, monkeypatch):
+    path, cells = tmp_path / "results.sqlite", Store.cells
+    with Store.create(path) as store:
+        store.add_run(make_run(), planned(CELL))
+
+    def meanwhile(self, run):
+        found = cells(self, run)
+        with Store.create(path) as other:
+            other.add_record(make_record())
+        return found
+
+    monkeypatch.setattr(Store, "cells", meanwhile)
+    assert content_at(path, "r1").records == ()

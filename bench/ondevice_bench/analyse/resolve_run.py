@@ -42,7 +42,7 @@ def stored_content(reference: str | None) -> RunContent:
 
 def content_at(path: Path, run_id: str) -> RunContent:
     """The complete content of a run in this store."""
-    with Store.open(path) as store:
+    with Store.open(path) as store, store.one_state():
         return RunContent(store.run(run_id), store.cells(run_id), store.records(run_id))
 
 
