@@ -10,6 +10,7 @@ from ondevice_bench.record import bundle, run_json
 from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
+from ondevice_bench.site.make_digest import identity_of
 from tests.record.bundles import content
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -152,3 +153,17 @@ def test_a_bundle_with_one_contradiction_stores_none_of_its_runs(tmp_path, monke
         import_(tmp_path / "x.bundle")
     with Store.open(path) as store:
         assert [run.id for run in store.runs()] == ["r2"]
+
+
+def test_a_run_that_went_on_for_another_goal_is_the_same_run(tmp_path):
+    begun = make_run(settings={**make_run().settings, "goal": None, "doctor": []})
+    later = begun.going_on({"goal": {"minimise": "step_flops"}})
+    bundle.write([RunContent(later, tuple(planned(CELL)), (make_record(),))], tmp_path / "a.bundle")
+    (found,) = bundle.read(tmp_path / "a.bundle")
+    assert found.run.as_begun == begun
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(begun, planned(CELL), [])
+        assert store.merge(found.run, found.cells, found.records) == 1
+        with pytest.raises(BadInput, match="has another run r1"):
+            store.merge(begun.going_on({"peaks": {"x": 1.0}}), planned(CELL), [])
+    assert identity_of(later, planned(CELL)) == identity_of(begun, planned(CELL))

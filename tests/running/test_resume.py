@@ -1,10 +1,12 @@
 """Which unfinished run goes on, and which one is left alone."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from ondevice_bench.errors import NothingRan
+from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.hardware.profile import load_profile, recognise
 from ondevice_bench.protocol.job import Reply
@@ -12,7 +14,10 @@ from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.running import measurer, resume
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.progress import Silent
+from ondevice_bench.running.request import Request
+from ondevice_bench.running.resume import measured_before
 from ondevice_bench.running.session import Interrupted
+from ondevice_bench.suite.goal import Goal
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from tests.running.conftest import well
@@ -145,6 +150,49 @@ def test_failures_are_repeated_only_when_asked(world, stored, host):
         pass
 
 
+def test_a_retry_that_fails_again_ends_an_unfinished_run(world, host):
+    host.answer = lambda _: Reply("failed", reason="no")
+    with world() as session:
+        session.perform(session.pending()[0])
+    with world(retry=NOT_OK) as session:
+        session.perform_all(Silent())
+        assert session.store.run(session.run.id).finished
+        assert set(session.store.statuses(session.run.id).values()) == {"failed"}
+
+
+CALIBRATED = """\
+schema: 1
+title: t
+models: [{mcunet: {batch: 1}}]
+methods: [{asi: {fraction: 0.25}}]
+measure: [trace, time]
+"""
+
+
+def test_a_retry_that_is_interrupted_after_it_chose_ranks_goes_on(world, workplace, host):
+    """What was skipped for want of ranks is still to be measured."""
+    (workplace / "x.yaml").write_text(CALIBRATED)
+    host.answer = lambda _: Reply("failed", reason="no")
+    with world() as session:
+        session.perform_all(Silent())
+        assert [*session.store.statuses(session.run.id).values()] == [
+            "failed",
+            "skipped",
+            "skipped",
+        ]
+        first = session.run.id
+    host.answer = well
+    with world(retry=NOT_OK) as session:
+        session.perform(session.pending()[0])
+    for retry in (NOT_OK, frozenset()):
+        with world(retry=retry, extends=not retry) as session:
+            assert session.run.id == first
+            assert [task.pass_name for task in session.pending()] == ["trace", "time"]
+    with world(retry=NOT_OK) as session:
+        session.perform_all(Silent())
+        assert set(session.store.statuses(first).values()) == {"ok"}
+
+
 def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
     def answer(job):
         if len(host.jobs) == 3:
@@ -159,3 +207,75 @@ def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
         session.perform_all(Silent())
     ((_, statuses),) = stored().items()
     assert len(statuses) == 2
+
+
+def test_a_run_that_goes_on_has_the_goal_of_the_latest_command(world):
+    suite = load_suite("x.yaml")
+    asked = replace(suite, goal=Goal("activation_bytes"))
+    warning = DoctorFinding("load", "warning", "9", "times are too long")
+    with world(budget=60.0) as session:
+        session.perform(session.pending()[0])
+        begun = session.run
+    with world(suite=asked, findings=(warning,)) as session:
+        assert session.run == session.store.run(begun.id)
+        settings = session.run.settings
+        assert settings["goal"]["minimise"] == "activation_bytes"
+        assert settings["budget_seconds"] is None
+        assert settings["doctor"] == [warning.to_dict()]
+        assert session.run.as_begun == session.store.run(begun.id).as_begun == begun.as_begun
+    with world() as session:
+        assert session.run.settings["goal"]["minimise"] == "step_seconds"
+        assert session.run.settings["doctor"] == [warning.to_dict()]  # it is about earlier records
+        assert session.run.as_begun.settings["budget_seconds"] == 60.0
+
+
+@pytest.mark.parametrize(("limit", "runs"), [(1 << 30, 1), (2 << 30, 2), (None, 2)])
+def test_a_run_is_extended_only_under_the_same_limit_of_memory(world, stored, host, limit, runs):
+    host.memory_limit = 1 << 30
+    with world(filters=("mcunet",), extends=True) as session:
+        session.perform_all(Silent())
+    host.memory_limit = limit
+    with world(extends=True):
+        pass
+    assert len(stored()) == runs
+
+
+def test_another_meter_is_another_run_and_no_meter_changes_nothing(workplace):
+    (workplace / "hardware").mkdir()
+
+    def request_of(power, measure):
+        text = f"schema: 1\ntitle: t\n{power}"
+        (workplace / "hardware" / "desk.yaml").write_text(text)
+        desk = FakeHost(profile=load_profile("desk"))
+        suite = replace(load_suite("quick"), measure=(measure,))
+        return Request(suite, plan(suite, desk.board), desk, "abc", "bench run quick")
+
+    plain, rapl, rails = (
+        request_of(power, "energy") for power in ("", "power: rapl\n", "power: {hwmon: [VDD]}\n")
+    )
+    assert "power" not in plain.settings
+    assert (rapl.settings["power"], rails.settings["power"]) == ("rapl", {"hwmon": ["VDD"]})
+    assert len({each.definition for each in (plain, rapl, rails)}) == 3
+    assert "power" not in request_of("power: rapl\n", "time").settings
+
+
+@pytest.mark.parametrize(
+    ("change", "is_known"),
+    [
+        ({}, True),
+        ({"commit": "def"}, False),
+        ({"software": {**FakeHost().software(), "torch": "3"}}, False),
+        ({"answer": lambda _: Reply("failed", reason="no")}, False),
+    ],
+    ids=["same", "commit", "software", "failed"],
+)
+def test_only_a_run_with_results_of_the_same_code_was_measured_before(
+    world, host, change, is_known
+):
+    host.answer = change.get("answer", well)
+    with world() as session:
+        session.perform_all(Silent())
+        request = replace(session._request, commit=change.get("commit", "abc"))
+        software = {**session.run.software, **change.get("software", {})}
+        found = measured_before(session.store, request, software)
+        assert (found is not None) == is_known

@@ -98,3 +98,19 @@ def test_where_a_learning_rate_is_chosen_again_so_is_what_uses_it():
     )
     statuses = {trace: "ok", rate: "failed", learning: "skipped"}
     assert left_to_do((trace, rate, learning), statuses, {"failed"}) == (rate, learning)
+
+
+@given(st.permutations(["calibrate", "learning_rate", "trace", "learning"]))
+def test_what_was_skipped_before_its_ranks_or_its_rate_were_chosen_is_left(order):
+    """`statuses` has the order in which records were stored."""
+    tasks = [TaskKey("a", name, 1) for name in order]
+    choosing = {"calibrate", "learning_rate"}
+    statuses = {task: "ok" if task.pass_name in choosing else "skipped" for task in tasks}
+    place = {name: order.index(name) for name in order}
+    expected = {
+        "trace": place["trace"] < place["calibrate"],
+        "learning": place["learning"] < max(place["calibrate"], place["learning_rate"]),
+    }
+    assert {task.pass_name for task in left_to_do(tasks, statuses)} == {
+        name for name, is_left in expected.items() if is_left
+    }

@@ -137,7 +137,7 @@ class RunSummary:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The doctor's warnings about the machine when the run began."""
+        """The doctor's warnings about the machine when the run began or went on."""
         return warnings_in(map(DoctorFinding.from_dict, self.run.settings.get("doctor", [])))
 
     @property

@@ -208,11 +208,12 @@ def _measured_before(task: "Request", folder: Path) -> "RunSummary | None":
     from ondevice_bench.analyse.summary import summarise
     from ondevice_bench.record.store import FILE_NAME, Store
     from ondevice_bench.running.resume import measured_before
+    from ondevice_bench.running.session import software_of
 
     if not (folder / FILE_NAME).exists():
         return None
     with Store.open(folder / FILE_NAME) as store:
-        run = measured_before(store, task)
+        run = measured_before(store, task, software_of(task.host))
         return None if run is None else summarise(store, run)
 
 

@@ -15,7 +15,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.baseline_json import read_body
 from ondevice_bench.record.bundle import MAX_FILE
-from ondevice_bench.record.model import Record
+from ondevice_bench.record.model import BEGUN_WITH, Record
 from ondevice_bench.record.run_json import RunContent, require_small
 from ondevice_bench.suite.planned_cell import PlannedCell
 
@@ -69,7 +69,8 @@ def _values(path: str, data: bytes) -> tuple[int, dict[str, Any]]:
 
 def _lines(content: RunContent) -> Iterator[str]:
     """The lines of the file."""
-    run = {**asdict(content.run), "settings": {**content.run.settings, "doctor": []}}
+    kept = {name: each for name, each in content.run.settings.items() if name != BEGUN_WITH}
+    run = {**asdict(content.run), "settings": {**kept, "doctor": []}}
     yield "{"
     yield f' "format": {json.dumps(FORMAT)},'
     yield f' "version": {VERSION},'

@@ -54,7 +54,8 @@ def merged_run(
         finished, definition = later.finished, later.definition
         present, run = (replace(each, definition=definition) for each in (present, run))
     merged = replace(run, origin=present.origin, finished=finished)
-    is_same = rows.run_row(replace(present, finished=finished)) == rows.run_row(merged)
+    known_row = rows.run_row(replace(present.as_begun, finished=finished))
+    is_same = known_row == rows.run_row(merged.as_begun)
     return merged if is_same else None
 
 

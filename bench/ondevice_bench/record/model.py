@@ -1,12 +1,15 @@
 """The records: frozen, checked in their constructors, free of SQL."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
 Status = Literal["ok", "failed", "timeout", "oom", "skipped"]
 _STATUSES = get_args(Status)
 NOT_OK: frozenset[Status] = frozenset({"failed", "timeout", "oom"})  # it ran, without a result
+# settings that are those of the latest command; a run that went on also has the first ones
+OF_COMMAND = ("goal", "doctor", "budget_seconds")
+BEGUN_WITH = "begun_with"
 
 
 def status_of(text: str) -> Status:
@@ -83,3 +86,20 @@ class Run:
     def unit(self) -> str:
         """The mark of its machine among others of its kind; empty if the run does not know it."""
         return str(self.machine.get("unit") or "")
+
+    @property
+    def as_begun(self) -> "Run":
+        """The run with the settings of its first command: these never change."""
+        if BEGUN_WITH not in self.settings:
+            return self
+        later = {BEGUN_WITH, *OF_COMMAND}
+        kept = {name: value for name, value in self.settings.items() if name not in later}
+        return replace(self, settings={**kept, **self.settings[BEGUN_WITH]})
+
+    def going_on(self, asked: Mapping[str, Any]) -> "Run":
+        """The run with these settings of a later command."""
+        settings = {**self.settings, **asked}
+        if settings == self.settings:
+            return self
+        first = {name: self.settings[name] for name in OF_COMMAND if name in self.settings}
+        return replace(self, settings={BEGUN_WITH: first, **settings})

@@ -177,6 +177,7 @@ class _Settings(_OpenSchema):
     baseline: str = "vanilla"
     peaks: dict[Name, float] = Field(default_factory=dict)
     examples: Annotated[int, Field(ge=0)] | None = None
+    begun_with: dict[Name, Any] = Field(default_factory=dict)
 
 
 class _Key(ClosedSchema):

@@ -137,6 +137,12 @@ class Store(StoreReader):
             db.execute(update, (run.definition, run.id))
             _insert_cells(db, run.id, new, len(known))
 
+    def change_settings(self, run: Run) -> None:
+        """Store the settings of a run again."""
+        with self._writing() as db:
+            values = (rows.json_text(run.settings), run.id)
+            db.execute("UPDATE runs SET settings = ? WHERE id = ?", values)
+
     def finish_run(self, run: str, finished: str) -> None:
         """Note that the run's plan is complete."""
         with self._writing() as db:

@@ -78,8 +78,8 @@ class StoreReader:
             return tuple(map(rows.cell_of, self._select(query, run)))
 
     def statuses(self, run: str) -> dict[TaskKey, str]:
-        """The status of every record of the run, without its measurements."""
-        query = "SELECT cell, pass, round, status FROM records WHERE run = ?"
+        """The status of every record of the run, in the order in which they were stored."""
+        query = "SELECT cell, pass, round, status FROM records WHERE run = ? ORDER BY number"
         with as_bad_input(self.path):
             return {
                 TaskKey(cell, name, number): status_of(status)

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.finding import DoctorFinding
+from ondevice_bench.metrics.descriptor import METER
 from ondevice_bench.passes import SUSTAINED
 from ondevice_bench.record.origin import RUN
 from ondevice_bench.running.boards import boards
@@ -17,6 +19,9 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
+
+# the passes that use the meter of the profile
+_METERED = {metric.pass_name for metric in metrics.ALL if metric.scope == METER}
 
 
 def refuse_both(*, fresh: bool, retry: bool) -> None:
@@ -63,6 +68,7 @@ class Request:
     def settings(self) -> dict[str, Any]:
         """How the run measures; no part of any fingerprint."""
         suite, limit = self.suite, self.host.memory_limit
+        power = self.host.profile.declared.power if _METERED & set(suite.measure) else None
         return {
             "measure": list(suite.measure),
             "rounds": dict(suite.rounds),
@@ -73,6 +79,7 @@ class Request:
             "cpus": list(self.host.cpus),
             "memory_cap_bytes": self.host.memory_cap,
             **({"memory_limit_bytes": limit} if limit is not None else {}),
+            **({"power": power.to_yaml()} if power is not None else {}),
         }
 
     @property

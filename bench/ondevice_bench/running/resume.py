@@ -1,7 +1,7 @@
 """Whether a run is new or goes on with an unfinished one."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import Any
 from ondevice_bench.data.count import examples_of
 from ondevice_bench.errors import NothingRan
 from ondevice_bench.record.command import without_addresses
-from ondevice_bench.record.model import Run
+from ondevice_bench.record.model import BEGUN_WITH, OF_COMMAND, Run
 from ondevice_bench.record.origin import FLEET, RUN
 from ondevice_bench.record.store import Store
 from ondevice_bench.running.progress import Progress
 from ondevice_bench.running.request import Request
+from ondevice_bench.running.schedule import left_to_do
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 _UNLIKE = {"definition": "plan or settings"}
@@ -53,20 +54,23 @@ def find_or_add_run(
     earlier = None if request.fresh else _to_go_on_with(store, run, request, progress)
     if earlier is not None:
         progress.note(f"going on with {earlier.id}")
-        return earlier
+        return _with_settings_of(store, earlier, run)
     if request.retry:
         raise nothing_to_retry(store.path)
     store.add_run(run, request.plan)
     return run
 
 
-def measured_before(store: Store, request: Request) -> Run | None:
-    """The latest run, if it is finished and measured this plan on this machine."""
+def measured_before(store: Store, request: Request, software: Mapping[str, Any]) -> Run | None:
+    """The latest run, if it is finished and like the request, and something was measured."""
     runs = store.runs()
     if not runs or runs[-1].finished is None:
         return None
-    asked = (request.definition, request.machine)
-    return runs[-1] if (runs[-1].definition, runs[-1].machine) == asked else None
+    latest = runs[-1]
+    asked = (request.definition, request.machine, request.commit, software)
+    if (latest.definition, latest.machine, latest.commit, latest.software) != asked:
+        return None
+    return latest if "ok" in store.statuses(latest.id).values() else None
 
 
 def nothing_to_retry(store: Path) -> NothingRan:
@@ -92,15 +96,40 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
         if getattr(latest, name) != getattr(new, name)
     ]
     if not unlike:
-        wanted = request.retry & set(store.statuses(latest.id).values())
         goes_on = latest.finished is None or request.extends
-        return latest if goes_on or wanted else None
+        return latest if goes_on or _has_to_repeat(store, latest, request) else None
     if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
         return latest
     if latest.finished is None:
         differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
         progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
     return None
+
+
+def _with_settings_of(store: Store, earlier: Run, new: Run) -> Run:
+    """The earlier run with the goal and the budget of this command, and its new warnings."""
+    asked = json.loads(json.dumps({name: new.settings[name] for name in OF_COMMAND}))
+    asked["doctor"] = _with_new_warnings(earlier.settings.get("doctor", []), asked["doctor"])
+    run = earlier.going_on(asked)
+    if run is not earlier:
+        store.change_settings(run)
+    return run
+
+
+def _with_new_warnings(
+    known: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The findings of the doctor, of which a warning replaces what was no warning before."""
+    warned = {each["subject"] for each in known if each["level"] == "warning"}
+    new = [each for each in found if each["level"] == "warning" and each["subject"] not in warned]
+    replaced = {each["subject"] for each in new}
+    return [*(each for each in known if each["subject"] not in replaced), *new]
+
+
+def _has_to_repeat(store: Store, latest: Run, request: Request) -> bool:
+    """Whether `retry` asks for a record again, or was interrupted before it had repeated all."""
+    statuses = store.statuses(latest.id)
+    return bool(request.retry and left_to_do(tuple(statuses), statuses, request.retry))
 
 
 def _latest_of_kind(store: Store, new: Run) -> Run | None:
@@ -118,7 +147,9 @@ def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
     The run then gets the cells of the new plan that it does not have.
     """
     settings = json.loads(json.dumps(request.settings))
-    if any(latest.settings.get(name) != value for name, value in settings.items()):
+    beside = {BEGUN_WITH, *new.settings} - settings.keys()
+    compared = settings.keys() | (latest.settings.keys() - beside)
+    if any(latest.settings.get(name) != settings.get(name) for name in compared):
         return False
     old, plan = (_by_id(cells) for cells in (store.cells(latest.id), request.plan))
     common = old.keys() & plan.keys()

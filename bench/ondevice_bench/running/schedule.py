@@ -36,19 +36,28 @@ def left_to_do(
 ) -> tuple[TaskKey, ...]:
     """The tasks without a record, and those whose record has a status to repeat.
 
-    Where ranks or a learning rate are chosen again, so is all that would use them.
+    Where ranks or a learning rate are chosen again, all that would use them is repeated. So is what
+    was skipped before they were chosen: `statuses` has the order in which records were stored.
     """
     again = {task for task in tasks if statuses.get(task) in repeat}
     with_ranks = {task.cell for task in again if task.pass_name == CALIBRATE}
     with_rate = {task.cell for task in again if task.pass_name == LEARNING_RATE}
+    places = {task: place for place, task in enumerate(statuses)}
     return tuple(
         task
         for task in tasks
         if task not in statuses
         or task in again
+        or (statuses[task] == "skipped" and _was_skipped_too_early(task, places))
         or task.cell in with_ranks
         or (task.cell in with_rate and task.pass_name == LEARNING)
     )
+
+
+def _was_skipped_too_early(task: TaskKey, places: Mapping[TaskKey, int]) -> bool:
+    """Whether the ranks or the learning rate that the task uses were chosen after its record."""
+    used = (CALIBRATE, LEARNING_RATE) if task.pass_name == LEARNING else (CALIBRATE,)
+    return any(places.get(TaskKey(task.cell, name, 1), -1) > places[task] for name in used)
 
 
 @dataclass(frozen=True)

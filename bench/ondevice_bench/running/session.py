@@ -73,6 +73,10 @@ class Session:
         """The tasks that have no record yet, or one that is to be repeated."""
         return left_to_do(self.tasks(), self.store.statuses(self.run.id), self._request.retry)
 
+    def missing(self) -> tuple[TaskKey, ...]:
+        """The tasks that have no record yet, whatever is to be repeated."""
+        return left_to_do(self.tasks(), self.store.statuses(self.run.id))
+
     def preview(self) -> tuple[CellPreview, ...]:
         """The vanilla cells that have not begun, with the needs of their steps by shapes alone."""
         begun = {task.cell for task in self.store.statuses(self.run.id)}
@@ -141,7 +145,7 @@ class Session:
             forecast.learn(task, record.seconds)
             budget.learn(task, record.seconds, _sampled(record, fewest))
             left = left[1:]
-        if not self.pending():
+        if not self.missing():
             self.finish()
 
     def _names(self) -> dict[str, tuple[str, str]]:
@@ -205,7 +209,7 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         try:
             yield session
         except KeyboardInterrupt:
-            left, whole = len(session.pending()), len(session.tasks())
+            left, whole = len(session.missing()), len(session.tasks())
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
                 f"`{request.command}` goes on from there"

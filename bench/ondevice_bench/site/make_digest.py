@@ -49,7 +49,7 @@ def digest_of(content: RunContent) -> Digest:
 
 def identity_of(run: Run, cells: Iterable[PlannedCell]) -> str:
     """A hash of a run's definition and plan, without its origin and its end."""
-    row = rows.run_row(replace(run, origin="", finished=None))
+    row = rows.run_row(replace(run.as_begun, origin="", finished=None))
     return hash_of([row, [list(each) for each in rows.cell_rows(run.id, cells)]])
 
 
