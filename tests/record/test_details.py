@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from ondevice_bench.record.details import (
     DeclaredSize,
     Details,
@@ -47,3 +49,10 @@ def test_every_pass_is_read_into_types():
         layers={"_first": {"fc": LayerGradient(0.5)}},
         ranks={"fc": {"activation": [8], "weight": None}},
     )
+
+
+@pytest.mark.parametrize("fine", ["", ", a reading every 0.1 s", ", in steps of 0.5 W"])
+def test_the_meter_is_in_a_note_beside_how_finely_it_was_read(fine):
+    notes = ("another", f"the energy is that of rails A, B (hwmon){fine}")
+    assert Details(notes=notes).meter == "rails A, B (hwmon)"
+    assert Details(notes=notes[:1]).meter == ""

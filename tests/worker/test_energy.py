@@ -46,6 +46,7 @@ def test_the_pass_gives_joules_or_the_reason(make_job, monkeypatch):
     )
     assert meter.marks[-1] - meter.marks[1] >= 0.2
     assert found.details["notes"] == ["the energy is that of a test"]
+    assert Details.from_dict(found.details).meter == "a test"
 
 
 @pytest.mark.parametrize(("cores", "disturbed"), [(0.0, False), (9.0, True)])

@@ -1,15 +1,17 @@
 """The settings of two runs that change what they measure, and that differ."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ondevice_bench.record.model import Run
 
-# some processors of a board are slower than others; a cap is a limit of the memory
-_SETTINGS = ("cpus", "memory_cap_bytes")
+# some processors of a board are slower than others; a cap is a limit of the memory; another meter
+# counts another energy
+_SETTINGS = ("cpus", "memory_cap_bytes", "power")
 
 
 def changed_settings(before: Run, after: Run) -> list[str]:
-    """The processors and the memory cap of workers, if both runs know them and they differ."""
+    """The processors, the memory cap and the meter of workers, if both runs know them."""
     known = [name for name in _SETTINGS if name in before.settings and name in after.settings]
     pairs = {name: (_text(before.settings[name]), _text(after.settings[name])) for name in known}
     return [
@@ -18,4 +20,6 @@ def changed_settings(before: Run, after: Run) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):  # a meter with its rails or its command
+        return "; ".join(f"{name}: {_text(each)}" for name, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -19,6 +19,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.changed_settings import changed_settings
 from ondevice_bench.analyse.failed_rounds import MoreFailed, more_failed
 from ondevice_bench.analyse.judgement import DRIFT, Verdict, exact_verdict, noisy_verdict
+from ondevice_bench.analyse.meters import why_not_together
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
@@ -307,6 +308,8 @@ def _noisy(
             reason=f"its processes were {base.launches[name]} in the base and {new.launches[name]} "
             "in the new run: such numbers are not compared",
         )
+    if why := why_not_together(name, base.meters, new.meters):
+        return replace(found, reason=f"{why}: such numbers are not compared")
     bases, news = ([metric.for_ratio(value) for value in side] for side in (before, after))
     if min(*bases, *news) <= 0:
         return replace(found, reason="a reading is not positive, so there is no ratio")

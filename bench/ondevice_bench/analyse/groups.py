@@ -11,6 +11,7 @@ from typing import Any
 from ondevice_bench import allocators, metrics, passes
 from ondevice_bench.analyse.baseline_options import NO_OPTIONS, of_equal_options
 from ondevice_bench.analyse.judgement import DRIFT
+from ondevice_bench.analyse.meters import why_not_together
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, estimate_of
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate, estimate_readings
@@ -55,6 +56,10 @@ class CellWithBaseline:
     def ratio(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's; None if either is missing."""
         return _ratio_of(metric, self.cell, self.base)
+
+    def why_no_ratio(self, metric: str) -> str:
+        """Why the metric of both sides has no ratio; empty if one of them is missing."""
+        return why_not_together(metric, self.base.meters, self.cell.meters) if self.base else ""
 
     def ratio_to_default(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's under the default allocator.
@@ -201,6 +206,8 @@ def _ratio_bounds(over: Estimate, under: Estimate) -> tuple[float, float] | None
 def _ratio_of(metric: str, cell: CellSummary, base: CellSummary | None) -> Estimate | None:
     """The ratio of a cell to its baseline. If several boards measured them, round by round."""
     if base is None or not _is_of_same_layers(metric, cell, base):
+        return None
+    if why_not_together(metric, base.meters, cell.meters):
         return None
     if metric in cell.origins and metric in base.origins:
         return _ratio_by_round(metric, cell, base)

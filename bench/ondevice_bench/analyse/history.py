@@ -5,7 +5,7 @@ file for the same workload, this workload has a series for each version.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,6 +66,7 @@ class Reading:
     estimate: Estimate
     traits: Traits
     boards: str = ""  # the units of a fleet that measured it; "" for an exact metric, too
+    meter: str = ""  # what the meter of an energy counts
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def readings(
                     cell.estimates[name],
                     traits,
                     ", ".join(units) if is_noisy else "",
+                    cell.meters.get(name, ""),
                 )
 
 
@@ -167,12 +169,14 @@ def _collect_series(
     """One series for each workload, metric and machine.
 
     Noisy metrics have one for each launch, too, and for the boards of a fleet that measured them.
+    Energies have one for each meter if there are several.
     """
     places = {run.id: place for place, run in enumerate(ordered)}
     identities = {run.id: _identity(run) for run in ordered}
     machines = _machine_names(ordered)
     apart = _in_two_versions(found)
-    points: dict[tuple[str, str, str, str, str], list[Point]] = {}
+    meters = _known_meters(found, identities)
+    points: dict[tuple[str, str, str, str, str, str], list[Point]] = {}
     cells: dict[str, tuple[int, str, str]] = {}  # the latest id and fingerprint of each workload
     for each in found:
         if each.run.id not in places:
@@ -180,14 +184,16 @@ def _collect_series(
         place, traits = places[each.run.id], each.traits
         by_version = same_code or traits.workload in apart
         workload = traits.fingerprint if by_version else traits.workload
-        key = (workload, each.metric, identities[each.run.id], each.boards, each.launch)
+        machine = identities[each.run.id]
+        meter = each.meter if len(meters[each.metric, machine]) > 1 else ""
+        key = (workload, each.metric, machine, each.boards, meter, each.launch)
         point = Point(place, ordered[place], each.estimate, traits)
         points.setdefault(key, []).append(point)
         latest = cells.get(workload, (-1, "", ""))
         cells[workload] = max(latest, (place, each.cell, traits.fingerprint))
     for of_key in points.values():
         of_key.sort(key=lambda point: point.place)
-    launch_counts = Counter(key[:4] for key in points)
+    launch_counts = Counter(key[:5] for key in points)
     return [
         Series(
             cell=cells[key[0]][1],
@@ -197,13 +203,25 @@ def _collect_series(
                 [
                     machines[key[2]],
                     *([f"boards {key[3]}"] if key[3] else []),
-                    *([key[4]] if launch_counts[key[:4]] > 1 else []),
+                    *([f"energy of {key[4]}"] if key[4] else []),
+                    *([key[5]] if launch_counts[key[:5]] > 1 else []),
                 ]
             ),
             points=tuple(of_key),
         )
         for key, of_key in sorted(points.items(), key=lambda item: item[1][0].place)
     ]
+
+
+def _known_meters(
+    found: Iterable[Reading], identities: Mapping[str, str]
+) -> Mapping[tuple[str, str], set[str]]:
+    """The meters of a metric on a machine, by both. Earlier runs may not know theirs."""
+    meters: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for each in found:
+        if each.meter and each.run.id in identities:
+            meters[each.metric, identities[each.run.id]].add(each.meter)
+    return meters
 
 
 def _in_two_versions(found: Iterable[Reading]) -> set[str]:

@@ -10,6 +10,7 @@ from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Run
 
 MIXED_LAUNCHES = "some processes were forked and others spawned, so their values are not combined"
+MIXED_METERS = "its processes used different meters, so their values are not combined"
 EMULATED = "measured under emulation, which does not show a board's time or memory"
 
 

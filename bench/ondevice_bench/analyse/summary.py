@@ -7,7 +7,13 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
-from ondevice_bench.analyse.missing_metrics import EMULATED, MIXED_LAUNCHES, missing_metrics
+from ondevice_bench.analyse.meters import is_metered
+from ondevice_bench.analyse.missing_metrics import (
+    EMULATED,
+    MIXED_LAUNCHES,
+    MIXED_METERS,
+    missing_metrics,
+)
 from ondevice_bench.analyse.process_notes import (
     is_disturbed,
     is_imprecise,
@@ -51,6 +57,8 @@ class CellEstimates:
     details: Mapping[str, Details]  # by pass, of its first process that succeeded
     # by metric: round and unit of each process in `samples`; empty for a run on one board
     origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict, kw_only=True)
+    # by metric of energy: what its meter counts
+    meters: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -284,6 +292,7 @@ def _estimated(
     rounds: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     origins: dict[str, list[Origin]] = defaultdict(list)
     launches: dict[str, str] = {}
+    meters: dict[str, str] = {}
     exclusions: dict[str, str] = {}
     for record in records:
         for name, samples in _readings(record).items():
@@ -293,6 +302,9 @@ def _estimated(
             origins[name].append((record.key.round, record.details.unit))
             if launches.setdefault(name, record.launch) != record.launch:
                 exclusions[name] = MIXED_LAUNCHES
+            meter = record.details.meter if is_metered(name) else ""
+            if meter and meters.setdefault(name, meter) != meter:
+                exclusions[name] = MIXED_METERS
     if run.settings.get("emulated"):
         noisy = (name for name in rounds if metrics.described(name).kind == "noisy")
         exclusions |= dict.fromkeys(noisy, EMULATED)
@@ -313,6 +325,7 @@ def _estimated(
             for name in comparable
             if any(unit for _, unit in origins[name])
         },
+        meters=meters,
     )
     return estimated, exclusions
 

@@ -5,6 +5,7 @@ here. A field that only a later version writes is ignored.
 """
 
 import math
+import re
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+# the note of an energy: what the meter counts, then how finely this process read it
+_METER_NOTE = re.compile(
+    r"the energy is that of (.*?)(, a reading every .*|, in steps of .*)?", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +167,12 @@ class Details:
     chosen_rate: float | None = None
     # learning
     learned: LearningCurve = LearningCurve()
+
+    @property
+    def meter(self) -> str:
+        """What the meter of the energy counts; empty without a meter."""
+        found = map(_METER_NOTE.fullmatch, self.notes)
+        return next((each[1] for each in found if each), "")
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Details":

@@ -151,7 +151,8 @@ def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
         for name, estimate in each.estimates.items():
             boards = ", ".join(sorted(set(each.units.get(name, ()))))
             launch = each.launches[name]
-            yield Reading(digest.run, each.cell.id, name, launch, estimate, traits, boards)
+            meter = each.meters.get(name, "")
+            yield Reading(digest.run, each.cell.id, name, launch, estimate, traits, boards, meter)
 
 
 def _only_measured_in(new: Digest, base: Digest) -> Iterator[str]:

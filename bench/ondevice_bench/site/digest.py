@@ -72,6 +72,8 @@ class CellDigest:
     traits: Mapping[str, str]
     # by noisy metric: the unit of each of its rounds; empty for a run on one board
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # by metric of energy: what its meter counts
+    meters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
         samples={name: tuple((v,) for v in values) for name, values in each.rounds.items()},
         launches=each.launches,
         origins={name: tuple(enumerate(units, 1)) for name, units in each.units.items()},
+        meters=each.meters,
         details={},
         problems=(),
         notes=(),

@@ -88,6 +88,7 @@ def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
         "rounds": {name: list(map(float, values)) for name, values in each.rounds.items()},
         "traits": dict(each.traits),
         **({"units": {name: list(each.units[name]) for name in each.units}} if each.units else {}),
+        **({"meters": dict(each.meters)} if each.meters else {}),
     }
 
 
@@ -120,6 +121,7 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
         rounds=rounds,
         traits={name: values["traits"].get(name, "") for name in TRAITS},
         units=units,
+        meters=values.get("meters", {}),
     )
 
 
@@ -145,6 +147,7 @@ class _Cell(ClosedSchema):
     rounds: dict[_Short, list[_Number]]
     traits: dict[_Short, _Hash]
     units: dict[_Short, list[_Short]] = Field(default_factory=dict)
+    meters: dict[_Short, _Short] = Field(default_factory=dict)
 
 
 class _File(ClosedSchema):

@@ -81,6 +81,7 @@ def _digest_of_cell(summary: CellSummary, processes: Mapping[str, Process]) -> C
             for name in names
             if metrics.BY_NAME[name].kind == "noisy" and name in summary.origins
         },
+        meters={name: _shortened(summary.meters[name]) for name in names if name in summary.meters},
         traits={name: hash_of(_plain(getattr(trace, name))) for name in TRAITS},
     )
 
