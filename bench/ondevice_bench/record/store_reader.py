@@ -153,7 +153,7 @@ class StoreReader:
         """Each cell of the run's plan with its measurements, in the plan's order.
 
         Only some cells are read at once, so a run may be larger than the memory. With `details_of`,
-        the measurements of other passes have no details.
+        the measurements of other passes have no details but the unit of their board.
         """
         room, left = self._queries.room(), iter(self.cells(run))
         while some := tuple(islice(left, _CELLS)):
@@ -173,7 +173,11 @@ class StoreReader:
         where = f"WHERE run = ? AND cell IN ({_places(cells)})"
         details = "details"
         if details_of is not None:
-            details = f"iif(pass IN ({_places(details_of)}), details, '{{}}')"
+            details = (
+                f"CASE WHEN pass IN ({_places(details_of)}) THEN details "
+                "WHEN instr(details, '\"unit\"') AND json_type(details, '$.unit') = 'text' "
+                "THEN json_object('unit', json_extract(details, '$.unit')) ELSE '{}' END"
+            )
         query = (
             f"SELECT cell, number, {', '.join(rows.MEASUREMENT_COLUMNS)}, {details} FROM records "
             f"{where} ORDER BY number"
