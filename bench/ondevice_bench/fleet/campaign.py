@@ -38,6 +38,7 @@ class Waiting:
     attempts: int = 0
     refused: dict[str, str] = field(default_factory=dict)  # boards that were too hot, and why
     failed_on: set[str] = field(default_factory=set)  # boards whose connection failed meanwhile
+    without_record: int = 0  # attempts in a row that brought none
 
 
 class Campaign:

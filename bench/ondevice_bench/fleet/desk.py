@@ -128,8 +128,8 @@ class Desk:
                 self._give_up(campaign, waiting, "skipped", "; ".join(waiting.refused.values()))
                 continue
             others = {u: name for u, name in willing.items() if name not in waiting.failed_on}
-            # after a second failure, another board starts the portion again, if there is one
-            able = others if waiting.attempts > 1 and others else willing
+            # after two attempts in vain, another board starts the portion again, if there is one
+            able = others if waiting.without_record > 1 and others else willing
             rest = campaign.rest(waiting, able)
             home = able.get(rest.home, "")
             if not campaign.is_ready(waiting) or home in busy:
@@ -171,6 +171,7 @@ class Desk:
             case Measured():
                 if out.board == event.board:  # else dask has given the work to another board
                     self._failed.pop(event.board, None)
+                    out.waiting.without_record = 0
                     self._store(out.campaign, event)
             case Ended():
                 del self._out[event.ticket]
@@ -234,6 +235,7 @@ class Desk:
         name = waiting.portion.name
         self._progress.note(f"{event.board}: {event.reason}; trying again")
         waiting.failed_on.add(event.board)
+        waiting.without_record += 1
         self._failed[event.board].add(name)
         if len(self._failed[event.board]) >= MOST_FAILED:
             self._lose(event.board, f"{MOST_FAILED} portions in a row failed: {event.reason}")
