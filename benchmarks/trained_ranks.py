@@ -1,4 +1,4 @@
-"""Measure the ranks that trained weights have, for the tables in bench/specs/ranks/.
+"""Measure the ranks that trained weights have, for the tables in bench/ondevice_bench/specs/ranks/.
 
     pip install 'ondevice-bench[pretrained,data]' && python benchmarks/trained_ranks.py
 
@@ -17,7 +17,7 @@ import numpy
 from ondevice_bench.specs import registry
 
 ROOT = Path(__file__).parents[1]
-TABLES = ROOT / "bench" / "specs" / "ranks"
+TABLES = ROOT / "bench" / "ondevice_bench" / "specs" / "ranks"
 BATCH, LENGTH = 32, 128
 NEW_HEADS = {"classifier"}  # of MiniLM: its file has none
 START, END, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
@@ -70,7 +70,7 @@ def sentences() -> "numpy.ndarray":
     assert path is not None, f"{pretrained.distribution} is not installed"
     words = path.with_name("vocab.txt").read_text(encoding="utf-8").splitlines()
     known = {word: index for index, word in enumerate(words)}
-    text = (ROOT / "bench" / "data" / "corpus.txt").read_text().lower()
+    text = (ROOT / "bench" / "ondevice_bench" / "data" / "corpus.txt").read_text().lower()
     stream = [token for word in re.findall(r"\w+|[^\w\s]", text) for token in pieces(word, known)]
     inside = LENGTH - 2
     return numpy.array(

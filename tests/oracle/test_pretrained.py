@@ -1,12 +1,17 @@
 """Real weights from two packages; without them these tests are skipped, and nothing is fetched."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 import torch
 
+from ondevice_bench.data.batch import make
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.data import DataSource
+from ondevice_bench.specs.inputs import IMAGENET
 from ondevice_bench.suite.from_flags import Words
 
 
@@ -34,11 +39,11 @@ def test_all_tensors_find_their_place(trained):
     model, spec = constructed(name)
     loaded = loading.load(model, path, spec.layout.head)
     if name == "efficientnet_lite0":
-        assert (loaded.taken, loaded.new, loaded.unused) == (296, (), ())
+        assert (loaded.loaded, loaded.new, loaded.unused) == (296, (), ())
     else:
         assert loaded.new == ("classifier.weight", "classifier.bias")
         assert loaded.unused in {(), ("embeddings.position_ids",)}
-        assert loaded.taken == 104 - len(loaded.unused)
+        assert loaded.loaded == 104 - len(loaded.unused)
 
 
 def test_efficientnet_knows_a_flower_from_a_temple():
@@ -52,15 +57,37 @@ def test_efficientnet_knows_a_flower_from_a_temple():
 
     model, spec = constructed("efficientnet_lite0")
     loading.load(model, pretrained.path(), spec.layout.head)
+    inputs = spec.inputs({option.name: option.default for option in spec.options})
     pictures = [Image.fromarray(array) for array in load_sample_images().images]
     crops = [images.picture(p, 224, (106.0, 0.0, 106.0 + 427, 427.0)) for p in pictures]
-    batch = torch.from_numpy(images.normalised(numpy.stack(crops), 3))
+    batch = torch.from_numpy(images.normalised(numpy.stack(crops), inputs))
     with torch.no_grad():
         scores = model.eval()(batch).softmax(-1)
     temples = {442, 663, 698}  # ImageNet's bell cote, monastery and palace
     daisy = 985
     assert set(scores[0].topk(2).indices.tolist()) <= temples
     assert scores[1].argmax() == daisy
+
+
+def test_images_are_scaled_as_those_that_the_weights_were_trained_on():
+    """The stem's outputs have the variances that its batch-norm has seen."""
+    pretrained = registry.model("efficientnet_lite0").pretrained
+    if pretrained.path() is None:
+        pytest.skip("its weights are not installed (tox -e oracle)")
+    model, spec = constructed("efficientnet_lite0")
+    loading.load(model, pretrained.path(), spec.layout.head)
+    inputs = spec.inputs({option.name: option.default for option in spec.options})
+
+    def far(inputs):
+        batch = make(DataSource("photos"), inputs, 16, "batch 0")
+        seen = model._bn0.running_var
+        with torch.no_grad():
+            found = model._conv_stem(torch.from_numpy(batch["inputs"])).var((0, 2, 3))
+        return (found / seen).log().abs().median().item()
+
+    mean, deviation = IMAGENET
+    assert far(inputs) < 0.5
+    assert far(replace(inputs, mean=mean, deviation=deviation)) > 1
 
 
 def test_trained_weights_have_the_spectrum_that_random_ones_lack(bench):

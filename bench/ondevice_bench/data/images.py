@@ -10,9 +10,6 @@ from ondevice_bench.specs.inputs import Images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# of ImageNet, on which public networks were trained
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 Box: TypeAlias = tuple[float, float, float, float]
 
 
@@ -34,11 +31,11 @@ def from_array(array: Array, size: int) -> Array:
     return picture(Image.fromarray(array), size)
 
 
-def normalised(pictures: Array, channels: int) -> Array:
+def normalised(pictures: Array, inputs: Images) -> Array:
     """`(B, size, size, 3)` in 0 … 1 as `(B, channels, size, size)` around zero."""
-    scaled = (pictures - numpy.array(MEAN)) / numpy.array(DEVIATION)
-    if channels != scaled.shape[-1]:
-        scaled = numpy.repeat(scaled.mean(-1, keepdims=True), channels, axis=-1)
+    scaled = (pictures - numpy.array(inputs.mean)) / numpy.array(inputs.deviation)
+    if inputs.channels != scaled.shape[-1]:
+        scaled = numpy.repeat(scaled.mean(-1, keepdims=True), inputs.channels, axis=-1)
     ready: Array = scaled.transpose(0, 3, 1, 2).astype(numpy.float32)
     return ready
 
@@ -47,6 +44,6 @@ def labelled(squares: Array, labels: Array, inputs: Images) -> Arrays:
     """A batch of square images of bytes, with a label for each."""
     pictures = numpy.stack([from_array(square, inputs.size) for square in squares])
     return {
-        "inputs": normalised(pictures, inputs.channels),
+        "inputs": normalised(pictures, inputs),
         "targets": labels.astype(numpy.int64),
     }

@@ -35,4 +35,4 @@ def photos(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
         targets = levels.clip(0, inputs.classes - 1)
     else:
         targets = labels(inputs, draw)
-    return {"inputs": images.normalised(pictures, inputs.channels), "targets": targets}
+    return {"inputs": images.normalised(pictures, inputs), "targets": targets}

@@ -95,7 +95,7 @@ def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> Arrays:
         except (UnidentifiedImageError, OSError) as error:
             raise NoBatch(f"{file}: is no image that can be read: {error}") from None
     return {
-        "inputs": images.normalised(numpy.stack(pictures), inputs.channels),
+        "inputs": images.normalised(numpy.stack(pictures), inputs),
         "targets": numpy.array([label for _, label in files], dtype=numpy.int64),
     }
 
@@ -155,7 +155,7 @@ def _npz_images(path: Path, packed: PackedArrays, inputs: Inputs, draw: Draw) ->
     picked = draw.chosen(shape[0])
     targets = _picked_labels(path, packed, inputs, picked)
     resized = _picked(packed, "images", picked, lambda row: _resized(row, inputs.size))
-    return {"inputs": images.normalised(resized, inputs.channels), "targets": targets}
+    return {"inputs": images.normalised(resized, inputs), "targets": targets}
 
 
 def _npz_tokens(path: Path, packed: PackedArrays, inputs: Inputs, draw: Draw) -> Arrays:

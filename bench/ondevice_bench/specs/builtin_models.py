@@ -1,8 +1,9 @@
 """The models of this distribution. Each is registered by one entry."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from ondevice_bench.specs.inputs import Images, Tokens
+from ondevice_bench.specs.inputs import SYMMETRIC, Images, Tokens
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Option, Value
@@ -44,6 +45,11 @@ def _length(default: int, maximum: int) -> Option:
 
 def _rgb(options: Mapping[str, Value]) -> Images:
     return Images(channels=3, size=int(options["image_size"]), classes=int(options["classes"]))
+
+
+def _rgb_symmetric(options: Mapping[str, Value]) -> Images:
+    mean, deviation = SYMMETRIC
+    return replace(_rgb(options), mean=mean, deviation=deviation)
 
 
 def _rgb_places(options: Mapping[str, Value]) -> Images:
@@ -144,7 +150,7 @@ MODELS = (
         name="efficientnet_lite0",
         title="EfficientNet-Lite0: inverted residuals, 224x224 images, 4.7 M parameters",
         implementation="ondevice_bench.models.efficientnet",
-        inputs=_rgb,
+        inputs=_rgb_symmetric,
         layer_kinds=_CONVOLUTIONS,
         batch=8,
         options=(_classes(), _size(224)),

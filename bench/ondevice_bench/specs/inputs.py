@@ -4,15 +4,32 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+# of ImageNet, as most public networks were trained; and from -1 to 1, as those of TensorFlow were
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
 
 @dataclass(frozen=True)
 class Images:
-    """`(batch, channels, size, size)` images; one label each, or one for each pixel (`dense`)."""
+    """`(batch, channels, size, size)` images; one label each, or one for each pixel (`dense`).
+
+    A colour of a pixel is in 0 … 1. Its mean is taken away, then it is divided by the deviation.
+    """
 
     channels: int
     size: int
     classes: int
     dense: bool = False
+    mean: tuple[float, float, float] = IMAGENET[0]
+    deviation: tuple[float, float, float] = IMAGENET[1]
+
+    @property
+    def scaling(self) -> str:
+        """The mean and the deviation in words; empty for those of ImageNet."""
+        if (self.mean, self.deviation) == IMAGENET:
+            return ""
+        numbers = (" ".join(f"{each:g}" for each in part) for part in (self.mean, self.deviation))
+        return ", ".join(map(" ".join, zip(("mean", "deviation"), numbers, strict=True)))
 
 
 @dataclass(frozen=True)

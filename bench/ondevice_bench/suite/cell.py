@@ -74,6 +74,8 @@ class Cell:
     learning: LearningPlan | None = None  # None: the suite does not measure how a cell learns
     # the split that calibrates ranks or bases; empty: all examples, as before this field existed
     calibrated_on: str = ""
+    # how images are scaled, if not as for ImageNet; empty also before this field existed
+    scaling: str = ""
     label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
     @cached_property
@@ -131,7 +133,7 @@ class Cell:
         return Cell(**arguments)
 
 
-_RARE = ("allocator", "learning", "calibrated_on", "label")
+_RARE = ("allocator", "learning", "calibrated_on", "scaling", "label")
 _OF_A_METHOD = (
     *("id", "method", "method_options", "layers", "seed", "allocator", "calibrated_on", "label"),
 )

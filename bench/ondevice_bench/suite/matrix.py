@@ -9,7 +9,7 @@ from ondevice_bench.errors import BadInput, NothingRan, suggestion
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.data import TRAIN
-from ondevice_bench.specs.inputs import Inputs, OwnBatch
+from ondevice_bench.specs.inputs import Images, Inputs, OwnBatch
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import Value, resolved
 from ondevice_bench.specs.weights import WeightSource
@@ -133,7 +133,8 @@ def _of_every_seed(
     label: str,
 ) -> Iterator[Cell]:
     """The cells that differ only in their seed. All else is computed once for them."""
-    has_own_batch = isinstance(inputs_of(registry.model(model), model_options), OwnBatch)
+    inputs = inputs_of(registry.model(model), model_options)
+    has_own_batch = isinstance(inputs, OwnBatch)
     own_weights: Options = () if weights is None else (("weights", weights.name),)
     common = id_without_seed(
         model=model,
@@ -151,6 +152,7 @@ def _of_every_seed(
     learning = suite.learning if passes.LEARNING in suite.measure else None
     is_by_suite = learning is None and not has_own_batch
     calibrated_on = _calibrated_on(suite, method, method_options) if is_by_suite else ""
+    of_images = inputs if isinstance(inputs, Images) and suite.data.kind != "synthetic" else None
     for seed in suite.seeds:
         yield Cell(
             id=with_seed(common, seed),
@@ -167,6 +169,7 @@ def _of_every_seed(
             train=suite.train,
             learning=learning,
             calibrated_on=calibrated_on,
+            scaling="" if of_images is None else of_images.scaling,
             allocator=allocator,
             label=label,
         )
