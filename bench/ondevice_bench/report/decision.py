@@ -44,7 +44,7 @@ class Row:
     share: str  # of the memory that a step may use
     pace: str  # the time of an epoch, or else examples in a second; empty without a step time
     refusal: str
-    is_disturbed: bool  # whether other programs used the processors while the step was timed
+    is_disturbed: bool  # whether other programs or a quota took processors from the step
     beside: str = ""  # the ratios to the baseline under the default allocator, if it has another
     is_baseline: bool = False
 
