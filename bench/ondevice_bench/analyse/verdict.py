@@ -20,8 +20,8 @@ SENTENCES: Mapping[str, str] = {
     "no baseline": "{baseline} was not measured with these methods, so they cannot be judged.",
     "several baselines": "{baseline} was measured with several sets of options, and none of them "
     "belongs to these methods, so they cannot be judged.",
-    "baseline diverges": "The loss of {baseline} itself was not finite after ten steps, so no method "
-    "can be judged.",
+    "baseline diverges": "The loss of {baseline} itself was not finite after ten steps, so no "
+    "method can be judged.",
     "unmeasured": "The {metric} was not measured, so no method can be chosen by it.",
     "no value": "{baseline} has no {metric}, so no method can be chosen by it: {reason}.",
     "none allowed": "No method meets the goal: {reasons}.",
