@@ -2,8 +2,10 @@
 
 import pytest
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.select_runs import runs_since, stored_runs
 from ondevice_bench.errors import BadInput
+from ondevice_bench.metrics.descriptor import METER
 from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -50,6 +52,27 @@ def test_a_pattern_selects_cells(store):
     assert {reading.cell for one in runs for reading in one.readings} == {SECOND.id}
     with pytest.raises(BadInput, match=r"--cell: no cell matches 'b3'"):
         stored_runs([store], patterns=["b3"])
+
+
+ENERGIES = [each for each in metrics.ALL if each.scope == METER]
+
+
+@pytest.mark.parametrize("metric", ENERGIES, ids=lambda metric: metric.name)
+def test_every_energy_has_its_meter(workplace, metric):
+    """The notes of other records are not read: their details may be large."""
+    energy = {"metrics": {metric.name: 1.0}, "samples": {}, "pass_name": metric.pass_name}
+    notes = ["first", "the energy is that of the plug, a reading every 1 s"]
+    with Store.create(workplace / "results.sqlite") as store:
+        store.add_run(make_run(), planned(CELL))
+        store.add_record(make_record(**energy, details={"notes": notes, "unit": "u1"}))
+        store.add_record(make_record(metrics={"step_seconds": 1.0}, details={"notes": ["first"]}))
+        ((_, found),) = store.measurements("r1", ())
+        assert [(each.details.notes, each.details.unit) for each in found] == [
+            (tuple(notes), "u1"),
+            ((), ""),
+        ]
+    (run,) = stored_runs([workplace / "results.sqlite"], [metric.name])
+    assert [each.meter for each in run.readings] == ["the plug"]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_cell_is_unfinished_while_rounds_are_to_come(summary_of):
 @pytest.mark.parametrize(
     ("details", "says"),
     [
-        ({"foreign_cpu_share": 0.62}, "other processes took 62% of a core"),
+        ({"foreign_cpu_share": 0.62}, "other processes or a quota took 62% of a core"),
         ({"foreign_cpu_share": 0.02}, None),
         ({"foreign_cpu_share": None}, None),
         (

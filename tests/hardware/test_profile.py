@@ -110,6 +110,15 @@ def test_a_name_that_no_bundle_can_have_is_refused(own, name):
         load_profile(name)
 
 
+def test_a_wrong_name_is_refused_only_where_the_profile_is_used(machine_tree, own):
+    """A copy that a file manager has made does not stop commands for other boards."""
+    own("pi5 copy", "extends: pi5-8gb\n")
+    assert "pi5 copy" in profiles()
+    assert recognise(probe(machine_tree(laptop()))).name == "x86"
+    with pytest.raises(BadInput, match=r"pi5 copy.yaml: a profile's name becomes part of bundles"):
+        recognise(probe(machine_tree(pi5())))
+
+
 @pytest.mark.parametrize("name", ["pi5+ssd", "küche", "a.b-c_1"])
 def test_other_names_are_those_of_profiles(own, name):
     own(name, "")

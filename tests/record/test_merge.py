@@ -1,6 +1,7 @@
 """What an import adds to a store, and what it refuses."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -167,3 +168,20 @@ def test_a_run_that_went_on_for_another_goal_is_the_same_run(tmp_path):
         with pytest.raises(BadInput, match="has another run r1"):
             store.merge(begun.going_on({"peaks": {"x": 1.0}}), planned(CELL), [])
     assert identity_of(later, planned(CELL)) == identity_of(begun, planned(CELL))
+
+
+def test_the_goal_is_that_of_the_latest_command(tmp_path):
+    """Bundles of a run at three moments may come in any order."""
+    begun = make_run(settings={**make_run().settings, "goal": None})
+    goals = [{"minimise": metric} for metric in ("step_flops", "step_joules")]
+    second, third = (begun.going_on({"goal": goal}) for goal in goals)
+    records = [
+        make_record(number=number, started=f"2026-01-0{number}T00:00:00+00:00")
+        for number in (1, 2, 3)
+    ]
+    moments = [(each, records[: n + 1]) for n, each in enumerate((begun, second, third))]
+    for number, order in enumerate(permutations(moments)):
+        with Store.create(tmp_path / f"{number}.sqlite") as store:
+            for run, found in order:
+                store.merge(run, planned(CELL), found)
+            assert store.run("r1").settings == third.settings

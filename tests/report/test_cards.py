@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
@@ -159,6 +160,23 @@ def test_a_method_with_a_wrong_gradient_is_on_no_card_and_the_table_says_why(dec
         svd.refusal
         == "it has a gradient cosine of 0.50 at step 1, but the goal asks for at least 0.6"
     )
+
+
+def test_a_method_that_loses_its_loss_has_no_low_cosine(decided):
+    records = [
+        dataclasses.replace(
+            each,
+            metrics={"gradient_cosine_first": 0.99},
+            unavailable={"loss_after_steps": NOT_FINITE},
+        )
+        if each.key.pass_name == "fidelity" and "/wasi" in each.key.cell
+        else each
+        for each in synthetic.records(synthetic.cells())
+    ]
+    found = decided(records=records)
+    (wasi,) = (row for rows in found.methods for row in rows if row.label.startswith("wasi"))
+    assert wasi.refusal == "its loss was not finite after ten steps"
+    assert (wasi.gradient.value, wasi.is_gradient_low) == (0.99, False)
 
 
 def test_a_method_that_loses_accuracy_is_on_no_card_and_the_table_says_how_much(decided):

@@ -15,7 +15,12 @@ MIB = 2**20
 
 @pytest.mark.parametrize(
     ("gib", "cap", "expected"),
-    [(4, None, 3584 * MIB), (4, 1024 * MIB, 1024 * MIB), (None, None, None), (0.25, None, None)],
+    [
+        (4, None, 3584 * MIB),
+        (4, 1024 * MIB, 1024 * MIB),
+        (None, None, None),
+        (0.25, None, 128 * MIB),
+    ],
 )
 def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap, expected):
     run = make_run(settings={"memory_cap_bytes": cap})
@@ -23,11 +28,11 @@ def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap
     assert usable_memory(run) == expected
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(2048, 1536), (8192, 3584), (256, None)])
+@pytest.mark.parametrize(("limit", "expected"), [(2048, 1536), (8192, 3584), (256, 128)])
 def test_a_container_may_allow_less_than_the_board_has(limit, expected):
     run = make_run(settings={"memory_cap_bytes": None, "memory_limit_bytes": limit * MIB})
     run = dataclasses.replace(run, machine={**run.machine, "memory_gib": 4})
-    assert usable_memory(run) == (None if expected is None else expected * MIB)
+    assert usable_memory(run) == expected * MIB
 
 
 def chip_of(summary, name):

@@ -27,7 +27,7 @@ from ondevice_bench.terminal import known_width, print_notes, print_tables, tabl
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
-DISTURBED = "disturbed: other processes took 31 … 90% of a core during the samples"
+DISTURBED = "disturbed: other processes or a quota took 31 … 90% of a core during the samples"
 
 
 @pytest.fixture

@@ -125,6 +125,21 @@ def test_a_lowest_baseline_that_noise_hides_is_no_winner(summary_of):
     )
 
 
+def test_a_number_that_is_too_noisy_may_be_below_the_baseline(summary_of):
+    cells = synthetic.cells()[:2]
+    readings = [(1.0, 1.01, 1.0, 0.99, 1.0), (1.02, 0.4, 2.0, 1.05, 1.03)]
+    records = [
+        make_record(cell=cell, number=number, metrics={}, samples={"step_seconds": [value]})
+        for cell, values in zip(cells, readings, strict=True)
+        for number, value in enumerate(values, 1)
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert sentences.lowest(group, "step_seconds") == (
+        "The step time of vanilla and of asi fraction=0.125 cannot be told apart here: the noise "
+        "is larger than the difference."
+    )
+
+
 def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
     assert says(layers, "stored-shares", group) == (
         "asi fraction=0.125 stores the least: 37.5 % of the inputs of its changed layers."

@@ -12,6 +12,14 @@ def test_a_step_may_take_what_the_reserve_leaves():
 
 
 @pytest.mark.parametrize(
+    ("mebibytes", "reserve"), [(416, 208), (1023, 511.5), (1024, 512), (8192, 512)]
+)
+def test_the_usual_reserve_is_at_most_half_of_the_memory(mebibytes, reserve):
+    limit = memory_limit(Board("small", memory_gib=mebibytes / 1024), None)
+    assert (limit.total_bytes, limit.reserve_bytes) == (mebibytes * MIB, reserve * MIB)
+
+
+@pytest.mark.parametrize(
     ("memory_gib", "says"),
     [
         (None, "the profile pi has no memory size: choose a profile that has one"),

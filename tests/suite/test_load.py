@@ -235,6 +235,13 @@ def test_a_name_that_cannot_name_a_folder_or_a_run_is_refused(workplace):
         load_suite("my suite@1.yaml")
 
 
+def test_a_profile_that_no_result_can_name_is_no_board_of_a_suite(complaints, workplace):
+    (workplace / "hardware").mkdir()
+    (workplace / "hardware/pi5 copy.yaml").write_text("schema: 1\ntitle: a copy\nextends: pi5\n")
+    (said,) = complaints(HEAD + BODY + "hardware: pi5 copy\n")
+    assert "hardware: unknown hardware profile 'pi5 copy'; did you mean 'pi5'?" in said
+
+
 def test_the_words_of_layers_have_one_spelling_each(load):
     text = (
         "layers: [all, mlp+attention, 'last: 4', last: [2, 3], last_blocks: 1, pattern: '*.fc',\n"

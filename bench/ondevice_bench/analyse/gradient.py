@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.suite.cell import Cell
@@ -73,8 +74,13 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
         is_exact=has_exact_updates(member.cell.planned.cell),
         cosines=cosines,
         why_unknown="" if cosines else next(filter(None, reasons), ""),
-        diverges=NOT_FINITE in member.cell.unavailable.get("loss_after_steps", ""),
+        diverges=diverges(member.cell),
     )
+
+
+def diverges(cell: CellSummary) -> bool:
+    """Whether the loss of a cell was not finite after the steps between the moments."""
+    return NOT_FINITE in cell.unavailable.get("loss_after_steps", "")
 
 
 def lowest_cosine(member: CellWithBaseline) -> float | None:

@@ -23,7 +23,7 @@ def notes_of(records: Sequence[Measurement]) -> tuple[str, ...]:
 
 
 def is_disturbed(details: Details) -> bool:
-    """Whether other processes used the processors during the samples."""
+    """Whether other processes or a quota took processors during the samples."""
     return (details.foreign_cpu_share or 0.0) > DISTURBED_SHARE
 
 
@@ -39,7 +39,7 @@ def _notes(details: Details) -> list[str]:
     notes = list(details.notes)
     if is_disturbed(details):
         share = f"{details.foreign_cpu_share:.0%} of a core"
-        notes.append(f"disturbed: other processes took {share} during the samples")
+        notes.append(f"disturbed: other processes or a quota took {share} during the samples")
     if details.swap_bytes:  # only in old records: new ones have no peak in this case
         notes.append(f"{details.swap_bytes:.0f} bytes were in swap, so the peak is too low")
     return notes

@@ -11,7 +11,7 @@ from ondevice_bench.analyse.history import METRICS, Reading, readings
 from ondevice_bench.analyse.series import Traits
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
 from ondevice_bench.errors import BadInput, suggestion
-from ondevice_bench.passes import ENERGY, TRACE
+from ondevice_bench.passes import TRACE
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.origin import AB
 from ondevice_bench.record.store import Store
@@ -50,7 +50,7 @@ def stored_runs(
             for run in store.runs():
                 if run.origin == AB:
                     continue
-                cells = tuple(cell_estimates(store, run, wanted, [TRACE, ENERGY]))
+                cells = tuple(cell_estimates(store, run, wanted, [TRACE]))
                 ids.update(cell.id for cell in cells)
                 matching = [cell for cell in cells if _matches(cell, patterns)]
                 if patterns and not matching:

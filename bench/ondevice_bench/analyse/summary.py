@@ -81,7 +81,7 @@ class CellSummary(CellEstimates):
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other processes used the processors during the samples of a pass."""
+        """Whether other processes or a quota took processors from the samples of a pass."""
         return bool(self.disturbed)
 
     def _repr_html_(self) -> str:

@@ -1,8 +1,8 @@
 """The memory that a training step may use on the machine of a run."""
 
 from ondevice_bench.record.model import Run
-from ondevice_bench.suite.board import SYSTEM_RESERVE
-from ondevice_bench.units import GIB, parse_bytes
+from ondevice_bench.suite.board import system_reserve
+from ondevice_bench.units import GIB
 
 
 def usable_memory(run: Run) -> int | None:
@@ -18,4 +18,4 @@ def usable_memory(run: Run) -> int | None:
     if memory is None:
         return None
     whole = int(memory * GIB) if limit is None else min(int(memory * GIB), limit)
-    return max(0, whole - parse_bytes(SYSTEM_RESERVE)) or None
+    return (whole - system_reserve(whole)) or None

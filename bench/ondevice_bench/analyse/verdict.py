@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from ondevice_bench import metrics, passes, units
-from ondevice_bench.analyse.gradient import gradient_quality
+from ondevice_bench.analyse.gradient import diverges, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.stats import Direction, Estimate, direction_of, is_too_wide
 from ondevice_bench.suite.goal import Goal
@@ -20,6 +20,8 @@ SENTENCES: Mapping[str, str] = {
     "no baseline": "{baseline} was not measured with these methods, so they cannot be judged.",
     "several baselines": "{baseline} was measured with several sets of options, and none of them "
     "belongs to these methods, so they cannot be judged.",
+    "baseline diverges": "The loss of {baseline} itself was not finite after ten steps, so no "
+    "method can be judged.",
     "unmeasured": "The {metric} was not measured, so no method can be chosen by it.",
     "no value": "{baseline} has no {metric}, so no method can be chosen by it: {reason}.",
     "none allowed": "No method meets the goal: {reasons}.",
@@ -118,6 +120,9 @@ def verdict(
     allocators = _about_allocators(group)
     if not comparable:
         return _nothing(_why_not_compared(rivals, baseline), allocators, baseline)
+    if any(member.base is not None and diverges(member.base) for member in comparable):
+        sentence = SENTENCES["baseline diverges"].format(baseline=baseline)
+        return _nothing(sentence, allocators, baseline)
     too_far = _having({m.label: _gradient_refusal(m, goal) for m in comparable})
     losing = _having({m.label: (lost_accuracy or {}).get(m.cell.id, "") for m in comparable})
     unfit = {**losing, **too_far}

@@ -45,11 +45,12 @@ Hardware = Annotated[
     ),
 ]
 Reserve = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--reserve",
         metavar="SIZE",
-        help="The memory that stays free for the system and torch itself.",
+        help="The memory that stays free for the system and torch itself (default: 512M, but at "
+        "most half of the memory).",
     ),
 ]
 Filters = Annotated[
@@ -144,6 +145,11 @@ def parsed_sustain(text: str) -> float:
         return sustained_seconds(text)
     except ValueError as error:
         raise BadInput(f"--sustain: {error}") from None
+
+
+def parsed_reserve(reserve: str | None) -> int | None:
+    """The bytes of `--reserve`, if it is given."""
+    return None if reserve is None else parsed_bytes("--reserve", reserve)
 
 
 def parsed_bytes(option: str, text: str) -> int:

@@ -12,11 +12,10 @@ from ondevice_bench.cli.arguments import (
     Reserve,
     SeveralModels,
     model_names,
-    parsed_bytes,
+    parsed_reserve,
 )
 from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.terminal import print_json, print_lines, print_tables
 
 
@@ -63,7 +62,7 @@ def fit(
             autocompletion=names.profiles,
         ),
     ] = None,
-    reserve: Reserve = SYSTEM_RESERVE,
+    reserve: Reserve = None,
     confirm: Annotated[
         bool,
         typer.Option(
@@ -97,7 +96,7 @@ def fit(
     progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
     with planning_host(on, board) as host:
         target = board_named(board, host)
-        limit = memory_limit(target, parsed_bytes("--reserve", reserve), boards().values())
+        limit = memory_limit(target, parsed_reserve(reserve), boards().values())
         suite = described(host, words.suite())
         try:
             results = fits(

@@ -14,11 +14,11 @@ from ondevice_bench.cli.arguments import (
     command_line,
     model_names,
     parsed_bytes,
+    parsed_reserve,
     parsed_seconds,
 )
 from ondevice_bench.cli.hosts import On
 from ondevice_bench.errors import BadInput, ExitCode
-from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def recommend(
             "--reserve).",
         ),
     ] = None,
-    reserve: Reserve = SYSTEM_RESERVE,
+    reserve: Reserve = None,
     budget: Annotated[
         str, typer.Option(metavar="TIME", help="Answer within this time: 90s, 30m, 2h.")
     ] = "30m",
@@ -147,11 +147,11 @@ def recommend(
     if len(names) > 1:
         raise BadInput(f"--model: a search is for one network, got {len(names)}: {model}")
     chosen = narrowed(load_space(space), layers or (), batch or ())
-    if memory_cap is not None and reserve != SYSTEM_RESERVE:
+    if memory_cap is not None and reserve is not None:
         raise BadInput("--memory-cap and --reserve: both say how much a process may allocate")
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
     asked, is_here = _target(on, board, hardware)
-    limit = memory_bytes(asked, cap, parsed_bytes("--reserve", reserve), boards().values())
+    limit = memory_bytes(asked, cap, parsed_reserve(reserve), boards().values())
     question = Question(
         goal, Limits(limit, min_cosine, min_accuracy), target, SEEDS if seeds is None else seeds
     )

@@ -10,6 +10,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
     create_model,
 )
 from pydantic import Field as SchemaField
@@ -28,6 +30,16 @@ def _no_bool(value: object) -> object:
 Version: TypeAlias = Annotated[Literal[1], BeforeValidator(_no_bool)]
 # a text that becomes part of a path; a limit within a pattern would take long to compile
 Name: TypeAlias = Annotated[str, SchemaField(pattern=r"^\w[\w.+-]*$", max_length=200)]
+_NAME = TypeAdapter(Name)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a `Name`."""
+    try:
+        _NAME.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 class StrictSchema(BaseModel):

@@ -11,8 +11,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
-    TypeAdapter,
-    ValidationError,
     model_validator,
 )
 
@@ -20,7 +18,7 @@ from ondevice_bench import allocators
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.folders import builtin, declared, locate
 from ondevice_bench.declare.inherit import read_resolved
-from ondevice_bench.declare.schema import Name, StrictSchema, Version
+from ondevice_bench.declare.schema import StrictSchema, Version, is_name
 from ondevice_bench.declare.shown import (
     JsonSchema,
     ShownAs,
@@ -38,7 +36,6 @@ from ondevice_bench.units import GIB, parse_bytes
 Count = Annotated[int, Field(ge=1, le=4096)]
 Positive = Annotated[float, Field(gt=0)]
 SMALLEST_CAP = 256 << 20  # below that torch itself does not start
-_NAME = TypeAdapter(Name)
 
 
 class Recognise(StrictSchema):
@@ -254,22 +251,23 @@ class Profile:
 
 def require_name(name: str, where: str) -> None:
     """BadInput if a profile cannot have this name."""
-    try:
-        _NAME.validate_python(name)
-    except ValidationError:
+    if not is_name(name):
         raise BadInput(
             f"{where}: a profile's name becomes part of bundles and baselines: letters, digits, "
             "'.', '_', '+' and '-' only, 200 at most, the first a letter, a digit or '_'"
-        ) from None
+        )
 
 
 def load_profile(name: str) -> Profile:
     """The profile with this name, or in the file of this path."""
-    return _read(locate("hardware", name))
+    return _named(_read(locate("hardware", name)))
 
 
 def profiles() -> dict[str, Profile]:
-    """Every profile by name. A profile in the working directory replaces ours of the same name."""
+    """Every profile by name. A profile in the working directory replaces ours of the same name.
+
+    A name may be one that no result can have: such a profile is refused only where it is used.
+    """
     return {name: _read(path) for name, path in declared("hardware").items()}
 
 
@@ -289,7 +287,7 @@ def recognise(machine: Machine, name: str | None = None) -> Profile:
     ]
     builtin_folder = builtin("hardware").resolve()
     own = [profile for profile in matching if profile.path.resolve().parent != builtin_folder]
-    return _most_specific(own or matching, machine)
+    return _named(_most_specific(own or matching, machine))
 
 
 def _most_specific(candidates: list[Profile], machine: Machine) -> Profile:
@@ -312,8 +310,13 @@ def _mismatch(profile: Profile, machine: Machine) -> str:
     )
 
 
+def _named(profile: Profile) -> Profile:
+    """The profile, if it can have its name."""
+    require_name(profile.name, str(profile.path))
+    return profile
+
+
 def _read(path: Path) -> Profile:
-    require_name(path.stem, str(path))
     document, *bases = read_resolved("hardware", path)
     return Profile(
         name=path.stem,

@@ -30,7 +30,7 @@ _CLASSES = {
 
 
 def memory_bytes(
-    board: Board, cap: int | None, reserve: int, others: Collection[Board] = ()
+    board: Board, cap: int | None, reserve: int | None, others: Collection[Board] = ()
 ) -> int:
     """The bytes that a process may allocate: the cap, or the board's memory minus the reserve."""
     if cap is None:

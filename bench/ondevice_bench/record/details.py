@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 # the note of an energy: what the meter counts, then how finely this process read it
-_METER_NOTE = re.compile(
-    r"the energy is that of (.*?)(, a reading every .*|, in steps of .*)?", re.DOTALL
-)
+OF_METER = "the energy is that of "
+_METER_NOTE = re.compile(rf"{OF_METER}(.*?)(, a reading every .*|, in steps of .*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import rows
-from ondevice_bench.record.model import Record, Run, Status
+from ondevice_bench.record.model import BEGUN_WITH, Record, Run, Status
 from ondevice_bench.record.rows import RecordRows
 from ondevice_bench.suite.planned_cell import PlannedCell
 
@@ -57,6 +57,14 @@ def merged_run(
     known_row = rows.run_row(replace(present.as_begun, finished=finished))
     is_same = known_row == rows.run_row(merged.as_begun)
     return merged if is_same else None
+
+
+def went_on(present: Run, stored: Iterable[Attempt], run: Run, new: Iterable[Attempt]) -> bool:
+    """Whether an imported run was continued by a command that the stored one does not know."""
+    if (BEGUN_WITH in run.settings) != (BEGUN_WITH in present.settings):
+        return BEGUN_WITH in run.settings
+    last = max((each.started for each in stored), default="")
+    return any(each.started > last for each in new)
 
 
 def new_records(path: Path, stored: Iterable[Record], records: Iterable[Record]) -> list[Record]:

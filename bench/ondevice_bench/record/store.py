@@ -10,7 +10,7 @@ from typing import Self
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate, rows
-from ondevice_bench.record.merging import merged_run, new_records
+from ondevice_bench.record.merging import merged_run, new_records, went_on
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.origin import IMPORTED
 from ondevice_bench.record.rows import RecordRows
@@ -103,8 +103,9 @@ class Store(StoreReader):
                 _insert_run(db, replace(run, origin=IMPORTED), cells)
             else:
                 known = self.cells(run.id)
-                update = "UPDATE runs SET definition = ?, finished = ? WHERE id = ?"
-                db.execute(update, (merged.definition, merged.finished, run.id))
+                settings = rows.json_text(merged.settings)
+                update = "UPDATE runs SET definition = ?, finished = ?, settings = ? WHERE id = ?"
+                db.execute(update, (merged.definition, merged.finished, settings, run.id))
                 _insert_cells(db, run.id, cells[len(known) :], len(known))
             for record in new:
                 _replace_record(db, record)
@@ -123,7 +124,10 @@ class Store(StoreReader):
         merged = merged_run(present, self.cells(run.id), run, cells)
         if merged is None:
             raise BadInput(f"{self.path}: has another run {run.id}: nothing was imported")
-        return merged, new_records(self.path, self.records(run.id), records)
+        stored = self.records(run.id)
+        new = new_records(self.path, stored, records)
+        later = run if went_on(present, stored, run, new) else present
+        return replace(merged, settings=later.settings), new
 
     def extend_run(self, run: Run, cells: Sequence[PlannedCell]) -> None:
         """Store a run with a larger plan: its definition, and the cells that it has not had.

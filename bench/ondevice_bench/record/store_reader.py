@@ -10,7 +10,7 @@ from typing import Any
 
 from ondevice_bench.record import rows
 from ondevice_bench.record.bounded_queries import BoundedQueries, Room, bytes_of
-from ondevice_bench.record.details import Details
+from ondevice_bench.record.details import OF_METER, Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
 from ondevice_bench.record.run_lengths import QUERIES
@@ -19,6 +19,9 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.units import by_time
 
 _CELLS = 16  # cells that are read at once
+# parts of a record's details; empty if they have another type
+_UNIT = "iif(json_type(details, '$.unit') = 'text', json_extract(details, '$.unit'), '')"
+_NOTES = "iif(json_type(details, '$.notes') = 'array', json_extract(details, '$.notes'), '[]')"
 
 
 class StoreReader:
@@ -153,7 +156,8 @@ class StoreReader:
         """Each cell of the run's plan with its measurements, in the plan's order.
 
         Only some cells are read at once, so a run may be larger than the memory. With `details_of`,
-        the measurements of other passes have no details but the unit of their board.
+        the measurements of other passes have no details but the unit of their board, and their
+        notes if one of these is about a meter.
         """
         room, left = self._queries.room(), iter(self.cells(run))
         while some := tuple(islice(left, _CELLS)):
@@ -175,8 +179,9 @@ class StoreReader:
         if details_of is not None:
             details = (
                 f"CASE WHEN pass IN ({_places(details_of)}) THEN details "
-                "WHEN instr(details, '\"unit\"') AND json_type(details, '$.unit') = 'text' "
-                "THEN json_object('unit', json_extract(details, '$.unit')) ELSE '{}' END"
+                f"WHEN instr(details, '{OF_METER}') "
+                f"THEN json_object('unit', {_UNIT}, 'notes', json({_NOTES})) "
+                f"WHEN instr(details, '\"unit\"') THEN json_object('unit', {_UNIT}) ELSE '{{}}' END"
             )
         query = (
             f"SELECT cell, number, {', '.join(rows.MEASUREMENT_COLUMNS)}, {details} FROM records "

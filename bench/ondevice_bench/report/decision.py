@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.epoch import epoch_of
-from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, gradient_quality
+from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, diverges, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import (
@@ -44,7 +44,7 @@ class Row:
     share: str  # of the memory that a step may use
     pace: str  # the time of an epoch, or else examples in a second; empty without a step time
     refusal: str
-    is_disturbed: bool  # whether other programs used the processors while the step was timed
+    is_disturbed: bool  # whether other programs or a quota took processors from the step
     beside: str = ""  # the ratios to the baseline under the default allocator, if it has another
     is_baseline: bool = False
 
@@ -151,7 +151,7 @@ def _row(
         cell=member.cell.id,
         gauges=tuple(gauge(member, name) for name in columns),
         gradient=_gradient(member),
-        is_gradient_low=member.label in found.too_far,
+        is_gradient_low=member.label in found.too_far and not diverges(member.cell),
         accuracy=accuracy.get(member.cell.id),
         extra=tuple(quantity_of(member.cell, name) for name in extra),
         share=share_of(member, limit) if limit and PEAK in member.cell.estimates else "",

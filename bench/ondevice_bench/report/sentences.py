@@ -73,7 +73,8 @@ def lowest(group: Group, metric: str) -> str:
     }
     near = as_low(usable, best, metric)
     if best.is_baseline:
-        against = ((member, replace(member, base=best.cell)) for member in near)
+        rivals = as_low(having, best, metric)  # a number that is too noisy may be lower, too
+        against = ((member, replace(member, base=best.cell)) for member in rivals)
         unclear = [member.label for member, each in against if direction(each, metric) == "unknown"]
         if unclear:
             return SENTENCES["cannot tell"].format(

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SYSTEM_RESERVE = "512M"  # what the system and torch itself get, unless the user says otherwise
+_SYSTEM_RESERVE = 512 << 20
+
+
+def system_reserve(memory_bytes: int) -> int:
+    """What the system and torch itself get of a memory, unless the user says otherwise."""
+    return min(_SYSTEM_RESERVE, memory_bytes // 2)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from ondevice_bench import allocators, passes
 from ondevice_bench.declare.folders import declared
-from ondevice_bench.declare.schema import StrictSchema, Version, read_as
+from ondevice_bench.declare.schema import StrictSchema, Version, is_name, read_as
 from ondevice_bench.declare.shown import (
     LIKE_KEY,
     JsonSchema,
@@ -89,7 +89,12 @@ def sustained_seconds(value: object) -> float:
     return seconds
 
 
-PROFILE_NAME = _name_of("hardware profile", lambda: declared("hardware"))
+def _profiles() -> list[str]:
+    """The profiles that results can name."""
+    return [name for name in declared("hardware") if is_name(name)]
+
+
+PROFILE_NAME = _name_of("hardware profile", _profiles)
 METHOD_NAME = _name_of("method", registry.methods)
 ALLOCATOR_NAME = _name_of("allocator", lambda: allocators.BY_NAME)
 GOAL_NAME = _name_of("goal", lambda: GOALS)

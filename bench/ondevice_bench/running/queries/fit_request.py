@@ -6,7 +6,7 @@ from ondevice_bench import units
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
-from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.board import Board, system_reserve
 from ondevice_bench.suite.fit import MemoryLimit
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.method_text import methods_in
@@ -15,9 +15,12 @@ from ondevice_bench.units import GIB
 DEFAULT_FRACTION = "0.125"
 
 
-def memory_limit(board: Board, reserve_bytes: int, others: Collection[Board] = ()) -> MemoryLimit:
+def memory_limit(
+    board: Board, reserve_bytes: int | None, others: Collection[Board] = ()
+) -> MemoryLimit:
     """The limit on this board; BadInput where its size is unknown, or smaller than the reserve.
 
+    Without `reserve_bytes`, the reserve is the usual one for this memory.
     `others` are the boards that the message can name instead.
     """
     if board.memory_gib is None:
@@ -25,6 +28,8 @@ def memory_limit(board: Board, reserve_bytes: int, others: Collection[Board] = (
             f"the profile {board.name} has no memory size: {_with_memory(board, others)}"
         )
     total = int(board.memory_gib * GIB)
+    if reserve_bytes is None:
+        return MemoryLimit(total, system_reserve(total))
     if reserve_bytes >= total:
         raise BadInput(
             f"--reserve: {units.size(reserve_bytes)} is not less than the memory of {board.name}, "
