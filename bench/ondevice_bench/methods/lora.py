@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ondevice_bench.methods.compressed_input import no_plain_layer
-from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.compressed_input import conv_arguments, no_plain_layer
+from ondevice_bench.methods.convolution import Geometry, require_geometry
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank_kinds import not_factorable
@@ -47,6 +47,9 @@ class LoraLayer(ReplacementLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """The output of the base layer, plus the output of the product."""
+        if isinstance(self.base, nn.Conv2d):
+            name = "lora" if self.inputs is None else self.inputs.name
+            require_geometry(self, conv_arguments(self.base), name)
         if self.training and torch.is_grad_enabled() and self.up.requires_grad:
             self.input_shape = tuple(input.shape)
         y = self._applied(self._frozen, input, self.bias)
