@@ -1,6 +1,7 @@
 """LoRA: a frozen weight, plus a trained product of two thin matrices."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,11 @@ class LoraLayer(ReplacementLayer):
         self.down = nn.Parameter(down, requires_grad=trains_down)
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
         self.train(base.training)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
+        if "trains_down" not in state:  # the layer of an earlier version
+            self.trains_down = self.down.requires_grad or not self.up.requires_grad
 
     def forward(self, input: Tensor) -> Tensor:
         """The output of the base layer, plus the output of the product."""

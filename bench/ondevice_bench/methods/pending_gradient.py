@@ -54,6 +54,10 @@ class PendingGradient(nn.Module):
         self._passes = 0  # backward passes since then, without the last
         self._is_backward_done = False  # since the last forward call
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({"was_frozen": False, "_share": _LEAST, **state})  # type: ignore[no-untyped-call]  # torch has no types here
+        self._mark.take_over(self.norm)
+
     def expect(self, passes: int, *, trains: bool) -> None:
         """For a new optimizer: how many backward passes come before each update, if any."""
         self.accumulates = passes
