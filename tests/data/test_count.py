@@ -3,8 +3,12 @@
 import numpy
 import pytest
 
-from ondevice_bench.data.count import examples_of
-from ondevice_bench.specs.data import DataSource, parse
+from ondevice_bench.data import texts
+from ondevice_bench.data.batch import make
+from ondevice_bench.data.count import examples_of, fewest_examples_of
+from ondevice_bench.data.split import rows
+from ondevice_bench.specs.data import LEARN, DataSource, parse
+from ondevice_bench.specs.inputs import Tokens
 
 
 def test_a_folder_has_as_many_examples_as_images_in_its_classes(tmp_path):
@@ -31,3 +35,16 @@ def test_a_damaged_file_has_no_number(tmp_path, content):
 @pytest.mark.parametrize("kind", ["synthetic", "photos", "digits", "text"])
 def test_sources_of_ours_are_not_counted(kind):
     assert examples_of(DataSource(kind)) is None
+
+
+@pytest.mark.parametrize("length", [16, 64, 223])
+def test_our_text_has_at_least_the_windows_that_are_counted(length):
+    source = DataSource("text")
+    count = rows(fewest_examples_of(source), LEARN).size
+    inputs = Tokens(length=length, vocabulary=256, classes=2)
+    assert len(make(source, inputs, 100_000, "0", LEARN)["inputs"]) >= count > 1000
+
+
+def test_the_sentences_of_a_package_are_counted(monkeypatch):
+    monkeypatch.setattr(texts, "sentences", lambda: [("da", "en to tre"), ("de", "eins zwei drei")])
+    assert fewest_examples_of(DataSource("languages", digest="0")) == 2

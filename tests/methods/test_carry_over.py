@@ -252,3 +252,18 @@ def test_a_module_whose_name_the_method_needs_is_refused(method, taken):
     model[0].add_module(taken, nn.ReLU())
     with pytest.raises(Refusal, match=f"^0: the method needs the name '{taken}' for itself"):
         treat(model, method, **METHODS[method])
+
+
+@pytest.mark.parametrize("name", ["wsi", "wasi", "lora"])
+@pytest.mark.parametrize("attribute", ["stride", "padding", "dilation", "padding_mode"])
+def test_a_layer_that_does_not_follow_another_geometry_is_refused(name, attribute):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1))
+    treat(model, name, **METHODS[name])
+    before = getattr(model[0], attribute)
+    x = torch.randn(2, 3, 8, 8)
+    setattr(model[0], attribute, "circular" if attribute == "padding_mode" else (3, 3))
+    for module in (model, copy.deepcopy(model).eval()):
+        with pytest.raises(Refusal, match=f"^0: since treat.* has changed its {attribute},"):
+            module(x)
+    setattr(model[0], attribute, 1 if before == (1, 1) else before)
+    model(x)

@@ -2,12 +2,15 @@
 
 import copy
 import io
+import pickle
 
 import pytest
 import torch
+from torch import nn
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
+from ondevice_bench.methods.pending_gradient import PendingGradient
 from tests.methods.loops import (
     FACTORED,
     FULL,
@@ -41,6 +44,68 @@ def test_a_copy_of_network_and_optimizer_trains_as_the_original(method, options)
     train(treatment.module, optimizer, 2)
     train(twin, other, 2)
     assert same(twin, treatment.module, 1e-14)
+
+
+@pytest.mark.parametrize("way", ["pickle", "deepcopy"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("wsi", FULL),
+        ("asi", FULL),
+        ("galore", {"rank": 2}),
+        ("lora_fa", {"rank": 2}),
+        ("saved_bf16", {}),
+        ("lean", {}),
+        ("checkpoint", {}),
+    ],
+)
+def test_a_copy_of_a_treatment_trains_and_merges_as_the_original(method, options, way):
+    treatment = treated(method, **options)
+    train(treatment.module, treatment.optimizer(lr=RATE), 1)
+    twin = copy.deepcopy(treatment) if way == "deepcopy" else pickle.loads(pickle.dumps(treatment))
+    for each in (treatment, twin):
+        train(each.module, each.optimizer(lr=RATE), 2)
+    assert same(twin.merge(), treatment.merge(), 1e-14)
+    assert [type(each) for each in twin.module.modules()] == [
+        type(each) for each in network().modules()
+    ]
+
+
+def as_of_an_earlier_version(module, number):
+    """With marks of one number in a row, and without what has been added since."""
+    for each in module.modules():
+        if isinstance(each, PendingGradient):
+            each._mark.__dict__ = {"_number": 3}
+            each.norm = nn.Parameter(torch.full((2,), number, dtype=each.norm.dtype))
+            del each.__dict__["_share"], each.__dict__["was_frozen"]
+        each.__dict__.pop("trains_down", None)
+    return pickle.loads(pickle.dumps(module))
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("wsi", FULL),
+        ("wasi", FULL),
+        ("wsi_svd", FULL),
+        ("lora", {"rank": 2}),
+        ("lora_fa", {"rank": 2}),
+    ],
+)
+def test_a_whole_network_of_an_earlier_version_trains_on(method, options):
+    treatment, other = treated(method, **options), treated(method, **options)
+    other.module = as_of_an_earlier_version(other.module, 3.0)
+    other.module.requires_grad_(True)
+    for each in (treatment, other):
+        train(each.module, each.optimizer(lr=RATE))
+    assert same(other.module, treatment.module, 1e-14)
+
+
+@FACTORED
+def test_an_average_in_a_network_of_an_earlier_version_is_refused(method):
+    module = as_of_an_earlier_version(treated(method, **FULL).module, 2.5)
+    with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
+        module(batches()[0][0])
 
 
 def test_a_copy_of_a_network_with_projected_gradients_is_guarded_too():

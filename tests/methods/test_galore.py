@@ -251,6 +251,39 @@ def test_weights_of_the_loops_own_that_are_parameters_are_refused_once_they_chan
         loss(held)
 
 
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_teacher_between_two_steps_does_not_hide_an_update_of_the_loops_own(
+    network, batch, trains
+):
+    chosen(network, rank=2)
+    held, loss = of_ones_own(network, batch)
+    held = {name: nn.Parameter(each, requires_grad=trains) for name, each in held.items()}
+    by_hand(network, batch)
+    loss(held)
+    with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
+        by_hand(network, batch)
+
+
+def test_a_teacher_with_other_weights_is_no_update_of_the_loops_own(network, batch):
+    optimizer = chosen(network, rank=2).optimizer(lr=RATE, accumulate=2)
+    held, loss = of_ones_own(network, batch)
+    held = {name: nn.Parameter(each + 0.1, requires_grad=False) for name, each in held.items()}
+    for _ in range(2):
+        (loss_of(network, batch) + loss(held)).backward()
+    optimizer.step()
+
+
+def test_a_copy_that_the_loop_updates_itself_is_refused_too(network, batch):
+    treatment = chosen(network, rank=2)
+    loss_of(network, batch).backward()
+    for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        by_hand(twin, batch)
+        with pytest.raises(Refusal, match="galore: 0: the loop has changed the weight itself"):
+            by_hand(twin, batch)
+    treatment.merge()
+    assert not network[0].weight._backward_hooks
+
+
 def meta_gradients(network, batch):
     """The loss after an inner step, as in meta-learning, goes back to the network's weights."""
     held = dict(network.named_parameters())

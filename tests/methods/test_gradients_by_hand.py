@@ -209,6 +209,29 @@ def test_a_rule_that_freezes_norms_and_biases_leaves_the_weights_to_train(method
 
 
 @FACTORED
+@pytest.mark.parametrize("is_early", [True, False])
+@pytest.mark.parametrize("has_others", [True, False])
+def test_a_list_to_clip_without_the_norms_that_a_rule_froze_is_refused(
+    method, is_early, has_others
+):
+    treatment = treated(method, **FULL)
+    module = treatment.module
+    optimizer = None if is_early else treatment.optimizer(lr=RATE)
+    frozen_by_rule(module)
+    module[2].bias.requires_grad_(has_others)
+    clipped = [p for p in module.parameters() if p.requires_grad]
+    optimizer = optimizer or treatment.optimizer(lr=RATE)
+    twin, _, of_twin = copy.deepcopy((module, optimizer, clipped))
+    plain = network()
+    for each, parameters in ((module, clipped), (twin, of_twin)):
+        loss(each, batches()[0]).backward()
+        loss(plain, batches()[0]).backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 0.1)
+        with pytest.raises(Refusal, match=r"^0\.0: the loop has frozen `pending.norm`"):
+            nn.utils.clip_grad_norm_(parameters, 0.1)
+
+
+@FACTORED
 def test_weight_decay_is_that_of_the_group_of_the_factors(method):
     def split(module, optimizer):
         (group,) = optimizer.param_groups

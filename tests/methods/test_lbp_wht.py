@@ -217,3 +217,12 @@ def test_a_model_that_reads_text_is_refused_in_the_plan():
     reason = spec.refuses(registry.model("minilm"))
     assert reason == "lbp_wht needs places on a grid; minilm reads text"
     assert spec.refuses(registry.model("vit_b_32")) is None
+
+
+@pytest.mark.parametrize(("name", "value"), [("stride", (1, 1)), ("padding", (1, 1))])
+def test_a_convolution_whose_places_change_later_is_refused(name, value):
+    layer = treated(nn.Conv2d(5, 4, 1, stride=2).double(), 2, 2)
+    setattr(layer, name, value)
+    with pytest.raises(Refusal, match=r"^0: since treat.* its stride or its padding"):
+        layer(randn(2, 5, 8, 8))
+    layer.eval()(randn(2, 5, 8, 8))

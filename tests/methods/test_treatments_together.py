@@ -8,7 +8,9 @@ from torch import nn
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.checkpoint import NoSuchPart
+from ondevice_bench.methods.forward import surroundings
 from ondevice_bench.methods.treatment import treat
+from ondevice_bench.specs.layout import ModelLayout
 
 FULL = {"fraction": 1.0}
 
@@ -52,6 +54,51 @@ def test_a_treatment_that_is_refused_leaves_the_network_as_it_was(network, metho
     assert "cut already" not in str(error.value)
     assert form(network) == before
     assert torch.equal(values(network), values(twin))
+
+
+@pytest.mark.parametrize(("method", "taken"), [("lora", "up"), ("wsi", "left"), ("asi", "scheme")])
+def test_a_layer_that_is_refused_after_it_was_made_stays_as_it_was(network, inputs, method, taken):
+    options = {"rank": 1} if method == "lora" else FULL
+    network[2].register_buffer(taken, torch.zeros(1))
+    network[2].bias.requires_grad_(False)
+    before = form(network)
+    with pytest.raises(Refusal, match=f"2: the method needs the name '{taken}' for itself"):
+        treat(network, method, **options)
+    assert form(network) == before
+    optimizer = torch.optim.SGD(network[2:].parameters(), lr=0.1)
+    network(inputs).sum().backward()
+    optimizer.step()
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 1), nn.LayerNorm(4)
+        self.attn, self.head = nn.Sequential(nn.Linear(4, 4)), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.attn(self.norm(self.conv(x).mean((2, 3)))))
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+@pytest.mark.parametrize("method", ["checkpoint", "bias_only"])
+def test_the_end_or_refusal_of_a_treatment_keeps_what_surrounds_modules_of_another(
+    method, is_refused
+):
+    network = Attention()
+    layout = ModelLayout(head="head", attention="attn.*")
+    options = {"scope": "attention"} if method == "checkpoint" else {}
+    one = treat(network, method, layout=layout, **options)
+    before = [surroundings(each) for each in network.modules()]
+    assert sum(map(bool, before)) == (2 if method == "checkpoint" else 1)
+    if is_refused:
+        with pytest.raises(NoSuchPart):
+            treat(network, [(method, options), ("checkpoint", {"scope": "blocks"})], layout=layout)
+    else:
+        treat(network, method, layout=layout, **options).merge()
+    assert [surroundings(each) for each in network.modules()] == before
+    one.merge()
+    assert not any(surroundings(each) for each in network.modules())
 
 
 def test_a_refusal_says_so_if_weights_are_cut_already(network):

@@ -251,7 +251,7 @@ def test_without_time_for_a_training_the_budget_that_is_needed_is_said(learner):
     assert f"  {learner.command} --budget 1m" in short  # with 20 s it would never begin
 
 
-@pytest.mark.parametrize(("kind", "least"), [("digits", 134), ("languages", 0)])
+@pytest.mark.parametrize(("kind", "least"), [("digits", 134), ("text", 836)])
 def test_the_least_time_of_a_training_counts_no_example_that_the_data_may_lack(kind, least):
     plan = LearningPlan(epochs=1, examples=100_000)
     cell = Cell(id="c", model="mcunet", method="vanilla", batch=8, learning=plan)

@@ -200,6 +200,32 @@ def test_a_loss_that_is_not_a_number_rules_out_its_training_only(world):
         world.search(fresh=True)
 
 
+def test_a_setting_that_has_failed_before_the_first_race_has_failed_after_it_too(world):
+    world.space = (
+        "schema: 1\ntitle: t\nmethods: [vanilla, lean]\n"
+        "train: [{lr: 0.05}, {lr: 1.0}, {lr: 10.0}]\n"
+    )
+    pilots, bad = [], (("vanilla", 0.05), ("vanilla", 1.0), ("lean", 10.0))
+
+    def reply(job):
+        if job.pass_name != "pilot":
+            return None
+        pilots.append(job)
+        if len(pilots) == 5:
+            world.seconds += 600  # the race begins before the last pilot
+        if (job.cell.method, job.cell.train.lr) not in bad:
+            return None
+        details = {"first_seconds": 1.0, "step_seconds": 1.0, "losses": [2.0, None]}
+        return Reply("ok", result=PassResult(details=details))
+
+    world.reply = reply
+    with pytest.raises(BadInput, match="of plain training"):
+        world.search(budget=1000)
+    passes = [job.pass_name for job in world.host.jobs]
+    assert passes[-1] == "pilot"
+    assert "time" in passes
+
+
 def test_a_loss_that_is_not_a_number_rules_an_inexact_method_out(world):
     bad = replace(world.truths["gradient_filter"], losses=(None, None))
     world.truths["gradient_filter"] = bad

@@ -1,7 +1,7 @@
 """Only biases, shifts of normalisations and the head train. Few layers keep their input."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.batch_norm import BatchNorm, normalise_fixed
 from ondevice_bench.methods.compressed_input import no_plain_layer
-from ondevice_bench.methods.forward import Call, Surrounding, restore, surround
+from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
 from ondevice_bench.models.layers import layer_input
@@ -56,9 +56,6 @@ class InEvaluation:
             norm.training = mode
 
 
-_SURROUNDINGS: tuple[type[Surrounding], ...] = (WithoutInput, InEvaluation)
-
-
 class BiasOnly(Method):
     """Freezes all other parameters. A parameter that was frozen before stays frozen."""
 
@@ -69,6 +66,11 @@ class BiasOnly(Method):
         self._frozen: tuple[str, ...] = ()
         self._check: RemovableHandle | None = None
         self._left_out: tuple[str, ...] = ()
+        self._of_convolutions: Surrounding = WithoutInput()
+        # by whether the class of the norm is torch's own
+        self._of_norms: dict[bool, Surrounding] = {
+            is_plain: InEvaluation(is_plain) for is_plain in (True, False)
+        }
 
     def leave_out(self, layers: Sequence[str]) -> None:
         """These layers train as another method wants."""
@@ -107,7 +109,8 @@ class BiasOnly(Method):
         self._check = model.register_forward_pre_hook(check)
         for module in list(model.modules()):
             if "forward" not in vars(module) and id(module) not in others:
-                for surrounding in _surroundings(module):
+                surrounding = self._surrounding(module)
+                if surrounding is not None:
                     surround(module, surrounding)
 
     def unwrap(self, model: nn.Module) -> None:
@@ -115,12 +118,24 @@ class BiasOnly(Method):
         if self._check is not None:
             self._check.remove()
         for module in model.modules():
-            for kind in _SURROUNDINGS:
-                restore(module, kind)
+            for each in (self._of_convolutions, *self._of_norms.values()):
+                take_away(module, each)
         parameters = dict(model.named_parameters())
         for name in self._frozen:
             parameters[name].requires_grad_(True)
         self._frozen = ()
+
+    def _surrounding(self, module: nn.Module) -> Surrounding | None:
+        """What the forward of this module needs around it."""
+        if isinstance(module, BatchNorm):
+            return self._of_norms[type(module) in _PLAIN_NORMS]
+        if (
+            isinstance(module, nn.Conv2d)
+            and no_plain_layer(module, nn.Conv2d) is None
+            and module.weight.is_floating_point()  # a complex one has another derivative
+        ):
+            return self._of_convolutions
+        return None
 
 
 def _require_frozen(frozen: Sequence[tuple[nn.Module, str]], _: nn.Module, __: Any) -> None:
@@ -140,18 +155,6 @@ def _place(network: nn.Module, name: str) -> tuple[nn.Module, str]:
     """The module that has the parameter, and its own name for it."""
     owner, _, own = name.rpartition(".")
     return network.get_submodule(owner), own
-
-
-def _surroundings(module: nn.Module) -> Iterator[Surrounding]:
-    """What the forward of this module needs around it."""
-    if isinstance(module, BatchNorm):
-        yield InEvaluation(type(module) in _PLAIN_NORMS)
-    elif (
-        isinstance(module, nn.Conv2d)
-        and no_plain_layer(module, nn.Conv2d) is None
-        and module.weight.is_floating_point()  # a complex one has another derivative
-    ):
-        yield WithoutInput()
 
 
 def _head(model: nn.Module, layout: ModelLayout) -> nn.Module:

@@ -17,8 +17,8 @@ from ondevice_bench.methods.forward import Call, surround, take_away
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.norm_origin import (
+    Remembering,
     as_it_is,
-    forget_origins,
     kept_for,
     remember_origins,
 )
@@ -107,6 +107,8 @@ def _is_on_accelerator(stored: object) -> bool:
 class Checkpoint(Method):
     """Recomputes whole blocks, the MLPs from their normalised input, or norm and attention."""
 
+    _remembering: Remembering | None = None
+
     def __init__(self, *, scope: str) -> None:
         self.scope = scope
         self._recomputing: list[Recomputing] = []
@@ -122,14 +124,14 @@ class Checkpoint(Method):
             surround(model.get_submodule(name), recomputing)
             self._recomputing.append(recomputing)
         if scope.starts_before_norm:
-            remember_origins(model)
+            self._remembering = remember_origins(model)
 
     def unwrap(self, model: nn.Module) -> None:
         """Let every module run once again."""
+        of_norms = () if self._remembering is None else (self._remembering,)
         for module in model.modules():
-            for each in self._recomputing:
+            for each in (*self._recomputing, *of_norms):
                 take_away(module, each)
-        forget_origins(model)
 
 
 def _stored(

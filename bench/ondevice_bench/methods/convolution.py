@@ -1,14 +1,18 @@
 """The geometry of a 2-D convolution, and its exact gradients for any stored input."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input, conv2d_weight
 
+from ondevice_bench.errors import Refusal
+
 Size2d = tuple[int, int]
+_PLACES = ("stride", "padding", "dilation", "padding_mode")
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,24 @@ class Geometry:
         if size == shape:
             return dx
         return dx[:, :, top : top + height, left : left + width].contiguous()
+
+
+def require_geometry(layer: nn.Module, expected: Mapping[str, Any], name: str) -> None:
+    """A Refusal if a layer in the place of a convolution has got other attributes than these.
+
+    The attributes of the convolution have been carried over to it. It does not compute by them.
+    """
+    for each in _PLACES:
+        if _pair(getattr(layer, each, expected[each])) != _pair(expected[each]):
+            raise Refusal(
+                f"{name}: since treat(), other code has changed its {each}, which the method does "
+                "not follow: change it before treat()"
+            )
+
+
+def _pair(value: Any) -> Any:
+    """A number stands for two equal ones."""
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
 def _size2d(values: Iterable[int]) -> Size2d:

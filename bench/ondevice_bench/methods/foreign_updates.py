@@ -4,11 +4,14 @@ A loop may update weights by hand, or in its own hooks. Then there is no foreign
 check could refuse, and a method that works in the optimizer would do nothing.
 """
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.projected_update import Projection
@@ -17,8 +20,19 @@ from ondevice_bench.methods.tensors import has_content
 SAMPLED = 32  # elements of a weight are compared: an update changes nearly all of them
 
 
+@dataclass
+class _Watched:
+    """One weight: some of its numbers at the last forward, and whether a gradient came since."""
+
+    before: tuple[torch.dtype, bytes] | None = None
+    has_gradient: bool = False
+    hook: RemovableHandle | None = None
+
+
 class ForeignUpdates:
     """Refuses a forward if the weight has changed since the last backward without our optimizer.
+
+    A loop may give the layer several weights in turn, such as those of a teacher.
 
     Weights may also change for other reasons, for example if a file is loaded. So only a change
     after a gradient counts. After the first step of our optimizer, nothing is checked any more.
@@ -27,38 +41,46 @@ class ForeignUpdates:
     def __init__(self, name: str, projection: Projection) -> None:
         self._name = name
         self._projection = projection
-        self._before: tuple[torch.dtype, bytes] | None = None
-        self._has_gradient = False
-        self._hook: RemovableHandle | None = None
+        self._watched = WeakTensorKeyDictionary()
 
-    def watch(self, weight: nn.Parameter) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has other weights, without our hooks."""
+        return {"_name": self._name, "_projection": self._projection}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._name, self._projection = state["_name"], state["_projection"]
+        self._watched = WeakTensorKeyDictionary()
+
+    def watch(self, weight: nn.Parameter) -> _Watched:
         """Note each gradient of the weight, also one that `torch.autograd.grad` returns."""
-        is_on = self._hook is not None and self._hook.id in (weight._backward_hooks or ())
+        watched: _Watched = self._watched.setdefault(weight, _Watched())
+        is_on = watched.hook is not None and watched.hook.id in (weight._backward_hooks or ())
         if not is_on and weight.requires_grad:
-            self.end()
-            self._before, self._has_gradient = None, False
-            self._hook = weight.register_hook(self._note)
+            watched.hook = weight.register_hook(partial(self._note, watched))
+        return watched
 
-    def _note(self, _: Any) -> None:
-        self._has_gradient = True
+    def _note(self, watched: _Watched, _: Any) -> None:
+        watched.has_gradient = True
 
     def check(self, weight: nn.Parameter) -> None:
         """Before a forward: a Refusal if something else has updated the weight."""
         if self._projection.has_updated or not torch.is_grad_enabled() or not has_content():
             return
-        self.watch(weight)  # a file, or a copy of the network, may have brought another one
+        watched = self.watch(weight)  # a file, or a copy of the network, may have brought it
         now = _sample(weight)
-        if self._has_gradient and _is_changed(self._before, now):
+        if watched.has_gradient and _is_changed(watched.before, now):
             raise Refusal(
                 f"{self._name}: the loop has changed the weight itself. The method updates it in "
                 "the optimizer that Treatment.optimizer returns: train with that optimizer"
             )
-        self._before, self._has_gradient = now, False
+        watched.before, watched.has_gradient = now, False
 
     def end(self) -> None:
         """Watch no longer."""
-        if self._hook is not None:
-            self._hook.remove()
+        for watched in self._watched.values():
+            if watched.hook is not None:
+                watched.hook.remove()
+        self._watched.clear()
 
 
 def _is_changed(

@@ -58,17 +58,12 @@ def surroundings(module: nn.Module) -> tuple[Surrounding, ...]:
     return tuple(vars(module).get(_OWN, ()))
 
 
-def restore(module: nn.Module, kind: type[Surrounding]) -> None:
-    """Take away what is of this kind. If nothing is left, the module has its own class again."""
-    _keep(module, tuple(each for each in surroundings(module) if not isinstance(each, kind)))
-
-
 def take_away(module: nn.Module, surrounding: Surrounding) -> None:
-    """Take away this one. Another treatment may have one of its kind."""
-    _keep(module, tuple(each for each in surroundings(module) if each is not surrounding))
+    """Take away this one: another treatment may have one of its kind.
 
-
-def _keep(module: nn.Module, kept: tuple[Surrounding, ...]) -> None:
+    If nothing is left, the module has its own class again.
+    """
+    kept = tuple(each for each in surroundings(module) if each is not surrounding)
     vars(module).pop(_OWN, None)
     if kept:
         vars(module)[_OWN] = kept

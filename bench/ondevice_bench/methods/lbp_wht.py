@@ -60,6 +60,7 @@ class WalshScheme(Scheme):
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """The sums over the input, which is padded by reflection."""
+        self._require_same(geometry)
         grid = self._grid(tuple(x.shape))
         self._require_room(grid)
         sums = self._transformed(self._places(x, grid), "reflect")
@@ -102,6 +103,16 @@ class WalshScheme(Scheme):
         grid = grid_of_input(shape, self.stride)
         assert grid is not None  # `takes` says so
         return grid
+
+    def _require_same(self, geometry: Geometry | None) -> None:
+        """A Refusal if the convolution is no longer the one for which its places are known."""
+        if geometry is None or (geometry.is_pointwise and geometry.stride == self.stride):
+            return
+        assert self.choice is not None
+        raise Refusal(
+            f"{self.choice.layer}: since treat(), other code has changed its stride or its "
+            "padding: change them before treat()"
+        )
 
     def _require_room(self, grid: Grid) -> None:
         """A Refusal if a side is too short to be reflected into its padding."""

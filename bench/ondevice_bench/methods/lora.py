@@ -1,13 +1,14 @@
 """LoRA: a frozen weight, plus a trained product of two thin matrices."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ondevice_bench.methods.compressed_input import no_plain_layer
-from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.compressed_input import conv_arguments, no_plain_layer
+from ondevice_bench.methods.convolution import Geometry, require_geometry
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank_kinds import not_factorable
@@ -45,8 +46,16 @@ class LoraLayer(ReplacementLayer):
         self.up = nn.Parameter(torch.zeros(outputs, rank, dtype=weight.dtype))
         self.train(base.training)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
+        if "trains_down" not in state:  # the layer of an earlier version
+            self.trains_down = self.down.requires_grad or not self.up.requires_grad
+
     def forward(self, input: Tensor) -> Tensor:
         """The output of the base layer, plus the output of the product."""
+        if isinstance(self.base, nn.Conv2d):
+            name = "lora" if self.inputs is None else self.inputs.name
+            require_geometry(self, conv_arguments(self.base), name)
         if self.training and torch.is_grad_enabled() and self.up.requires_grad:
             self.input_shape = tuple(input.shape)
         y = self._applied(self._frozen, input, self.bias)

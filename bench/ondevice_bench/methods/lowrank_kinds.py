@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ondevice_bench.methods.compressed_input import conv_arguments, give_parameters
+from ondevice_bench.methods.convolution import require_geometry
 from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.lowrank import LowRankLayer, Update
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
@@ -61,6 +62,11 @@ class LowRankConv2d(LowRankLayer):
         super().__init__(plain, rank, scheme, name, update=update, schedule=schedule)
         self.channels = plain.in_channels
         self.arguments = conv_arguments(plain)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The product. A Refusal if other code has given the layer another geometry."""
+        require_geometry(self, self.arguments, self.name)
+        return super().forward(input)
 
     def in_plain_shape(self, matrix: Tensor) -> Tensor:
         """As channels and kernel positions."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ondevice_bench.methods.forward import Call, restore, surround
+from ondevice_bench.methods.forward import Call, surround
 
 _KINDS = ("LayerNorm", "RMSNorm", "RmsNorm")  # ends of the names of classes
 
@@ -57,17 +57,13 @@ class Remembering:
         return output
 
 
-def remember_origins(model: nn.Module) -> None:
+def remember_origins(model: nn.Module) -> Remembering:
     """Let every layer norm and RMS norm of the network note what it makes."""
+    remembering = Remembering()
     for module in model.modules():
         if type(module).__name__.endswith(_KINDS) and "forward" not in vars(module):
-            surround(module, Remembering())
-
-
-def forget_origins(model: nn.Module) -> None:
-    """Leave the norms as they were."""
-    for module in model.modules():
-        restore(module, Remembering)
+            surround(module, remembering)
+    return remembering
 
 
 @dataclass(frozen=True)

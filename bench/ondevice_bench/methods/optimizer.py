@@ -4,7 +4,7 @@ SGD also updates the factors of a weight by the subspace update. AdamW trains th
 parameters. Both can update each parameter in backward.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -15,8 +15,10 @@ from ondevice_bench.methods.backward_update import NAME, BackwardUpdates, is_upd
 from ondevice_bench.methods.factor_update import updated
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.optimizer_guard import TreatmentOptimizer, WrongOptimizer
+from ondevice_bench.methods.pending_gradient import PendingGradient
 from ondevice_bench.methods.projected_update import Projection
 from ondevice_bench.methods.subspace import WeightGradient
+from ondevice_bench.methods.total_norm import require_whole_norms
 
 KINDS = ("sgd", "adamw")
 _TINY = 1e-6  # as in torch's own clipping
@@ -150,6 +152,15 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         self._refuse_momentum(momentum)
         super().__init__(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.clip = clip
+        require_whole_norms(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
+        require_whole_norms(self)
+
+    def pending_gradients(self) -> Iterable[PendingGradient]:
+        """Those of the layers with a subspace update."""
+        return self._pending.values()
 
     def makes_subspace_update_of(self, layer: nn.Module) -> bool:
         """Whether the layer is one of the treatment, with a subspace update."""

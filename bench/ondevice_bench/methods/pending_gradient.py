@@ -45,6 +45,7 @@ class PendingGradient(nn.Module):
         self.otherwise = otherwise  # what to use where this is refused
         self.norm = nn.Parameter(working(torch.zeros(2, 1, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
+        self.was_frozen = False  # a loop may have taken its list of parameters without `norm`
         self._mark = FactorMark()
         self._mark.write(self.norm)
         self._share = _LEAST  # of the square of the norm, in the second entry
@@ -53,10 +54,23 @@ class PendingGradient(nn.Module):
         self._passes = 0  # backward passes since then, without the last
         self._is_backward_done = False  # since the last forward call
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({"was_frozen": False, "_share": _LEAST, **state})  # type: ignore[no-untyped-call]  # torch has no types here
+        self._mark.take_over(self.norm)
+
     def expect(self, passes: int, *, trains: bool) -> None:
         """For a new optimizer: how many backward passes come before each update, if any."""
         self.accumulates = passes
-        self.norm.requires_grad_(trains)  # a loop may have frozen it by its name
+        if trains:
+            self._thaw()
+        else:
+            self.norm.requires_grad_(False)
+
+    def _thaw(self) -> None:
+        """Let `norm` train. A loop may have frozen it by its name."""
+        if not self.norm.requires_grad:
+            self.was_frozen = True
+            self.norm.requires_grad_(True)
 
     def refusal(self, what: str) -> Refusal:
         """What a gradient outside of parameters cannot do."""
@@ -101,8 +115,7 @@ class PendingGradient(nn.Module):
             )
         if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
             raise self.refusal("cannot run the hooks on parameters")
-        if not self.norm.requires_grad:  # a loop has frozen it, or let the factors train again
-            self.norm.requires_grad_(True)
+        self._thaw()
         self._clear_if_cleared()
         inside = _is_inside_backward()
         if self._is_backward_done and not inside:

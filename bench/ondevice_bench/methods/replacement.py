@@ -8,7 +8,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.carry_over import Carried, carry_over
 from ondevice_bench.methods.compressed_input import without_bytes
 from ondevice_bench.methods.method import InputRule, LayerMethod, ReplacementLayer
-from ondevice_bench.methods.optimizer_guard import guard_replaced
+from ondevice_bench.methods.optimizer_guard import guard_replaced, release
 from ondevice_bench.methods.ranks import RankChoice
 
 
@@ -37,7 +37,21 @@ class Replacement:
 
 
 def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str) -> Replacement:
-    """With the method's layer, or a ValueError if the layer breaks a promise of its method."""
+    """With the method's layer, or a ValueError if the layer breaks a promise of its method.
+
+    If there is an error, the plain layer stays as it was.
+    """
+    trained = {each: each.requires_grad for each in plain.parameters()}
+    try:
+        return _replaced(method, plain, choice, name)
+    except BaseException:
+        for parameter, trains in trained.items():
+            release(parameter)
+            parameter.requires_grad_(trains)
+        raise
+
+
+def _replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str) -> Replacement:
     weight = dict(plain.named_parameters(recurse=False)).get("weight")
     trains = weight is not None and weight.requires_grad
     layer = method.replace(plain, choice, name)

@@ -1,17 +1,39 @@
 """The norm of all gradients, as torch computes it for clipping.
 
-With factored weights it must be of type 2: no other norm of a subspace gradient is known.
+With factored weights it must be of type 2: no other norm of a subspace gradient is known. And it
+must be over the gradients that stand for them, which a loop may have left out.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.optimizer_guard import subspace_layers
+from ondevice_bench.methods.pending_gradient import PendingGradient
+
+
+class _SubspaceOptimizer(Protocol):
+    param_groups: list[dict[str, Any]]
+
+    def pending_gradients(self) -> Iterable[PendingGradient]:
+        """Those of its factored layers."""
+
+
+_optimizers: WeakSet[Any] = WeakSet()
+
+
+def require_whole_norms(optimizer: _SubspaceOptimizer) -> None:
+    """From now on, refuse a total norm over gradients of this optimizer without those of factors.
+
+    It is refused only if a loop has frozen `pending.norm`: then its list of parameters may be from
+    before `norm` trained again.
+    """
+    _optimizers.add(optimizer)
 
 
 @functools.cache
@@ -31,6 +53,8 @@ def _checked(total_norm: Callable[..., Tensor]) -> Callable[..., Tensor]:
         given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
         if float(norm_type) != 2:
             _require_plain(given, norm_type)
+        for optimizer in list(_optimizers):
+            _require_whole(given, optimizer)
         return total_norm(given, norm_type, *rest, **options)
 
     return checked
@@ -44,3 +68,24 @@ def _require_plain(gradients: Sequence[Tensor], norm_type: float) -> None:
                 f"{layer.pending.name}: a subspace update has no norm of type {norm_type} of its "
                 f"gradient: clip with norm_type=2, or use {layer.pending.otherwise}"
             )
+
+
+def _require_whole(gradients: Sequence[Tensor], optimizer: _SubspaceOptimizer) -> None:
+    """A Refusal if these are gradients of the optimizer, and those of its factors are not there."""
+    every = (each for each in optimizer.pending_gradients() if each.norm.grad is not None)
+    thawed = [each for each in every if each.was_frozen]
+    if not thawed:
+        return
+    given = {id(each) for each in gradients}
+    if any(id(each.norm.grad) in given for each in thawed):
+        for each in thawed:  # the list of the loop is a later one
+            each.was_frozen = False
+        return
+    own = (each.grad for group in optimizer.param_groups for each in group["params"])
+    if not given or any(id(each) in given for each in own if each is not None):
+        raise Refusal(
+            f"{thawed[0].name}: the loop has frozen `pending.norm`, perhaps with all names that "
+            "have `norm`, and computes a total norm without its gradient, which has the norm of "
+            "the gradient of the factors. Leave `pending.norm` as it is, choose the gradients to "
+            f"clip anew in each step, or use {thawed[0].otherwise}"
+        )

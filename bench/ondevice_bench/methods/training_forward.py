@@ -32,6 +32,9 @@ class TrainingForward:
         self._entered = _Entered()
         self.has_run = False  # whether a training step has used it
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({"_entered": _Entered(), **state})  # earlier versions have no `_entered`
+
     @property
     def names(self) -> tuple[str, ...]:
         """The methods that change a training forward."""

@@ -40,6 +40,8 @@ from ondevice_bench.specs.layout import ModelLayout
 class Treatment:
     """A network with its methods, and all that its training step needs of them."""
 
+    _expected: tuple[LayersCalled | ForwardCalled, ...] = ()  # of this very network
+
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
@@ -50,9 +52,12 @@ class Treatment:
         self._training = TrainingForward(())
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
-        self._expected: tuple[LayersCalled | ForwardCalled, ...] = ()
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has a network of its own, of which nothing is expected."""
+        return {name: each for name, each in vars(self).items() if name != "_expected"}
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it

@@ -133,6 +133,8 @@ class Search:
         guesses = dict(known)
         cells = found.fitting
         trains = {cell.train for cell in cells}
+        for cell in (each for each in cells if each.id in known):
+            trains -= self._without_numbers(cell, trials)
         until = began + PILOT_SHARE * (trials.end - began)
         try:
             for cell in [each for each in cells if each.id not in known]:
