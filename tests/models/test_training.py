@@ -7,6 +7,7 @@ import torch
 
 from ondevice_bench.data import nested
 from ondevice_bench.models.families import family
+from ondevice_bench.models.layers import select_layers
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.worker.workload import Workload, build_model, load_batch
@@ -108,6 +109,27 @@ def test_bias_only_trains_the_shift_of_frozen_batch_norms(make_job, layers):
     moved = {name for name, norm in norms.items() if not torch.equal(norm.bias, before[name])}
     # what `last` freezes stays frozen
     assert moved == (set(norms) if layers == "all" else {"layer4.1.bn1", "layer4.1.bn2"})
+
+
+@pytest.mark.parametrize("layers", ["last:1", "last_blocks:1"])
+@pytest.mark.parametrize("model", SMALL)
+def test_a_choice_that_freezes_lets_every_classifier_train_untreated(make_job, model, layers):
+    classes = 97  # no other layer is so wide
+    options = SMALL[model] | ({} if model == "tinyllama" else {"classes": classes})
+    job = make_job("time", model, layers=layers, model_options=options)
+    treatment = build_model(job)
+    wide = 32000 if model == "tinyllama" else classes
+    classifiers = {
+        name: module
+        for name, module in treatment.module.named_modules()
+        if wide in (getattr(module, "out_features", 0), getattr(module, "out_channels", 0))
+    }
+    assert len(classifiers) == (2 if "auxiliary" in options else 1)
+    parameters = [p for module in classifiers.values() for p in module.parameters()]
+    assert all(p.requires_grad for p in parameters)
+    assert any(not p.requires_grad for p in treatment.module.parameters())
+    every = select_layers(treatment.module, "last:2 of *", registry.model(model).layout).layers
+    assert not classifiers.keys() & {*treatment.chosen, *every}
 
 
 def test_a_batch_is_cut_into_slices_whatever_it_holds(make_job):

@@ -73,9 +73,9 @@ def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSe
             counted = counted_names(model, layout)
             if pattern:
                 kinds = _by_kind(model, names).layers
-                candidates = [name for name in kinds if name != layout.head]
+                candidates = [name for name in kinds if not _is_in_head(name, layout)]
                 counted = _matching(candidates, pattern, layers)
-            return _last(model, counted, int(count), layers)
+            return _last(model, counted, layout, int(count), layers)
         case "last_blocks":
             return _last_blocks(model, names, layout, int(value), layers)
     parts = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
@@ -95,7 +95,7 @@ def counted_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The layers that `last: K` counts, in order."""
     kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
     names = (name for name, module in model.named_modules() if isinstance(module, kind))
-    return tuple(name for name in names if name != layout.head)
+    return tuple(name for name in names if not _is_in_head(name, layout))
 
 
 def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
@@ -114,6 +114,12 @@ def attention_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
         return _whole_modules(model, layout.attention)
     modules = model.named_modules()
     return tuple(name for name, module in modules if isinstance(module, nn.MultiheadAttention))
+
+
+def _is_in_head(name: str, layout: ModelLayout) -> bool:
+    """Whether a module or a parameter is a part of the head, or of an auxiliary classifier."""
+    heads = [each for each in (layout.head, *layout.auxiliary.split("|")) if each]
+    return name in heads or name.startswith(tuple(f"{head}." for head in heads))
 
 
 def _whole_modules(model: nn.Module, pattern: str) -> tuple[str, ...]:
@@ -176,13 +182,15 @@ def _some(names: list[str], layers: str, otherwise: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -> LayerSelection:
+def _last(
+    model: nn.Module, counted: tuple[str, ...], layout: ModelLayout, count: int, layers: str
+) -> LayerSelection:
     if count > len(counted):
         raise NoSuchLayers(
             f"layers: {layers!r}, but this network counts {len(counted)} such layers"
         )
     last = counted[-count:]
-    return LayerSelection(last, tuple(_before(model, last[0])))
+    return LayerSelection(last, tuple(_before(model, last[0], layout)))
 
 
 def _last_blocks(
@@ -194,15 +202,16 @@ def _last_blocks(
     last = blocks[-count:]
     inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
     chosen = _some(inside, layers, "its blocks have none")
-    return _by_kind(model, chosen, tuple(_before(model, last[0])))
+    return _by_kind(model, chosen, tuple(_before(model, last[0], layout)))
 
 
-def _before(model: nn.Module, boundary: str) -> Iterator[str]:
-    """Every parameter that is registered before those of the module `boundary`."""
+def _before(model: nn.Module, boundary: str, layout: ModelLayout) -> Iterator[str]:
+    """Every parameter that is registered before those of `boundary`, except for the head's."""
     for name, _ in model.named_parameters():
         if name.startswith(f"{boundary}."):
             return
-        yield name
+        if not _is_in_head(name, layout):
+            yield name
 
 
 def layer_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:
