@@ -32,7 +32,7 @@ from ondevice_bench.methods.replaced_layers import ReplacedLayers
 from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.methods.vanilla import Vanilla
 from ondevice_bench.models.family import cross_entropy
-from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
+from ondevice_bench.models.layers import LayerSelection, complete_layout, select_layers
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -357,7 +357,7 @@ def treat(
     has it, of the layers that `layers` chooses.
     """
     entries = entries_of(method, options)
-    layout = layout or guessed_layout(module)
+    layout = complete_layout(module, layout)
     among = select_layers(module, layers, layout)
     chosen = selections(module, entries, among, layout)
     parameters = dict(module.named_parameters())

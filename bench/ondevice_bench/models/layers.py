@@ -8,7 +8,7 @@ so that nobody believes that they are treated.
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
@@ -41,6 +41,16 @@ def guessed_layout(model: nn.Module) -> ModelLayout:
     return ModelLayout(
         head=linears[-1] if linears else "", counts="conv2d" if has_conv else "linear"
     )
+
+
+def complete_layout(model: nn.Module, given: ModelLayout | None) -> ModelLayout:
+    """The layout with a guess for `head` and `counts` where it names none."""
+    guess = guessed_layout(model)
+    if given is None:
+        return guess
+    is_single = sum(map(_has_matrix, model.modules())) == 1  # such a network has no head
+    head = given.head or ("" if is_single else guess.head)
+    return replace(given, head=head, counts=given.counts or guess.counts)
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,13 @@ def _layout(where: str, parts: Any) -> ModelLayout | None:
     names = [field.name for field in fields(ModelLayout)]
     if not isinstance(parts, Mapping) or not set(parts) <= set(names):
         raise UserModelError(f"{where}: layout must be a dict with some of {', '.join(names)}")
+    for part, value in parts.items():
+        if not isinstance(value, str):
+            raise UserModelError(f"{where}: layout: {part} must be a text, got {value!r}")
+    if parts.get("counts", "linear") not in {"conv2d", "linear"}:
+        raise UserModelError(
+            f"{where}: layout: counts must be conv2d or linear, got {parts['counts']!r}"
+        )
     return ModelLayout(**parts)
 
 

@@ -15,7 +15,7 @@ from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.methods.treatment import Treatment, treat
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, model_output, seeded
-from ondevice_bench.models.layers import guessed_layout
+from ondevice_bench.models.layers import complete_layout
 from ondevice_bench.protocol.job import Job, MethodCall
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layout import ModelLayout
@@ -92,10 +92,9 @@ def _fill(job: Job, network: Family, model: nn.Module) -> "LoadReport | None":
 
 
 def layout_of(job: Job, model: nn.Module, network: Family) -> ModelLayout:
-    """The layout of the network, from its spec or its file, or guessed."""
-    if job.layout is not None:
-        return ModelLayout(**job.layout)
-    return network.layout or guessed_layout(model)
+    """The layout of the network, from its spec or its file. What it leaves out is guessed."""
+    given = network.layout if job.layout is None else ModelLayout(**job.layout)
+    return complete_layout(model, given)
 
 
 def treated_model(job: Job, model: nn.Module) -> Treatment:
