@@ -120,6 +120,26 @@ def test_what_a_layout_leaves_out_is_as_without_a_layout(part):
     assert treat(nn.Linear(4, 4), "vanilla", "last:1", layout=layout).chosen == ("",)
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_the_norms_of_the_frozen_part_do_not_train_with_parameters_or_without(affine):
+    def unit():
+        return nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, affine=affine))
+
+    def network():
+        return nn.Sequential(nn.BatchNorm2d(3, affine=affine), unit(), unit())
+
+    model = network()
+    assert treat(model, "vanilla").frozen_norms == ()
+    for layers in ("last:1", "last_blocks:1"):
+        model = network()
+        treatment = treat(model, "vanilla", layers, layout=ModelLayout(blocks="?"))
+        assert treatment.frozen_norms == (model[0], model[1][1])
+        treatment.merge()
+        assert treatment.frozen_norms == ()
+    model[2].requires_grad_(False)  # by the user
+    assert treat(model, "vanilla").frozen_norms == ((model[2][1],) if affine else ())
+
+
 def test_a_report_names_layers_ranks_and_elements():
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))
     treatment = treat(model, "hosvd", rank=3)

@@ -1,9 +1,11 @@
 """Every model under every method that applies, through the suite's own step."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from ondevice_bench.data import nested
 from ondevice_bench.models.families import family
@@ -24,6 +26,15 @@ OPTIONS = {
     "lbp_wht": {"patch": 2},
     "microbatch": {"slices": 2},
 }
+PLAIN_NORMS = """\
+from torch import nn
+
+def unit():
+    return nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, affine=False))
+
+def net():
+    return nn.Sequential(unit(), unit(), nn.Flatten(), nn.Linear(48, 2))
+"""
 POOLS = ("pspnet", "deeplabv3", "upernet")  # to so few places that no patch fits
 PAIRS = [
     (model, method)
@@ -92,6 +103,20 @@ def test_frozen_batch_norms_stay_in_evaluation_after_train(make_job):
         assert not any(m.training for m in workload.model.modules())
     assert workload.model.training
     assert not any(norm.training or norm.weight.requires_grad for norm in norms)
+
+
+@pytest.mark.parametrize("layers", ["all", "last:1"])
+def test_a_norm_without_parameters_trains_where_its_part_trains(make_job, workplace, layers):
+    (workplace / "net.py").write_text(PLAIN_NORMS)
+    job = make_job("time", "resnet18", layers=layers, train=Train(freeze_bn=False))
+    job = replace(job, model=f"{workplace}/net.py:net", model_options={}, layout=None)
+    batch = torch.randn(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64)
+    workload = Workload(job, batch, build_model(job))
+    for _ in range(2):
+        norms = [m.training for m in workload.model.modules() if isinstance(m, nn.BatchNorm2d)]
+        assert norms == [layers == "all", True]
+        with workload.evaluating():
+            workload.infer()
 
 
 @pytest.mark.parametrize("layers", ["all", "last:2"])

@@ -7,9 +7,10 @@ so that nobody believes that they are treated.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -57,12 +58,14 @@ def complete_layout(model: nn.Module, given: ModelLayout | None) -> ModelLayout:
 class LayerSelection:
     """The names of the layers that a method may replace, and of the parameters to freeze.
 
-    `others` are modules with a matrix as weight, of a kind that no method treats.
+    `others` are modules with a matrix as weight, of a kind that no method treats. `frozen_norms`
+    are the batch-norms of the frozen part, with parameters or without.
     """
 
     layers: tuple[str, ...]
     frozen: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    frozen_norms: tuple[str, ...] = ()
 
 
 def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
@@ -152,13 +155,11 @@ def _has_matrix(module: nn.Module) -> bool:
     )
 
 
-def _by_kind(
-    model: nn.Module, names: Sequence[str], frozen: tuple[str, ...] = ()
-) -> LayerSelection:
+def _by_kind(model: nn.Module, names: Sequence[str]) -> LayerSelection:
     """The selection of these names."""
     counted = tuple(name for name in names if isinstance(model.get_submodule(name), _COUNTED))
     others = tuple(name for name in names if name not in counted)
-    return LayerSelection(counted, frozen, others)
+    return LayerSelection(counted, others=others)
 
 
 def _is_part(name: str, part: str, layout: ModelLayout) -> bool:
@@ -200,7 +201,7 @@ def _last(
             f"layers: {layers!r}, but this network counts {len(counted)} such layers"
         )
     last = counted[-count:]
-    return LayerSelection(last, tuple(_before(model, last[0], layout)))
+    return _freezing(model, LayerSelection(last), last[0], layout)
 
 
 def _last_blocks(
@@ -212,16 +213,24 @@ def _last_blocks(
     last = blocks[-count:]
     inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
     chosen = _some(inside, layers, "its blocks have none")
-    return _by_kind(model, chosen, tuple(_before(model, last[0], layout)))
+    return _freezing(model, _by_kind(model, chosen), last[0], layout)
 
 
-def _before(model: nn.Module, boundary: str, layout: ModelLayout) -> Iterator[str]:
-    """Every parameter that is registered before those of `boundary`, except for the head's."""
-    for name, _ in model.named_parameters():
-        if name.startswith(f"{boundary}."):
-            return
-        if not _is_in_head(name, layout):
-            yield name
+def _freezing(
+    model: nn.Module, chosen: LayerSelection, boundary: str, layout: ModelLayout
+) -> LayerSelection:
+    """The selection with what it freezes: all before the module `boundary`, except for the head."""
+
+    def before(names: Iterable[str]) -> tuple[str, ...]:
+        earlier = takewhile(lambda name: not f"{name}.".startswith(f"{boundary}."), names)
+        return tuple(name for name in earlier if not _is_in_head(name, layout))
+
+    parameters = before(name for name, _ in model.named_parameters())
+    modules = before(name for name, _ in model.named_modules())
+    norms = (
+        n for n in modules if isinstance(model.get_submodule(n), nn.modules.batchnorm._BatchNorm)
+    )
+    return replace(chosen, frozen=parameters, frozen_norms=tuple(norms))
 
 
 def layer_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:

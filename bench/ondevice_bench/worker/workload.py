@@ -114,7 +114,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
     )
     if job.cell.train.freeze_bn:
         _freeze_batch_norms(treatment)
-    train_mode(treatment.module, job.cell.train)
+    train_mode(treatment, job.cell.train)
     if job.calibration_path and treatment.keeps_calibration:
         batch = typed(job, nested.read(Path(job.calibration_path)))
         treatment.keep_calibration(batch, family(job.model).loss)
@@ -145,12 +145,12 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
             tensor.data = tensor.data.to(dtype)
 
 
-def train_mode(model: nn.Module, train: Train) -> None:
+def train_mode(treatment: Treatment, train: Train) -> None:
     """Set training mode. A frozen batch-norm, or one in a frozen part, stays in evaluation mode."""
+    model = treatment.module
     model.train()
-    for norm in _batch_norms(model):
-        if train.freeze_bn or not any(each.requires_grad for each in norm.parameters()):
-            norm.eval()
+    for norm in _batch_norms(model) if train.freeze_bn else treatment.frozen_norms:
+        norm.eval()
 
 
 def _freeze_batch_norms(treatment: Treatment) -> None:
@@ -237,7 +237,7 @@ class Workload:
             with torch.no_grad():
                 yield
         finally:
-            train_mode(self.model, self.train)
+            train_mode(self.treatment, self.train)
 
     def infer(self) -> None:
         """Run one forward pass. Call it inside `evaluating`."""
