@@ -17,4 +17,4 @@ class ModelLayout:
     mlp: str = ""
     attention: str = ""
     counts: str = ""
-    auxiliary: str = ""  # names of other classifiers, `a|b`: they train as the head does
+    auxiliary: str = ""  # names of other classifiers, `a|b`: never counted or frozen
