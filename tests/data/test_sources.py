@@ -142,6 +142,26 @@ class TestFolder:
         with pytest.raises(NoBatch, match=r"\.png: is no image that can be read"):
             make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
 
+    @pytest.mark.parametrize(("suffix", "kind"), [("png", "<u2"), ("tif", ">u2")])
+    def test_an_image_of_16_bits_is_as_the_same_one_of_8_bits(self, root, suffix, kind):
+        gray = numpy.arange(400, dtype=numpy.uint8).reshape(20, 20)
+        batches = []
+        for pixels in (gray, (gray.astype(kind) * 257).astype(kind)):
+            for file in root.glob("*/*.*"):
+                file.unlink()
+            for label in ("cat", "dog"):
+                Image.fromarray(pixels).save(root / label / f"0.{suffix}")
+            batches.append(make(parse({"folder": str(root)}, root), IMAGES, 2, "batch 0"))
+        assert numpy.array_equal(batches[0]["inputs"], batches[1]["inputs"])
+
+    @pytest.mark.parametrize("kind", [numpy.float32, numpy.int32])
+    def test_an_image_without_a_known_white_is_named(self, root, kind):
+        for file in root.glob("*/*.png"):
+            file.unlink()
+            Image.fromarray(numpy.ones((9, 9), dtype=kind)).save(file.with_suffix(".tif"))
+        with pytest.raises(NoBatch, match=r"\.tif: is no image that can be read: its pixels are"):
+            make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
+
     @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 10_000)])
     def test_an_image_that_takes_much_memory_is_named(self, root, width, height):
         for file in root.glob("*/*.png"):

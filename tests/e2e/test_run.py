@@ -146,6 +146,12 @@ def test_plan_knows_bytes_exactly_and_time_from_the_earlier_run(done, bench):
     assert cell["known_seconds"] == pytest.approx(sum(r.seconds for r in records))
 
 
+def test_plan_for_another_board_knows_no_time_from_this_machine(done, bench):
+    folder, _ = done
+    (cell,) = bench("plan", "tiny", "--hardware", "pi5", "--json", cwd=folder).json()["cells"]
+    assert (cell["state"], cell["known_seconds"]) == ("planned", None)
+
+
 def test_plan_without_an_earlier_run_says_that_the_time_is_unknown(bench):
     ended = bench("plan", "quick")
     assert ended.code == 0

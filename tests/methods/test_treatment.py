@@ -12,6 +12,7 @@ from ondevice_bench.methods import treat
 from ondevice_bench.models import mcunet, vit
 from ondevice_bench.models.layers import NoSuchLayers, guessed_layout, select_layers
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.suite.load import load_suite
 
 VIT = vit.construct(classes=10, depth=3, image_size=64)
@@ -103,6 +104,40 @@ def test_what_is_frozen_stores_nothing():
     assert [p.requires_grad for p in model.parameters()] == [False] * 4 + [True] * 4
     y = model[1](model[0](torch.ones(2, 8)))
     assert y.grad_fn is None
+
+
+@pytest.mark.parametrize("part", [{"mlp": "0"}, {"blocks": "0"}, {"counts": "conv2d"}])
+def test_what_a_layout_leaves_out_is_as_without_a_layout(part):
+    def network():
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+
+    plain = treat(network(), "asi", "last:1", rank=2)
+    given = treat(network(), "asi", "last:1", rank=2, layout=ModelLayout(**part))
+    assert given.chosen == plain.chosen == ("1",)
+    linears = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    layout = ModelLayout(counts="linear")
+    assert treat(linears, "asi", "last:1", rank=2, layout=layout).chosen == ("0",)
+    assert treat(nn.Linear(4, 4), "vanilla", "last:1", layout=layout).chosen == ("",)
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_the_norms_of_the_frozen_part_do_not_train_with_parameters_or_without(affine):
+    def unit():
+        return nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, affine=affine))
+
+    def network():
+        return nn.Sequential(nn.BatchNorm2d(3, affine=affine), unit(), unit())
+
+    model = network()
+    assert treat(model, "vanilla").frozen_norms == ()
+    for layers in ("last:1", "last_blocks:1"):
+        model = network()
+        treatment = treat(model, "vanilla", layers, layout=ModelLayout(blocks="?"))
+        assert treatment.frozen_norms == (model[0], model[1][1])
+        treatment.merge()
+        assert treatment.frozen_norms == ()
+    model[2].requires_grad_(False)  # by the user
+    assert treat(model, "vanilla").frozen_norms == ((model[2][1],) if affine else ())
 
 
 def test_a_report_names_layers_ranks_and_elements():

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import bert, llama
 from ondevice_bench.models.user_models import family
 from ondevice_bench.specs import registry
+from ondevice_bench.specs.inputs import Tokens
 
 BOUND = 1e-9
 
@@ -163,6 +165,24 @@ def test_a_config_of_transformers_can_be_measured(transformers, bench, workplace
     (cell,) = ended.json()["cells"]
     assert cell["status"] == "ok"
     assert cell["cell"].startswith("transformers:config.json@")
+
+
+def test_an_option_changes_the_config_of_transformers_or_is_refused(transformers, tmp_path):
+    config = {
+        "architectures": ["BertForSequenceClassification"], "model_type": "bert",
+        "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 1, "vocab_size": 50, "max_position_embeddings": 16,
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    network = family(f"transformers:{path}")
+    options = {"num_labels": 7, "length": 4, "vocab_size": 20}
+    model = network.construct(**options)
+    assert isinstance(model, nn.Module)
+    assert network.expects(options) == Tokens(length=4, vocabulary=20)
+    assert model(torch.full((1, 4), 19)).logits.shape == (1, 7)
+    with pytest.raises(UserModelError, match="no key 'hidden_layers'; did you mean"):
+        network.construct(hidden_layers=2)
 
 
 def test_a_network_of_torchvision_can_be_measured(torchvision, bench):

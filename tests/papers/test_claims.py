@@ -14,7 +14,7 @@ from ondevice_bench.papers.evidence import MeasuredClaim, anatomy, measured
 from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.running.boards import boards
 from ondevice_bench.stats import Estimate
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from tests.record.conftest import make_record, make_run, planned
@@ -239,6 +239,8 @@ def test_what_stored_runs_know_is_put_in_the_claims_unit_with_what_differs(summa
     assert measured(vanilla, [summary])[0].estimate.estimate == 40
     elsewhere = of(CLAIM, boards=("pi5",))
     assert measured(elsewhere, [summary])[0].differs == ("board x86 instead of pi5",)
+    trained = of(CLAIM, query=dataclasses.replace(CLAIM.query, train=Train(lr=0.1)))
+    assert measured(trained, [summary])[0].differs == ("lr 0.05 instead of 0.1",)
     assert measured(of(CLAIM, query=Query("resnet18", "asi")), [summary]) == ()
 
 

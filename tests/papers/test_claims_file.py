@@ -9,7 +9,7 @@ from ondevice_bench.papers.claims import judge
 from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.papers.published import Query
 from ondevice_bench.papers.waiting import Waiting, waiting
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.matrix import cells_of
 
@@ -215,6 +215,34 @@ def test_conditions_are_met_or_what_differs_is_named():
         "data cifar10 instead of photos",
         "epsilon 0.8 instead of 0.9",
     )
+
+
+def test_a_measured_number_needs_the_papers_training_and_any_number_its_dtype():
+    cell = Cell(id="x", model="mcunet", method="asi", batch=8, train=Train(zero_grad="zero"))
+    query = Query("mcunet", "asi", train=Train())
+    assert query.differs(cell) == query.differs_in_a_run(cell) == ()
+    train = Train("adamw", lr=0.001, momentum=0.5, weight_decay=0, clip=None, freeze_bn=False)
+    other = replace(cell, dtype="bfloat16", train=train, allocator="tcmalloc")
+    wrong = ("dtype bfloat16 instead of float32",)
+    assert query.differs(other) == wrong
+    assert query.differs_in_a_run(other) == (
+        *wrong,
+        "optimizer adamw instead of sgd",
+        "lr 0.001 instead of 0.05",
+        "momentum 0.5 instead of 0.0",
+        "weight_decay 0 instead of 0.0001",
+        "clip null instead of 2.0",
+        "freeze_bn false instead of true",
+        "allocator tcmalloc instead of the default",
+    )
+    # a paper may not say how it trains
+    silent = Query("mcunet", "asi", dtype="bfloat16")
+    assert silent.differs_in_a_run(replace(other, allocator="")) == ()
+
+
+def test_the_papers_of_the_built_in_claims_train_as_a_suite_does():
+    claims = load_published().claims
+    assert {claim.query.train for claim in claims} == {Train()}
 
 
 def test_a_pattern_means_every_model_that_matches():

@@ -9,6 +9,7 @@ from ondevice_bench.papers.data_sets import CLASSES
 from ondevice_bench.papers.given import given
 from ondevice_bench.papers.trials import lacks, obstacles, trials
 from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.matrix import cells_of
 from ondevice_bench.suite.plan import plan
 
@@ -179,3 +180,16 @@ def test_nothing_is_given_twice(claims, weights):
     published = claims(one=TRAINED)
     with pytest.raises(BadInput, match="--weights mcunet: is there twice"):
         given(published, [f"mcunet={weights}"] * 2, [])
+
+
+def test_a_trial_trains_as_the_paper_does(workplace):
+    paper = "{title: A paper of mine, train: {optimizer: adamw, lr: 0.001, clip: null}}"
+    text = FILE.replace("{title: A paper of mine}", paper) + CLAIM.replace("NAME", "a")
+    of = "model: mcunet, method: asi, method_options: {rank: 2}, dtype: bfloat16"
+    (workplace / "own.yaml").write_text(text.replace("{OF}", f"{{{of}}}"))
+    published = load_published(workplace / "own.yaml")
+    (trial,) = trials(published.claims, given(published, [], []), "x86", everything=True)
+    cells = cells_of(trial.suite)
+    assert {(cell.train, cell.dtype) for cell in cells} == {
+        (Train("adamw", lr=0.001, clip=None), "bfloat16")
+    }

@@ -128,6 +128,15 @@ def test_a_batch_that_is_asked_for_is_answered_without_a_search():
     assert found[0].example_flops == 7
 
 
+def test_the_answer_for_the_asked_batch_needs_no_answer_for_one_example():
+    def no_single_example(job):
+        return Reply("failed", "too few values") if job.cell.batch == 1 else straight(job)
+
+    _, (vanilla, *_) = fitted(400, no_single_example, asked=8)
+    assert (vanilla.fits, vanilla.peak_bytes, vanilla.reason) == (True, 340, "")
+    assert vanilla.points == ((8, 340),)
+
+
 def test_only_the_asked_batch_is_confirmed_and_only_where_it_fits():
     host, found = fitted(400, asked=12, confirm=True)
     assert [fit.confirmed for fit in found] == [None, {"12": "ok"}, {"12": "ok"}, None]

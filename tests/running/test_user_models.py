@@ -121,6 +121,7 @@ def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()
     assert spec.layout.blocks == "trunk.*"
+    assert spec.layout.counts == "linear"  # guessed, because the file does not say it
     assert spec.has_own_loss
     (item,) = plan(suite, Board("here"))
     assert item.cell.data == "the batch function of the model's file"
@@ -181,6 +182,8 @@ def test_what_is_no_network_is_one_clear_line(said, model, options, says):
         ("def batch(size, seed):\n    return 1 / 0\n", "batch raised ZeroDivisionError: division"),
         ("loss = 3\n", "loss must be a function"),
         ("layout = {'heads': 'x'}\n", "layout must be a dict with some of head, blocks"),
+        ("layout = {'counts': 'conv'}\n", "layout: counts must be conv2d or linear, got 'conv'"),
+        ("layout = {'mlp': ['x']}\n", "layout: mlp must be a text, got ['x']"),
         ("def net(:\n", "cannot be loaded: SyntaxError: "),
     ],
 )

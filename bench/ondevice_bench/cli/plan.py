@@ -33,7 +33,7 @@ def plan(
         plan_tables,
         plan_total,
     )
-    from ondevice_bench.running.boards import board_named, boards
+    from ondevice_bench.running.boards import board_named, boards, means_host
     from ondevice_bench.running.preview import preview
     from ondevice_bench.suite.plan import plan as plan_cells
 
@@ -41,7 +41,8 @@ def plan(
         board = board_named(hardware, host)
         suite = flags.load(host)
         cells = plan_cells(suite, board, boards(), flags.filters or ())
-        previews = preview(host, suite, board, cells, seconds_of_passes(host.identity))
+        past = seconds_of_passes(host.identity) if means_host(hardware, host) else {}
+        previews = preview(host, suite, board, cells, past)
     if as_json:
         print_json(
             {

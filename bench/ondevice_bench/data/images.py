@@ -13,12 +13,27 @@ if TYPE_CHECKING:
 Box: TypeAlias = tuple[float, float, float, float]
 
 
+class UnknownWhite(ValueError):
+    """The file does not say which number is white."""
+
+
 def picture(image: "Image", size: int, box: Box | None = None) -> Array:
     """A part of an image as `(size, size, 3)` in 0 … 1, smoothed if it shrinks."""
     from PIL.Image import Resampling
 
-    resized = image.convert("RGB").resize((size, size), Resampling.BICUBIC, box=box)
+    resized = _of_bytes(image).convert("RGB").resize((size, size), Resampling.BICUBIC, box=box)
     return numpy.asarray(resized, dtype=numpy.float32) / 255
+
+
+def _of_bytes(image: "Image") -> "Image":
+    """The image with 8 bits a channel: Pillow itself cuts off what is above 255."""
+    from PIL.Image import fromarray
+
+    if image.mode.startswith("I;16"):
+        return fromarray((numpy.asarray(image) / 257).round().astype(numpy.uint8))
+    if image.mode in {"I", "F"}:
+        raise UnknownWhite(f"its pixels are numbers of the kind {image.mode}: save 8 or 16 bits")
+    return image
 
 
 def from_array(array: Array, size: int) -> Array:

@@ -92,7 +92,7 @@ def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> Arrays:
                 pictures.append(images.picture(image, inputs.size, box))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise NoBatch(f"{file}: is too large an image: {error}") from None
-        except (UnidentifiedImageError, OSError) as error:
+        except (images.UnknownWhite, UnidentifiedImageError, OSError) as error:
             raise NoBatch(f"{file}: is no image that can be read: {error}") from None
     return {
         "inputs": images.normalised(numpy.stack(pictures), inputs),

@@ -138,7 +138,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "papers": "The papers by a short name.",
         "claims": "What the papers publish.",
     },
-    "_Paper": {"reference": "Where the paper was published."},
+    "_Paper": {
+        "reference": "Where the paper was published.",
+        "train": "How the paper trains. Leave it out if the paper does not say it.",
+    },
     "_Claim": {
         "id": "A name of the claim: letters, digits, '.', '_' and '-'.",
         "paper": "The paper, by its name in `papers`.",
@@ -168,6 +171,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "batch": "The number of examples in a step.",
         "weights": "The kind of weights.",
         "data": "The kind of data.",
+        "dtype": "The type of number (default: float32).",
         "model_options": "Options of the model.",
         "method_options": "Options of the method.",
     },

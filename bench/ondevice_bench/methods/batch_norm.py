@@ -13,6 +13,12 @@ from ondevice_bench.methods.function_call import is_transformed
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
+def has_frozen_parameters(norm: nn.Module) -> bool:
+    """Whether the layer has parameters, and none of them trains."""
+    parameters = list(norm.parameters())
+    return bool(parameters) and not any(each.requires_grad for each in parameters)
+
+
 @contextlib.contextmanager
 def statistics_unchanged(module: nn.Module) -> Iterator[None]:
     """In the block, batch-norm layers do not change their running statistics."""

@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
+from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
@@ -32,7 +33,7 @@ from ondevice_bench.methods.replaced_layers import ReplacedLayers
 from ondevice_bench.methods.training_forward import TrainingForward
 from ondevice_bench.methods.vanilla import Vanilla
 from ondevice_bench.models.family import cross_entropy
-from ondevice_bench.models.layers import LayerSelection, guessed_layout, select_layers
+from ondevice_bench.models.layers import LayerSelection, complete_layout, select_layers
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -54,6 +55,7 @@ class Treatment:
         self._rank_notes: list[str] = []
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
+        self._frozen_norms: tuple[nn.Module, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a network of its own, of which nothing is expected."""
@@ -105,6 +107,16 @@ class Treatment:
     def trains_shifts(self) -> bool:
         """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
         return any(method.trains_shifts for method in self._methods)
+
+    @property
+    def frozen_norms(self) -> tuple[nn.Module, ...]:
+        """The batch-norms that do not train: of the frozen part, or with frozen parameters only."""
+        return tuple(
+            norm
+            for norm in self.module.modules()
+            if isinstance(norm, BatchNorm)
+            and (norm in self._frozen_norms or has_frozen_parameters(norm))
+        )
 
     @property
     def only_replaces(self) -> bool:
@@ -231,6 +243,7 @@ class Treatment:
         expect_no_more(self.module, self._expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
+        self._frozen_norms = ()
         if self._order is not None:
             self._order.remove()
         take_away(self.module, self._training)
@@ -296,9 +309,13 @@ class Treatment:
             if isinstance(layer, ReplacementLayer):
                 yield from layer.state()
 
-    def freeze(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Freeze these parameters until `merge`."""
-        self._frozen = tuple(each for each in parameters if each.requires_grad)
+    def freeze(self, selection: LayerSelection) -> None:
+        """Freeze what the choice of layers freezes, until `merge`."""
+        parameters = dict(self.module.named_parameters())
+        self._frozen_norms = tuple(map(self.module.get_submodule, selection.frozen_norms))
+        self._frozen = tuple(
+            each for name in selection.frozen if (each := parameters[name]).requires_grad
+        )
         for each in self._frozen:
             freeze(each)
 
@@ -362,14 +379,13 @@ def treat(
     has it, of the layers that `layers` chooses.
     """
     entries = entries_of(method, options)
-    layout = layout or guessed_layout(module)
+    layout = complete_layout(module, layout)
     among = select_layers(module, layers, layout)
     chosen = selections(module, entries, among, layout)
-    parameters = dict(module.named_parameters())
     treatment = Treatment(module)
     treatment.chosen = among.layers
     try:
-        treatment.freeze(parameters[name] for name in among.frozen)
+        treatment.freeze(among)
         for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
             others = (each for each in chosen if each is not selection)
             part.leave_out([name for each in others for name in (*each.layers, *each.others)])

@@ -7,9 +7,10 @@ so that nobody believes that they are treated.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -43,16 +44,28 @@ def guessed_layout(model: nn.Module) -> ModelLayout:
     )
 
 
+def complete_layout(model: nn.Module, given: ModelLayout | None) -> ModelLayout:
+    """The layout with a guess for `head` and `counts` where it names none."""
+    guess = guessed_layout(model)
+    if given is None:
+        return guess
+    is_single = sum(map(_has_matrix, model.modules())) == 1  # such a network has no head
+    head = given.head or ("" if is_single else guess.head)
+    return replace(given, head=head, counts=given.counts or guess.counts)
+
+
 @dataclass(frozen=True)
 class LayerSelection:
     """The names of the layers that a method may replace, and of the parameters to freeze.
 
-    `others` are modules with a matrix as weight, of a kind that no method treats.
+    `others` are modules with a matrix as weight, of a kind that no method treats. `frozen_norms`
+    are the batch-norms of the frozen part, with parameters or without.
     """
 
     layers: tuple[str, ...]
     frozen: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    frozen_norms: tuple[str, ...] = ()
 
 
 def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
@@ -73,9 +86,9 @@ def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSe
             counted = counted_names(model, layout)
             if pattern:
                 kinds = _by_kind(model, names).layers
-                candidates = [name for name in kinds if name != layout.head]
+                candidates = [name for name in kinds if not _is_in_head(name, layout)]
                 counted = _matching(candidates, pattern, layers)
-            return _last(model, counted, int(count), layers)
+            return _last(model, counted, layout, int(count), layers)
         case "last_blocks":
             return _last_blocks(model, names, layout, int(value), layers)
     parts = [name for name in names for part in layers.split("+") if _is_part(name, part, layout)]
@@ -95,7 +108,7 @@ def counted_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The layers that `last: K` counts, in order."""
     kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
     names = (name for name, module in model.named_modules() if isinstance(module, kind))
-    return tuple(name for name in names if name != layout.head)
+    return tuple(name for name in names if not _is_in_head(name, layout))
 
 
 def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
@@ -114,6 +127,12 @@ def attention_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
         return _whole_modules(model, layout.attention)
     modules = model.named_modules()
     return tuple(name for name, module in modules if isinstance(module, nn.MultiheadAttention))
+
+
+def _is_in_head(name: str, layout: ModelLayout) -> bool:
+    """Whether a module or a parameter is a part of the head, or of an auxiliary classifier."""
+    heads = [each for each in (layout.head, *layout.auxiliary.split("|")) if each]
+    return name in heads or name.startswith(tuple(f"{head}." for head in heads))
 
 
 def _whole_modules(model: nn.Module, pattern: str) -> tuple[str, ...]:
@@ -136,13 +155,11 @@ def _has_matrix(module: nn.Module) -> bool:
     )
 
 
-def _by_kind(
-    model: nn.Module, names: Sequence[str], frozen: tuple[str, ...] = ()
-) -> LayerSelection:
+def _by_kind(model: nn.Module, names: Sequence[str]) -> LayerSelection:
     """The selection of these names."""
     counted = tuple(name for name in names if isinstance(model.get_submodule(name), _COUNTED))
     others = tuple(name for name in names if name not in counted)
-    return LayerSelection(counted, frozen, others)
+    return LayerSelection(counted, others=others)
 
 
 def _is_part(name: str, part: str, layout: ModelLayout) -> bool:
@@ -176,13 +193,15 @@ def _some(names: list[str], layers: str, otherwise: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _last(model: nn.Module, counted: tuple[str, ...], count: int, layers: str) -> LayerSelection:
+def _last(
+    model: nn.Module, counted: tuple[str, ...], layout: ModelLayout, count: int, layers: str
+) -> LayerSelection:
     if count > len(counted):
         raise NoSuchLayers(
             f"layers: {layers!r}, but this network counts {len(counted)} such layers"
         )
     last = counted[-count:]
-    return LayerSelection(last, tuple(_before(model, last[0])))
+    return _freezing(model, LayerSelection(last), last[0], layout)
 
 
 def _last_blocks(
@@ -194,15 +213,24 @@ def _last_blocks(
     last = blocks[-count:]
     inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
     chosen = _some(inside, layers, "its blocks have none")
-    return _by_kind(model, chosen, tuple(_before(model, last[0])))
+    return _freezing(model, _by_kind(model, chosen), last[0], layout)
 
 
-def _before(model: nn.Module, boundary: str) -> Iterator[str]:
-    """Every parameter that is registered before those of the module `boundary`."""
-    for name, _ in model.named_parameters():
-        if name.startswith(f"{boundary}."):
-            return
-        yield name
+def _freezing(
+    model: nn.Module, chosen: LayerSelection, boundary: str, layout: ModelLayout
+) -> LayerSelection:
+    """The selection with what it freezes: all before the module `boundary`, except for the head."""
+
+    def before(names: Iterable[str]) -> tuple[str, ...]:
+        earlier = takewhile(lambda name: not f"{name}.".startswith(f"{boundary}."), names)
+        return tuple(name for name in earlier if not _is_in_head(name, layout))
+
+    parameters = before(name for name, _ in model.named_parameters())
+    modules = before(name for name, _ in model.named_modules())
+    norms = (
+        n for n in modules if isinstance(model.get_submodule(n), nn.modules.batchnorm._BatchNorm)
+    )
+    return replace(chosen, frozen=parameters, frozen_norms=tuple(norms))
 
 
 def layer_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:

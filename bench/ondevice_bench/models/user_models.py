@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.data import nested
-from ondevice_bench.errors import Refusal, UserModelError, not_allowed
+from ondevice_bench.errors import Refusal, UserModelError, not_allowed, suggestion
 from ondevice_bench.models.family import Family, cross_entropy
 from ondevice_bench.specs.implementation import in_one_line, load_module
 from ondevice_bench.specs.inputs import Images, Tokens
@@ -190,6 +190,13 @@ def _layout(where: str, parts: Any) -> ModelLayout | None:
     names = [field.name for field in fields(ModelLayout)]
     if not isinstance(parts, Mapping) or not set(parts) <= set(names):
         raise UserModelError(f"{where}: layout must be a dict with some of {', '.join(names)}")
+    for part, value in parts.items():
+        if not isinstance(value, str):
+            raise UserModelError(f"{where}: layout: {part} must be a text, got {value!r}")
+    if parts.get("counts", "linear") not in {"conv2d", "linear"}:
+        raise UserModelError(
+            f"{where}: layout: counts must be conv2d or linear, got {parts['counts']!r}"
+        )
     return ModelLayout(**parts)
 
 
@@ -277,16 +284,22 @@ def _transformers(path: Path) -> Family:
     def construct(**options: Any) -> nn.Module:
         changes = {name: value for name, value in options.items() if name != "length"}
         try:
-            config = transformers.AutoConfig.from_pretrained(str(path), **changes)
+            config, unused = transformers.AutoConfig.from_pretrained(
+                str(path), return_unused_kwargs=True, **changes
+            )
             model: nn.Module = network(config)
         except (OSError, ValueError, KeyError, TypeError) as error:
             first = (str(error).splitlines() or [""])[0]
             raise UserModelError(f"{path}: {first}") from None
+        for option in unused:
+            near = suggestion(option, (*config.to_dict(), "length"))
+            raise UserModelError(f"{path}: the config has no key {option!r}{near}")
         return model
 
     def expected(options: Mapping[str, Any]) -> Tokens:
-        places = content.get("max_position_embeddings", DEFAULT_LENGTH)
+        sizes = {**content, **options}
+        places = sizes.get("max_position_embeddings", DEFAULT_LENGTH)
         length = options.get("length", min(DEFAULT_LENGTH, int(places)))
-        return Tokens(length=int(length), vocabulary=int(content.get("vocab_size", 1)))
+        return Tokens(length=int(length), vocabulary=int(sizes.get("vocab_size", 1)))
 
     return Family(construct, _keep_weights, cross_entropy, expects=expected)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -34,6 +34,8 @@ from ondevice_bench.papers.published import (
 )
 from ondevice_bench.specs import registry, single_layer
 from ondevice_bench.specs.layer_choice import parse
+from ondevice_bench.suite.cell import Train
+from ondevice_bench.suite.schema import TRAIN
 from ondevice_bench.suite.shown import one_choice_of_layers
 
 KIND, NAME = "reports", "claims.yaml"
@@ -76,7 +78,7 @@ def claims_of(document: Document) -> PublishedClaims:
         raise BadInput(*problems)
     papers = tuple(Paper(name, each.title, each.reference) for name, each in file.papers.items())
     claims = (
-        claim.claim(str(document.place(("claims", place))))
+        claim.claim(str(document.place(("claims", place))), file.papers[claim.paper].train)
         for place, claim in enumerate(file.claims)
     )
     return PublishedClaims(papers, tuple(claims))
@@ -102,6 +104,7 @@ _Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 class _Paper(StrictSchema):
     title: str = Field(min_length=1)
     reference: str = ""
+    train: TRAIN | None = None
 
 
 def _checked_pattern(text: str) -> str:
@@ -122,6 +125,7 @@ class _Query(StrictSchema):
     batch: Annotated[int | None, Field(ge=1)] = None
     weights: str | None = None
     data: str | None = None
+    dtype: Literal["float32", "float64", "bfloat16"] = "float32"
     model_options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     method_options: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
@@ -247,10 +251,10 @@ class _Claim(StrictSchema):
             raise ValueError(f"a number in {self.unit} means FLOPs of one method: no ratio_of")
         return self
 
-    def claim(self, place: str) -> Claim:
+    def claim(self, place: str, train: Train | None) -> Claim:
         return Claim(
             **self.model_dump(exclude={"of"}),
-            query=self.of.query(),
+            query=replace(self.of.query(), train=train),
             place=place,
         )
 

@@ -39,7 +39,7 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
     for summary in summaries:
         for member in _members(claim, summary):
             cell = member.cell
-            differs = list(claim.query.differs(cell.planned.cell))
+            differs = list(claim.query.differs_in_a_run(cell.planned.cell))
             board = summary.run.profile
             if claim.boards and board not in claim.boards:
                 differs.append(f"board {board} instead of {' or '.join(claim.boards)}")

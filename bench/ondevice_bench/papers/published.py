@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.specs.option import Option
-from ondevice_bench.suite.cell import Cell, Options
+from ondevice_bench.suite.cell import Cell, Options, Train
 from ondevice_bench.suite.layers import freezes
 
 Computed = Literal["accounted", "measured", "secondary"]
@@ -35,11 +35,16 @@ AccountedQuantity = Literal[
 ]
 ACCOUNTED: tuple[str, ...] = get_args(AccountedQuantity)
 _HEAD = "classes"
+# no paper says what it does with gradients after a step
+_COMPARED = tuple(each.name for each in fields(Train) if each.name != "zero_grad")
 
 
 @dataclass(frozen=True)
 class Query:
-    """The cells of a claim. None stands for any value, `*` in a model for any text."""
+    """The cells of a claim. None stands for any value, `*` in a model for any text.
+
+    `train` is the training of the paper. It counts where a run is compared with the claim.
+    """
 
     model: str | None = None
     method: str | None = None
@@ -49,6 +54,8 @@ class Query:
     data: str | None = None
     model_options: Options = ()
     method_options: Options = ()
+    dtype: str = "float32"
+    train: Train | None = None
 
     def is_near(self, cell: Cell) -> bool:
         """Whether the cell is of that model and method."""
@@ -68,7 +75,7 @@ class Query:
         """The conditions of the claim that the cell does not meet."""
         conditions: dict[str, tuple[object, object]] = {
             name: (getattr(self, name), getattr(cell, name))
-            for name in ("model", "method", "batch", "layers")
+            for name in ("model", "method", "batch", "layers", "dtype")
         }
         if self._is_of_model(cell.model):
             del conditions["model"]
@@ -93,6 +100,16 @@ class Query:
             wanted = _without_defaults(self.method_options, _options_of_method(self.method))
             differing += _differences(wanted, cell.method_options)
         return tuple(differing)
+
+    def differs_in_a_run(self, cell: Cell) -> tuple[str, ...]:
+        """As `differs`, with the conditions that only a measured number depends on."""
+        training = [
+            f"{name} {_said(actual)} instead of {_said(expected)}"
+            for name in (_COMPARED if self.train else ())
+            if (actual := getattr(cell.train, name)) != (expected := getattr(self.train, name))
+        ]
+        allocator = [f"allocator {cell.allocator} instead of the default"] * bool(cell.allocator)
+        return (*self.differs(cell), *training, *allocator)
 
 
 @dataclass(frozen=True)
@@ -170,6 +187,13 @@ class PublishedClaims:
             raise BadInput(f"--paper: {unknown('paper', name, papers)}")
         claims = tuple(claim for claim in self.claims if claim.paper == name)
         return PublishedClaims((papers[name],), claims)
+
+
+def _said(value: object) -> str:
+    """The value as a suite has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def _options_of_model(name: str) -> tuple[Option, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ondevice_bench.specs.data import READERS, DataSource
 from ondevice_bench.specs.inputs import Images
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.option import OneOf
-from ondevice_bench.suite.cell import Cell, Options
+from ondevice_bench.suite.cell import Cell, Options, Train
 from ondevice_bench.suite.from_flags import SOURCE
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.load import suite_of
@@ -124,6 +124,7 @@ def _keys(model: str, data: str, claims: Sequence[Claim], given: Given) -> dict[
         name.rpartition(".")[2] in BY_CONTENT for _, options in methods for name, _ in options
     )
     measure = _passes(claims)
+    train, dtypes = claims[0].query.train, _distinct(claim.query.dtype for claim in claims)
     return {
         "schema": 1,
         "title": f"Claims of {claims[0].paper} on {model}",
@@ -139,6 +140,8 @@ def _keys(model: str, data: str, claims: Sequence[Claim], given: Given) -> dict[
             for name in measure
             if name in passes.ROUNDS
         },
+        **({} if train in (None, Train()) else {"train": asdict(train)}),
+        **({} if dtypes == ["float32"] else {"dtype": dtypes}),
         "time": _TIME,
         "timeout": "2h",
     }

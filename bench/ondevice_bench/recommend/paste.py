@@ -24,7 +24,8 @@ def lines_to_paste(cell: Cell) -> tuple[str, ...]:
     If the file of the network has functions `batch` and `loss`, the lines take these.
     """
     layout = _layout(cell)
-    imports = ["from torch import nn", "from ondevice_bench import treat"]
+    imports = ["from torch import nn"] if cell.train.freeze_bn else []
+    imports.append("from ondevice_bench import treat")
     if layout:
         imports.append("from ondevice_bench.specs.layout import ModelLayout")
     model = registry.model(cell.model)
@@ -110,10 +111,8 @@ _FROZEN_NORMS = (
 )
 _NORMS_OF_FROZEN_PARTS = (
     "# batch-norm in a frozen part did not train; repeat this after each model.train()",
-    "for norm in model.modules():",
-    "    if isinstance(norm, nn.modules.batchnorm._BatchNorm):",
-    "        if not any(value.requires_grad for value in norm.parameters()):",
-    "            norm.eval()",
+    "for norm in treatment.frozen_norms:",
+    "    norm.eval()",
 )
 
 

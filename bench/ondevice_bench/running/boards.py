@@ -10,6 +10,11 @@ def board_of_profile(profile: Profile) -> Board:
     return Board(profile.name, profile.lineage, profile.memory_gib, profile.allocator)
 
 
+def means_host(name: str | None, host: Host) -> bool:
+    """Whether the profile of that name or file means the host. No name does."""
+    return name is None or load_profile(name).recognise.matches(host.machine)
+
+
 def board_named(name: str | None, host: Host) -> Board:
     """The board of that profile's name or file; the host where none is named.
 

@@ -117,6 +117,7 @@ def _segmenter(head: str, title: str) -> ModelSpec:
             head="decode_head.conv_seg",
             blocks="backbone.layer?.*|backbone.features.*",
             counts="conv2d",
+            auxiliary="auxiliary_head.conv_seg",
         ),
         least_batch=1 if head == "fcn" else 2,
         fixed={"head": head},

@@ -9,7 +9,7 @@ class ModelLayout:
 
     A star stays within one level of names, and `a|b` is either. An MLP or an attention that is one
     module is written `that.module.*`. `last:K` counts layers of the kind `counts`, "conv2d" or
-    "linear", without the head.
+    "linear", without the head and the `auxiliary` classifiers.
     """
 
     head: str = ""
@@ -17,3 +17,4 @@ class ModelLayout:
     mlp: str = ""
     attention: str = ""
     counts: str = ""
+    auxiliary: str = ""  # names of other classifiers, `a|b`: never counted or frozen

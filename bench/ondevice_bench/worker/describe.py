@@ -14,7 +14,7 @@ from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, cross_entropy, model_output, scores_in, seeded
-from ondevice_bench.models.layers import NoSuchPart, guessed_layout, kind_of, select_layers
+from ondevice_bench.models.layers import NoSuchPart, complete_layout, kind_of, select_layers
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
@@ -52,7 +52,7 @@ def _description(
     weights: Mapping[str, Tensor],
 ) -> dict[str, Any]:
     model = seeded(network.construct, options, 0)
-    layout = network.layout or guessed_layout(model)
+    layout = complete_layout(model, network.layout)
     if file:
         loading.match(model, file, weights, layout.head if head is None else head)
     kinds_of_layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}

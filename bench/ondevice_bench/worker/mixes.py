@@ -8,7 +8,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import seeded
-from ondevice_bench.models.layers import guessed_layout, select_layers
+from ondevice_bench.models.layers import complete_layout, select_layers
 from ondevice_bench.models.mixed_layers import LayersLeft, NoLayersOfEntry
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -22,7 +22,7 @@ def unmatched(request: Mapping[str, Any]) -> dict[str, Any]:
     except Exception:  # the user's code may work on real tensors alone
         model = seeded(network.construct, request["options"], 0)
     given = request["layout"]
-    layout = ModelLayout(**given) if given else network.layout or guessed_layout(model)
+    layout = complete_layout(model, ModelLayout(**given) if given else network.layout)
     return {"reasons": [_reasons(model, layout, choices) for choices in request["mixes"]]}
 
 

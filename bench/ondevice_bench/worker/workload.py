@@ -15,7 +15,7 @@ from ondevice_bench.methods.ranks import Ranks
 from ondevice_bench.methods.treatment import Treatment, treat
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, model_output, seeded
-from ondevice_bench.models.layers import guessed_layout
+from ondevice_bench.models.layers import complete_layout
 from ondevice_bench.protocol.job import Job, MethodCall
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layout import ModelLayout
@@ -92,10 +92,9 @@ def _fill(job: Job, network: Family, model: nn.Module) -> "LoadReport | None":
 
 
 def layout_of(job: Job, model: nn.Module, network: Family) -> ModelLayout:
-    """The layout of the network, from its spec or its file, or guessed."""
-    if job.layout is not None:
-        return ModelLayout(**job.layout)
-    return network.layout or guessed_layout(model)
+    """The layout of the network, from its spec or its file. What it leaves out is guessed."""
+    given = network.layout if job.layout is None else ModelLayout(**job.layout)
+    return complete_layout(model, given)
 
 
 def treated_model(job: Job, model: nn.Module) -> Treatment:
@@ -115,7 +114,7 @@ def treated_model(job: Job, model: nn.Module) -> Treatment:
     )
     if job.cell.train.freeze_bn:
         _freeze_batch_norms(treatment)
-    train_mode(treatment.module, job.cell.train)
+    train_mode(treatment, job.cell.train)
     if job.calibration_path and treatment.keeps_calibration:
         batch = typed(job, nested.read(Path(job.calibration_path)))
         treatment.keep_calibration(batch, family(job.model).loss)
@@ -146,12 +145,12 @@ def convert(model: nn.Module, dtype: torch.dtype) -> None:
             tensor.data = tensor.data.to(dtype)
 
 
-def train_mode(model: nn.Module, train: Train) -> None:
+def train_mode(treatment: Treatment, train: Train) -> None:
     """Set training mode. A frozen batch-norm, or one in a frozen part, stays in evaluation mode."""
+    model = treatment.module
     model.train()
-    for norm in _batch_norms(model):
-        if train.freeze_bn or not any(each.requires_grad for each in norm.parameters()):
-            norm.eval()
+    for norm in _batch_norms(model) if train.freeze_bn else treatment.frozen_norms:
+        norm.eval()
 
 
 def _freeze_batch_norms(treatment: Treatment) -> None:
@@ -238,7 +237,7 @@ class Workload:
             with torch.no_grad():
                 yield
         finally:
-            train_mode(self.model, self.train)
+            train_mode(self.treatment, self.train)
 
     def infer(self) -> None:
         """Run one forward pass. Call it inside `evaluating`."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from ondevice_bench import units
@@ -89,7 +89,8 @@ def _fit(fit: Fit, cell: Cell, limit: int, ask: Ask, asked: int | None) -> Fit:
         else:
             batch = asked
             counts_of(asked)
-            peak_of(1)  # a second point for the curve
+            with suppress(Unfit):  # as where the network takes no single example
+                peak_of(1)  # a second point for the curve
         example = counts_of(batch)
     except Unfit as error:
         return replace(fit, reason=str(error), points=_points(peaks))

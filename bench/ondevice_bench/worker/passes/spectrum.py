@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ondevice_bench.methods.ranks import by_epsilon
 from ondevice_bench.methods.tensors import energies, largest_rank, working
+from ondevice_bench.methods.treatment import Treatment
 from ondevice_bench.methods.tucker import TuckerScheme
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import layer_input
@@ -18,7 +19,7 @@ from ondevice_bench.worker.workload import initial_model, load_batch, train_mode
 def measure(job: Job) -> PassResult:
     """Ranks of every linear's and convolution's weight, and of each mode of its input."""
     model, _ = initial_model(job)
-    train_mode(model, job.cell.train)
+    train_mode(Treatment(model), job.cell.train)
     batch, loss = load_batch(job), family(job.model).loss
     layers: dict[str, dict[str, Any]] = {}
     hooks = []
