@@ -30,8 +30,12 @@ class Tree:
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """What goes on a worker's path: the tree, its `src`, and in this repository its `bench`."""
-        folders = [path for path in (self.root / "src", self.root) if path.is_dir()]
+        """What goes on a worker's path: `here` and the tree, each after its `src`.
+
+        In this repository it is also `bench`.
+        """
+        tops = dict.fromkeys((self.here, self.root))
+        folders = [path for top in tops for path in (top / "src", top) if path.is_dir()]
         ours = self.root / "bench"
         return (*folders, ours) if (ours / "ondevice_bench").is_dir() else tuple(folders)
 
