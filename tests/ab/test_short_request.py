@@ -34,7 +34,7 @@ def described(question, request):
 def tree_with(folder, text, name="mine", here=""):
     (folder / here / "suites").mkdir(parents=True, exist_ok=True)
     (folder / here / "suites" / f"{name}.yaml").write_text(text)
-    return Tree(folder.name, folder, "c", folder / here)
+    return Tree(folder.name, folder, "c", folder / here, folder)
 
 
 @pytest.fixture
