@@ -63,7 +63,7 @@ def test_only_what_a_comparison_of_the_whole_runs_finds_has_regressed(summary_of
     assert len(compare(base, new).with_verdict("regressed")) == len(accepted()) == 1
     base, new = timed("a", 1.0, cells), timed("b", 1.08, cells)
     assert compare(base, new).with_verdict("regressed") == ()
-    with pytest.raises(BadInput, match="no metric of .* regressed"):
+    with pytest.raises(BadInput, match=r"no metric of .* regressed"):
         accepted()
 
 

@@ -58,7 +58,7 @@ class Gate:
     def comparison(self, *, is_complete: bool = True) -> Comparison | None:
         """All comparisons as one. Cells of the base that have no partner are only in the base.
 
-        So are cells that were expected but not judged, if the session is complete: a mark skips them.
+        If the session is complete, so are cells that were not judged: a mark skips them.
         """
         if not self._comparisons:
             return None
