@@ -105,6 +105,35 @@ def test_an_exact_metric_that_only_the_base_has_is_missing_and_not_equal(clock):
     assert all(pair.missing == [] for pair in compared(Without(1), Side(2)).pairs)
 
 
+def test_what_the_calibration_costs_is_compared_too(clock):
+    asi = replace(CELL, method="asi", method_options=(("epsilon", 0.8),))
+
+    class Calibrated(Side):
+        def cell(self, name):
+            return asi
+
+        def perform(self, task, tick):
+            record = super().perform(task, tick)
+            flops = {"calibration_flops": self.flops}
+            return record if task.pass_name == "trace" else replace(record, metrics=flops)
+
+    base, new = Calibrated(1), Calibrated(2)
+    base.flops, new.flops = 1.0, 2.0
+    (pair,) = compared(base, new, names={CELL.id: (CELL.id, CELL.id)}).pairs
+    assert [each.metric for each in pair.differences] == ["calibration_flops"]
+    assert set(pair.equal) == {"activation_bytes", "step_flops"}
+
+
+def test_times_of_forked_and_of_spawned_processes_are_not_compared(clock):
+    class Spawned(Side):
+        def store_result(self, prepared, outcome):
+            return replace(super().store_result(prepared, outcome), launch="spawned")
+
+    (pair,) = compared(Side(1), Spawned(2), names={CELL.id: (CELL.id, CELL.id)}).pairs
+    assert (pair.step_verdict, pair.base) == ("failed", [])
+    assert pair.problem == "time: failed: forked in the base, spawned on the new side"
+
+
 def test_what_kernels_decide_is_left_out_if_the_sides_have_another_torch(clock):
     class OfKernels(Side):
         def perform(self, task, tick):
@@ -123,7 +152,7 @@ def test_what_kernels_decide_is_left_out_if_the_sides_have_another_torch(clock):
         assert set(pair.equal) == {"activation_bytes", "step_flops"}
         assert pair.of_other_kernels == ("forward_live_peak_bytes",)
     (note,) = [line for line in ab_notes(pairs, join([], []), 0.02) if "torch" in line]
-    assert note.startswith("not compared: forward_live_peak_bytes: torch or ")
+    assert note.startswith("not compared: forward_live_peak_bytes: torch, ")
 
 
 def test_a_budget_that_is_spent_leaves_it_open(clock):

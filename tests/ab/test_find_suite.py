@@ -20,7 +20,7 @@ def trees(workplace):
             for path in paths:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text("schema: 1\n")
-            found.append(Tree(name, root, "c", root / "sub"))
+            found.append(Tree(name, root, "c", root / "sub", root))
         return found
 
     return make

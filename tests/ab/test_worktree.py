@@ -188,3 +188,13 @@ def test_an_interrupted_round_waits_for_neither_side():
     with pytest.raises(KeyboardInterrupt), piped_turns(3) as turns:
         turns.run(one, other)
     assert time.monotonic() - before < 60
+
+
+def test_code_of_the_working_directory_comes_first_on_the_path(repository, monkeypatch):
+    (repository / "sub/src").mkdir(parents=True)
+    monkeypatch.chdir(repository / "sub")
+    with tree_of(".") as tree:
+        assert tree.sources == (repository / "sub/src", repository / "sub", repository)
+    monkeypatch.chdir(repository)
+    with tree_of(".") as tree:
+        assert tree.sources == (repository,)

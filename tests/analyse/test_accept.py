@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.accept import accepted_of
+from ondevice_bench.analyse.compare import compare
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.run_json import RunContent
@@ -43,6 +44,27 @@ def test_a_time_is_accepted_only_with_so_many_processes_that_a_later_change_is_s
         once, once.cells[0], "step_seconds", timed("e", [2.0]), by="Ada", because="a head"
     )
     assert found.values == (2.0,)
+
+
+def test_only_what_a_comparison_of_the_whole_runs_finds_has_regressed(summary_of):
+    """Many cells share the confidence, so the interval of each is wider."""
+    rounds = [1.0, 1.01, 0.99, 1.005, 0.995, 1.02, 0.98, 1.0]
+    cells = [replace(CELL, id=f"{CELL.id}{n}", batch=n + 1) for n in range(88)]
+
+    def timed(name, factor, cells):
+        steps = [factor * each for each in rounds]
+        records = [record for cell in cells for record in timed_records(name, steps, cell)]
+        return summary_of(records, planned(*cells), make_run(name))
+
+    def accepted():
+        return accepted_of(base, base.cells[0], "all", new, by="Ada", because="a head")
+
+    base, new = timed("a", 1.0, cells[:1]), timed("b", 1.08, cells[:1])
+    assert len(compare(base, new).with_verdict("regressed")) == len(accepted()) == 1
+    base, new = timed("a", 1.0, cells), timed("b", 1.08, cells)
+    assert compare(base, new).with_verdict("regressed") == ()
+    with pytest.raises(BadInput, match=r"no metric of .* regressed"):
+        accepted()
 
 
 @pytest.mark.parametrize(("unit", "is_accepted"), [("", True), ("u2", False)])

@@ -225,6 +225,9 @@ def test_what_kernels_decide_is_compared_only_where_they_are_the_same(summary_of
     assert [item.metric for item in elsewhere.differences] == ["activation_bytes"]
     assert elsewhere.of_other_kernels == ("forward_live_peak_bytes",)
     assert compare(base, live("r4", 120.0)).of_other_kernels == ()
+    one_thread = {**make_run().machine, "threads": 1}  # a kernel may allocate for each thread
+    threads = compare(base, live("r5", 120.0, machine=one_thread))
+    assert threads.of_other_kernels == ("forward_live_peak_bytes",)
 
 
 @pytest.mark.parametrize(

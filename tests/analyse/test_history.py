@@ -123,6 +123,14 @@ def test_the_causes_that_records_know_are_named(traced):
     assert change.causes == ("no cause in the records: they have the same commit and software",)
 
 
+def test_a_trace_that_is_missing_is_no_cause(traced):
+    details = {"treated": {"a": {"weight_rank": 1}}, "batch_sha256": "x", "weights_sha256": "y"}
+    old, new = traced(0, {CELL: 100}), traced(1, {CELL: 90}, details)
+    for runs in ([old, new], [new, old]):
+        ((_, change),) = history(runs, EXACT).changes
+        assert change.causes == ("code 0000000 → 0000001",)
+
+
 def test_processes_that_disagree_are_no_certain_cause(summary_of, traced):
     run = numbered(1)
     settings = {"measure": ["trace"], "rounds": 2, "baseline": "vanilla"}

@@ -179,6 +179,8 @@ def test_the_action_compares_two_commits_and_keeps_one_comment(toy):
     told = (toy.folder / "gh.log").read_text().splitlines()
     assert "--method PATCH repos/somebody/toy/issues/comments/3 " in told[-1]
     assert "Not worse" in (toy.folder / "comment.md").read_text()
+    pages = [Path(each["Compare"].outputs["page"]) for each in (ended, again)]
+    assert len({page.read_text() for page in pages}) == 2
     assert "had too few rounds for an interval" in again["Compare"].summary
 
 

@@ -66,11 +66,12 @@ def make_record(
     return Record(**{**values, **what})
 
 
-def timed_records(run_id: str, steps: Iterable[float]) -> list[Record]:
+def timed_records(run_id: str, steps: Iterable[float], cell: Cell = CELL) -> list[Record]:
     """One cell with these step times, one a round."""
     return [
         make_record(
             run_id,
+            cell,
             number=number,
             metrics={"step_seconds": value},
             samples={"step_seconds": [value]},

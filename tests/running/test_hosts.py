@@ -110,13 +110,13 @@ def test_a_ref_of_this_project_with_another_protocol_is_refused(tmp_path, files,
         path.parent.mkdir(parents=True)
         path.write_text(text)
     with pytest.raises(BadInput) as error:
-        worktree._require_protocol(worktree.Tree("v1", tmp_path, "abc", tmp_path))
+        worktree._require_protocol(worktree.Tree("v1", tmp_path, "abc", tmp_path, tmp_path))
     (line,) = error.value.lines
     assert line.startswith(f"v1: its workers speak {theirs}, this bench speaks protocol {VERSION}")
 
 
 def test_another_projects_tree_and_one_of_this_protocol_are_taken(tmp_path):
-    tree = worktree.Tree("v1", tmp_path, "abc", tmp_path)
+    tree = worktree.Tree("v1", tmp_path, "abc", tmp_path, tmp_path)
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "__init__.py").write_text("")
     assert worktree._require_protocol(tree) is tree

@@ -40,6 +40,7 @@ def pytest_runtest_protocol(item, nextitem):
     return True
 """
 )
+STEP = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
 PEAKS = itertools.count()  # of steps that are well
 
 
@@ -87,13 +88,12 @@ def steps(pytester, monkeypatch, hosts):
     """A project with a step; no process is started."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     hosts.answer = well_step
-    head = "def step(a):\n    pass\n\ndef setup():\n    return 1\n\n"
 
     def run(test, *arguments):
-        pytester.makepyfile(test_mine=head + test)
+        pytester.makepyfile(test_mine=STEP + test)
         return pytester.runpytest("test_mine.py", *arguments)
 
-    run.path, run.run = pytester.path, pytester.run
+    run.path, run.run, run.session = pytester.path, pytester.run, pytester.runpytest
     return run
 
 

@@ -195,6 +195,38 @@ def test_a_cell_of_the_baseline_that_the_plan_skips_now_is_not_green(in_rounds):
     )
 
 
+SKIPPING = """
+
+import pytest
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "/b1/" in item.name:
+            item.add_marker(pytest.mark.skip(reason="slow"))
+"""
+
+
+def test_a_cell_of_the_baseline_that_a_mark_skips_now_is_not_green(in_rounds, hosts):
+    hosts.answer = answering()
+    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    conftest = in_rounds.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + SKIPPING)
+    asked = ("--benchmark", "--suite", "small", "--baseline", "small")
+    result = in_rounds.runpytest(*asked)
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        ["*only in small-*: mcunet/vanilla/all/b1/s0", "*not everything of the baseline*"]
+    )
+
+
+def test_a_session_that_stops_early_loses_no_cell(in_rounds, hosts):
+    result = gated(in_rounds, hosts, "-x", of_one=Reply("failed", reason="ValueError: no"))
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*only in*")
+
+
 def test_another_machines_times_are_not_judged(in_rounds, hosts):
     tests = in_rounds
     tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)

@@ -6,7 +6,7 @@ import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy l
 import pytest
 
 from ondevice_bench.protocol.job import PassResult, Reply
-from tests.testing.conftest import RUN_AGAIN, stored_steps, well_step
+from tests.testing.conftest import RUN_AGAIN, STEP, stored_steps, well_step
 
 pytest_plugins = ["pytester"]
 
@@ -88,7 +88,10 @@ def test_the_last_attempt_of_a_test_that_is_run_again_counts(steps, hosts):
 
 
 def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypatch, tmp_path):
-    steps("def test_other(bench_step):\n    bench_step(step)\n")
+    (steps.path / "test_theirs.py").write_text(
+        STEP + "def test_other(bench_step):\n    bench_step(step)\n"
+    )
+    steps.session()
     summary = tmp_path / "summary"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
@@ -96,6 +99,62 @@ def test_a_step_that_the_baseline_lacks_is_new_and_passes(steps, hosts, monkeypa
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["bench_step: only in steps-*: test_mine.py:step@*"])
     assert summary.read_text().startswith("## ✅ Nothing to compare with: 1 new cell")
+
+
+TWO = JUDGED + JUDGED.replace("test_it", "test_more")
+
+
+@pytest.fixture
+def with_baseline(steps):
+    """Measure again, against two steps."""
+    steps(TWO)
+
+    def again(test, *arguments):
+        return steps(test, "--baseline", "steps", *arguments)
+
+    return again
+
+
+def test_a_step_that_the_session_lacks_is_gone(with_baseline):
+    result = with_baseline(JUDGED)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.OK
+    (line,) = [line for line in result.outlines if "only in steps-" in line]
+    assert "test_more" in line
+    result.stdout.fnmatch_lines(["*1 cell only in the base"])
+
+
+def test_a_session_in_which_every_step_has_another_name_is_not_green(with_baseline):
+    result = with_baseline(JUDGED.replace("test_it", "test_new"))
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["bench_step: no step of the baseline could be compared"])
+
+
+def test_a_step_of_a_file_that_is_gone_is_gone_if_the_session_covers_its_folder(
+    with_baseline, steps
+):
+    (base,) = stored_steps(steps)
+    (steps.path / "test_mine.py").rename(steps.path / "test_moved.py")
+    against = ("--baseline", base.run.id)
+    moved = steps.session(*against)
+    moved.assert_outcomes(passed=2)
+    assert moved.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    for words in (["test_moved.py"], ["-k", "test_it"]):
+        part = steps.session(*against, *words)
+        assert part.ret == pytest.ExitCode.OK
+        part.stdout.no_fnmatch_line("*only in the base*")
+
+
+@pytest.mark.parametrize("words", [["-k", "test_it"], ["-x"], ["test_mine.py::test_it"]])
+def test_a_session_that_runs_some_tests_says_nothing_of_the_others(with_baseline, steps, words):
+    more = JUDGED.replace("test_it", "test_more")
+    failing = "def test_bad():\n    assert False\n"
+    (steps.path / "test_mine.py").write_text(f"{STEP}{JUDGED}\n{failing}\n{more}")
+    result = steps.session("--baseline", "steps", *words)
+    assert result.parseoutcomes()["passed"] == 1
+    result.stdout.fnmatch_lines(["bench_step: base steps-*"])
+    result.stdout.no_fnmatch_line("*only in*")
 
 
 def test_a_summary_that_cannot_be_written_is_said_before_a_step_is_measured(

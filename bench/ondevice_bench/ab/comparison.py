@@ -103,16 +103,16 @@ class RefComparison:
 
     def _measure_exact(self, pair: CellPair, share: str) -> None:
         """Measure what needs one process: ranks, then every exact metric."""
-        traces, skips = [], []
+        exact_of_side, skips = [], []
         for session, cell in ((self._base, pair.base_id), (self._new, pair.new_id)):
             names = passes_of(session.cell(cell), (TRACE,))
             records = [self._perform(session, TaskKey(cell, name, 1), share) for name in names]
-            traces.append(records[-1])
+            exact_of_side.append(_joined(records))
             pair.problem = pair.problem or _problem(records)
             skips.append(_skip(records))
         pair.skips = skips[0], skips[1]
         if not pair.problem and not any(skips):
-            base, new = traces
+            base, new = exact_of_side
             exact = [name for name in EXACT if name in base.metrics]
             if not self._same_kernels:
                 pair.of_other_kernels = tuple(n for n in exact if metrics.BY_NAME[n].of_kernels)
@@ -145,6 +145,9 @@ class RefComparison:
         base_steps, new_steps = (record.samples.get(STEP, []) for record in records)
         if not pair.problem and not 0 < len(base_steps) == len(new_steps):
             pair.problem = "time: failed: the two sides have no equal number of steps"
+        launches = [record.launch for record in records]
+        if not pair.problem and launches[0] != launches[1]:
+            pair.problem = f"time: failed: {launches[0]} in the base, {launches[1]} on the new side"
         if not pair.problem:
             # neighbours in time: a disturbance meets both steps, so their ratio stays
             ratio = median(
@@ -156,6 +159,15 @@ class RefComparison:
     def _perform(self, session: Session, task: TaskKey, share: str) -> Record:
         self._progress.begin(f"{task.cell}, {task.pass_name}", share, None)
         return session.perform(task, self._progress.tick)
+
+
+def _joined(records: Sequence[Record]) -> Record:
+    """The last record, with what the passes before it measured: calibrate has exact metrics."""
+    return replace(
+        records[-1],
+        metrics={name: value for each in records for name, value in each.metrics.items()},
+        unavailable={name: why for each in records for name, why in each.unavailable.items()},
+    )
 
 
 def _problem(records: Sequence[Record]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import ondevice_bench
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.errors import BadInput
-from ondevice_bench.running.hosts.interpreter import Interpreter
+from ondevice_bench.running.hosts.interpreter import Interpreter, python_path
 from ondevice_bench.running.hosts.processes import finished
 from ondevice_bench.running.work_folder import work_folder
 
@@ -30,13 +30,14 @@ def environment_of(tree: Tree, install: str, note: Callable[[str], None]) -> Ite
         _see_ours(root)
         own = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONHOME"},
+            "PYTHONPATH": os.pathsep.join(python_path(hidden=tree.top)),
             "VIRTUAL_ENV": str(root),
             "PATH": os.pathsep.join([str(root / "bin"), os.environ.get("PATH", os.defpath)]),
         }
         note(f"{tree.ref}: {install}")
         _run(words, tree, own, f"--install {install!r}")
         # without the tree's sources: what was installed may be more than they are
-        yield Interpreter(str(root / "bin" / "python"))
+        yield Interpreter(str(root / "bin" / "python"), hidden=tree.top)
 
 
 def _words(install: str) -> list[str]:

@@ -6,11 +6,38 @@ from pathlib import Path
 
 from ondevice_bench.ab.find_suite import SUITES, require_own_code
 from ondevice_bench.ab.worktree import Tree
+from ondevice_bench.errors import NothingRan
 from ondevice_bench.record.origin import AB
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.user_models import describe
 from ondevice_bench.running.request import Request, request
+from ondevice_bench.specs import registry
 from ondevice_bench.suite.load import load_suite
+
+
+def short_requests(
+    trees: Sequence[Tree],
+    hosts: Sequence[Host],
+    suites: Sequence[Path | None],
+    command: str,
+    filters: Sequence[str],
+) -> list[Request | None]:
+    """What each side measures; None if it has no such suite, or no cell that a filter matches.
+
+    NothingRan if the filters match no cell of either side.
+    """
+    found: list[Request | None] = []
+    unmatched: list[NothingRan] = []
+    for tree, host, suite in zip(trees, hosts, suites, strict=True):
+        try:
+            made = None if suite is None else short_request(tree, host, suite, command, filters)
+        except NothingRan as error:
+            made = None
+            unmatched.append(error)
+        found.append(made)
+    if unmatched and not any(found):
+        raise unmatched[0]
+    return found
 
 
 def short_request(
@@ -24,10 +51,17 @@ def short_request(
 
     Each process is short: many rounds tell more than long ones.
     """
-    folder = tree.root / SUITES
-    loaded = load_suite(str(suite), folder if folder.is_dir() else None)
+    loaded = load_suite(str(suite), _folder(tree, suite))
     require_own_code(tree, loaded)
     describe(host, loaded)
     short = replace(loaded, measure=("trace", "time"), rounds={"time": 1}, variants={})
     whole = request(host, short, command, filters)
-    return replace(whole, plan=whole.planned, commit=tree.commit, origin=AB)
+    # a file that is equal in both trees has one name, but it may read another one beside it
+    own_code = registry.own_code()
+    return replace(whole, commit=tree.commit, origin=AB, own_code=own_code)
+
+
+def _folder(tree: Tree, suite: Path) -> Path | None:
+    """The tree's folder of suites that this suite may extend; its own folder comes first."""
+    folders = [each / SUITES for each in (tree.here, tree.root) if (each / SUITES).is_dir()]
+    return min(folders, key=lambda folder: folder != suite.parent, default=None)

@@ -20,18 +20,24 @@ _KIND, _TREE = "ab", "tree"  # of its work folder, and its name in there
 class Tree:
     """The files of a ref, which is the commit `commit`.
 
-    `here` is the folder in this tree that corresponds to the working directory.
+    `here` is the folder in this tree that corresponds to the working directory. `top` is the root
+    of the working tree.
     """
 
     ref: str
     root: Path
     commit: str
     here: Path
+    top: Path
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """What goes on a worker's path: the tree, its `src`, and in this repository its `bench`."""
-        folders = [path for path in (self.root / "src", self.root) if path.is_dir()]
+        """What goes on a worker's path: `here` and the tree, each after its `src`.
+
+        In this repository it is also `bench`.
+        """
+        tops = dict.fromkeys((self.here, self.root))
+        folders = [path for top in tops for path in (top / "src", top) if path.is_dir()]
         ours = self.root / "bench"
         return (*folders, ours) if (ours / "ondevice_bench").is_dir() else tuple(folders)
 
@@ -41,7 +47,7 @@ def tree_of(ref: str) -> Iterator[Tree]:
     """The ref's files in a folder of their own; `.` is the tree as it is, changes included."""
     top, here = Path(_git("rev-parse", "--show-toplevel")), _git("rev-parse", "--show-prefix")
     if ref == HERE:
-        yield _require_protocol(Tree(ref, top, current_commit(top), top / here))
+        yield _require_protocol(Tree(ref, top, current_commit(top), top / here, top))
         return
     commit = resolved(top, ref)
     if not commit:
@@ -51,7 +57,7 @@ def tree_of(ref: str) -> Iterator[Tree]:
             _forget_lost_trees()  # of runs that were killed
             root = folder / _TREE
             _git("worktree", "add", "--detach", "--quiet", str(root), commit)
-            yield _require_protocol(Tree(ref, root, commit[:10], root / here))
+            yield _require_protocol(Tree(ref, root, commit[:10], root / here, top))
     finally:
         _forget_lost_trees()
 

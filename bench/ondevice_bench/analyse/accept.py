@@ -1,6 +1,5 @@
 """The values of a run that somebody accepts in place of those of a baseline."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -9,6 +8,7 @@ from ondevice_bench.analyse.compare import (
     CONFIDENCE,
     NOISY,
     OTHER_KERNELS,
+    Comparison,
     Difference,
     claims_on,
     compare,
@@ -31,18 +31,22 @@ def accepted_of(
         raise BadInput(f"{new.run.id}: has no cell that matches {cell.id} of the baseline")
     (found,) = (each for each in new.cells if each.id == pairs[cell.id])
     alone = replace(base, cells=(cell,)), RunSummary(new.run, (found,))
-    names = _regressed(*alone) if metric == ALL else [metric]
+    claims = claims_on(each for each in base.cells if each.id in pairs)
+    comparison = compare(*alone, claims=claims)  # as the comparison of the whole runs judges it
+    regressed = [item.metric for item in comparison.with_verdict("regressed")]
+    names = regressed if metric == ALL else [metric]
     if not names:
         raise BadInput(f"{new.run.id}: no metric of {found.id} regressed: nothing to accept")
     fewest = fewest_rounds(1 - (1 - CONFIDENCE) / max(1, claims_on(base.cells)))
-    return [Acceptance(cell.id, name, _values(*alone, name, fewest), by, because) for name in names]
+    return [
+        Acceptance(cell.id, name, _values(*alone, comparison, name, fewest), by, because)
+        for name in names
+    ]
 
 
-def _regressed(base: RunSummary, new: RunSummary) -> Sequence[str]:
-    return [item.metric for item in compare(base, new).with_verdict("regressed")]
-
-
-def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tuple[float, ...]:
+def _values(
+    base: RunSummary, new: RunSummary, comparison: Comparison, metric: str, fewest: int
+) -> tuple[float, ...]:
     """The new value of an exact metric, or the value of each process of a noisy metric.
 
     BadInput if a comparison would leave the metric out, or if too few processes measured it: all
@@ -56,7 +60,7 @@ def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tupl
     if metric not in found.estimates:
         raise BadInput(f"{new.run.id}: {found.id}: {metric} was not measured")
     what = f"{new.run.id}: {metric} of {found.id}"
-    difference = _compared(base, new, metric, what)
+    difference = _compared(comparison, metric, what)
     if metrics.BY_NAME[metric].kind == "exact":
         if difference.verdict in ("unchanged", "accepted"):
             raise BadInput(f"{what} is unchanged: nothing to accept")
@@ -70,9 +74,8 @@ def _values(base: RunSummary, new: RunSummary, metric: str, fewest: int) -> tupl
     return values
 
 
-def _compared(base: RunSummary, new: RunSummary, metric: str, what: str) -> Difference:
-    """What a comparison says of the metric; BadInput if it does not compare it."""
-    comparison = compare(base, new)
+def _compared(comparison: Comparison, metric: str, what: str) -> Difference:
+    """What the comparison says of the metric; BadInput if it does not compare it."""
     found = next((each for each in comparison.differences if each.metric == metric), None)
     if found is None:
         is_of_kernels = metric in comparison.of_other_kernels

@@ -29,7 +29,10 @@ from ondevice_bench.suite.code import CodeChange, changes_between
 from ondevice_bench.suite.join import JoinedCells, join
 
 NOISY = metrics.with_role("compared")
-OTHER_KERNELS = "torch or the kind of processor differs, and other kernels give other values"
+OTHER_KERNELS = (
+    "torch, the kind of processor or the number of threads differs, and other kernels give other "
+    "values"
+)
 CONFIDENCE = 0.95  # that no claim on a noisy metric is false
 SURE = frozenset({"regressed"})
 # the verdicts on a metric, the most important first
@@ -341,9 +344,10 @@ def _rounds(cell: CellSummary, name: str) -> list[float]:
 
 
 def kernels_of(run: Run) -> tuple[object, ...]:
-    """The machine and software that decide which kernels are used."""
+    """The machine and software that decide which kernels are used, and how they share the work."""
     names = ("torch", "torch_commit", "torch_blas", "torch_cpu")
-    return (run.machine.get("arch"), *(run.software.get(name) for name in names))
+    machine = (run.machine.get("arch"), run.machine.get("threads"))
+    return (*machine, *(run.software.get(name) for name in names))
 
 
 def _differences(

@@ -93,7 +93,10 @@ def _causes(before: Point, after: Point) -> tuple[str, ...]:
     old, new = before.run, after.run
     causes = [*software_changes(old, new), *changed_settings(old, new)]
     one, other = before.traits, after.traits
-    causes += [cause for name, cause in TRAITS.items() if one.details[name] != other.details[name]]
+    for name, cause in TRAITS.items():
+        values = one.details[name], other.details[name]
+        if all(values) and values[0] != values[1]:  # a side without a trace says nothing
+            causes.append(cause)
     causes += map(str, changed(one.code, other.code))
     if old.commit != new.commit:
         causes.append(f"code {commit_text(old.commit)} → {commit_text(new.commit)}")

@@ -73,7 +73,7 @@ def ab(
     from ondevice_bench.ab.find_suite import suite_files
     from ondevice_bench.ab.measure_pairs import measure_pairs
     from ondevice_bench.ab.pair_cells import pair_cells
-    from ondevice_bench.ab.short_request import short_request
+    from ondevice_bench.ab.short_request import short_requests
     from ondevice_bench.ab.worktree import tree_of
     from ondevice_bench.record.store import OUT
     from ondevice_bench.report.gate.github import publish, require_summary
@@ -111,11 +111,8 @@ def ab(
             for interpreter in interpreters
         ]
         files = suite_files(trees[0], trees[1], suite)
-        requests = [
-            None if file is None else short_request(tree, host, file, command_line(), filters or ())
-            for tree, host, file in zip(trees, hosts, files, strict=True)
-        ]
-        plans = [[] if each is None else [item.cell for item in each.plan] for each in requests]
+        requests = short_requests(trees, hosts, files, command_line(), filters or ())
+        plans = [[] if each is None else [item.cell for item in each.planned] for each in requests]
         cells = pair_cells(*plans)
         pairs = measure_pairs(requests, cells, OUT, threshold, seconds, progress)
         # while the trees are there

@@ -16,6 +16,7 @@ from ondevice_bench.record.origin import RUN
 from ondevice_bench.running.boards import boards
 from ondevice_bench.running.commit import current_commit
 from ondevice_bench.running.hosts.host import Host
+from ondevice_bench.specs.registry import OwnCode
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
@@ -50,6 +51,7 @@ class Request:
     interleaved: bool = True  # rounds take turns between the cells
     of_any_unit: bool = False  # boards of one kind share the run; each record names its unit
     findings: tuple[DoctorFinding, ...] = ()  # what the doctor says of the machine before the run
+    own_code: OwnCode | None = None  # of its tree, where another tree has code of the same names
 
     @property
     def planned(self) -> tuple[PlannedCell, ...]:

@@ -26,6 +26,7 @@ from ondevice_bench.running.resume import find_or_add_run, nothing_to_retry
 from ondevice_bench.running.schedule import Forecast, left_to_do, schedule
 from ondevice_bench.running.work_folder import work_folder
 from ondevice_bench.running.workspace import locked
+from ondevice_bench.specs import registry
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled
 from ondevice_bench.suite.passes import passes_of
@@ -106,6 +107,7 @@ class Session:
         self, task: TaskKey, sampling_seconds: float = inf, turns: Turns | None = None
     ) -> PreparedTask:
         """Collect all that a task needs; with `turns` it steps in turn with another."""
+        self._use_own_code()
         return self._measurer.prepare(task, sampling_seconds, turns)
 
     def store_result(self, prepared: PreparedTask, outcome: Outcome) -> Record:
@@ -116,11 +118,16 @@ class Session:
             after = self.host.state().to_dict()
         except BadInput as error:  # the task had ended before
             lost = error
+        self._use_own_code()
         record = self._measurer.record(prepared, outcome, after)
         self.store.add_record(record)
         if lost is not None:
             raise lost
         return record
+
+    def _use_own_code(self) -> None:
+        if self._request.own_code is not None:
+            registry.use_own_code(self._request.own_code)
 
     def perform_all(self, progress: Progress) -> None:
         """Measure everything that is left."""

@@ -1,6 +1,7 @@
 """All methods and models: those of this package, and those of other packages' entry points."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -32,6 +33,27 @@ def models() -> dict[str, ModelSpec]:
 
 _own: dict[str, MethodSpec] = {}
 _own_models: dict[str, ModelSpec] = {}
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """The user's methods and models that are known at one moment, by name."""
+
+    methods: Mapping[str, MethodSpec]
+    models: Mapping[str, ModelSpec]
+
+
+def own_code() -> OwnCode:
+    """The user's methods and models that are known now."""
+    return OwnCode(dict(_own), dict(_own_models))
+
+
+def use_own_code(code: OwnCode) -> None:
+    """Know these of the user's methods and models, and no others."""
+    _own.clear()
+    _own.update(code.methods)
+    _own_models.clear()
+    _own_models.update(code.models)
 
 
 def own_method(text: str, folder: Path) -> MethodSpec:

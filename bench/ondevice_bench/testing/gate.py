@@ -25,6 +25,7 @@ class Gate:
         self._cells = {cell.id: cell for cell in base.planned}
         self._joined = JoinedCells((), (), (), ())
         self._partners: dict[tuple[str, str], CellSummary] = {}  # by id and key of the new cell
+        self._expected: dict[tuple[str, str], CellSummary] = {}  # those that will be judged
         self._claims = 0
         # by id and key of the new cell: the last attempt of a test that is run again counts
         self._comparisons: dict[tuple[str, str], Comparison] = {}
@@ -39,7 +40,8 @@ class Gate:
             (new.id, new.key): self._cells[base.id] for base, new in self._joined.pairs
         }
         judged = {(cell.id, cell.key) for cell in chosen}
-        self._claims = claims_on(base for new, base in self._partners.items() if new in judged)
+        self._expected = {new: base for new, base in self._partners.items() if new in judged}
+        self._claims = claims_on(self._expected.values())
 
     def judge(self, run: Run, cell: CellSummary) -> Comparison:
         """Compare the cell with its partner in the earlier run."""
@@ -53,11 +55,16 @@ class Gate:
         self._comparisons[key] = comparison
         return comparison
 
-    def comparison(self) -> Comparison | None:
-        """All comparisons as one. Cells of the base that have no partner are only in the base."""
+    def comparison(self, *, is_complete: bool = True) -> Comparison | None:
+        """All comparisons as one. Cells of the base that have no partner are only in the base.
+
+        If the session is complete, so are cells that were not judged: a mark skips them.
+        """
         if not self._comparisons:
             return None
         absent = [self._cells[cell.id] for cell in self._joined.only_in_base]
+        if is_complete:
+            absent += [b for key, b in self._expected.items() if key not in self._comparisons]
         whole = join_comparisons(list(self._comparisons.values()))
         return replace(
             whole,

@@ -1,5 +1,6 @@
 """The steps of a pytest session as a run: stored at its end, and judged against a baseline."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ondevice_bench.analyse.compare import (
     compare,
     join_cells,
     join_comparisons,
+    metrics_of,
 )
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise_content
@@ -36,6 +38,8 @@ from ondevice_bench.running.queries.step_run import (
     step_run,
 )
 from ondevice_bench.running.queries.user_step import StepResult, UserStep
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.join import join
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 
@@ -52,6 +56,7 @@ class StepSession:
         # by cell: the last attempt of a test that is run again counts
         self._records: dict[str, tuple[Record, ...]] = {}
         self._comparisons: dict[str, Comparison] = {}
+        self.has_lost_all = False  # no step has a partner, and steps of the baseline are gone
 
     def add(self, step: UserStep, test: str, result: StepResult) -> StepResult:
         """Keep the result until the end of the session. The new result can be judged."""
@@ -91,11 +96,25 @@ class StepSession:
         if bad:
             raise pytest.fail.Exception("\n".join(bad), pytrace=False)
 
-    def finish(self) -> list[str]:
-        """Store the run; the lines that say where it is, and how it compares."""
+    def finish(self, ran_all_of: Callable[[str], bool]) -> list[str]:
+        """Store the run; the lines that say where it is, and how it compares.
+
+        A step of the baseline is gone if the session has run all tests of its file without it.
+        """
         lines = [self._stored()]
         if self._comparisons and self._base is not None:
-            comparison = join_comparisons(list(self._comparisons.values()))
+            joined = join(
+                [each.planned.cell for each in self._base.cells],
+                [item.cell for item in self._cells.values()],
+            )
+            lost = {cell.id for cell in joined.only_in_base if ran_all_of(_file_of(cell))}
+            gone = [each for each in self._base.cells if each.id in lost]
+            self.has_lost_all = bool(gone) and not joined.pairs
+            comparison = replace(
+                join_comparisons(list(self._comparisons.values())),
+                only_in_base=tuple(each.id for each in gone),
+                lost=metrics_of(gone),
+            )
             lines += comparison_lines(comparison)
             outcome = outcome_of_runs("bench_step", comparison, SURE, self._place_of)
             lines += annotations(outcome)
@@ -108,10 +127,8 @@ class StepSession:
     def _place_of(self, cell: str, metric: str) -> Place | None:
         """The file of the step's test."""
         cells = {} if self._base is None else {each.id: each for each in self._base.cells}
-        for name, value in cells[cell].planned.cell.model_options if cell in cells else ():
-            if name == "test" and Path(file := str(value).partition("::")[0]).is_file():
-                return Place(file, 1)
-        return None
+        file = _file_of(cells[cell].planned.cell) if cell in cells else ""
+        return Place(file, 1) if file and Path(file).is_file() else None
 
     def _stored(self) -> str:
         records = tuple(record for each in self._records.values() for record in each)
@@ -125,3 +142,8 @@ class StepSession:
         except OSError as error:
             return f"not stored: {self._path}: {error.strerror}"
         return f"run {self.run.id} in {self._path}"
+
+
+def _file_of(cell: Cell) -> str:
+    """The file of the step's test; empty for a cell that is no step."""
+    return str(dict(cell.model_options).get("test", "")).partition("::")[0]

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 
@@ -28,6 +29,7 @@ from ondevice_bench.running.queries.user_step import (
 from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.step_session import StepSession
+from ondevice_bench.testing.whole_files import ran_all_of
 
 # functions of which a call runs nothing, and what runs it
 _LAZY = (
@@ -143,10 +145,13 @@ class _LastLines:
         self._config = config
         self._last: list[str] = []
 
-    def pytest_sessionfinish(self) -> None:
-        """Store the run."""
-        _, session = self._config.stash[_RUNNER]
-        self._last = session.finish()
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Store the run. A session that could compare no step with those of the baseline fails."""
+        _, steps = self._config.stash[_RUNNER]
+        self._last = steps.finish(partial(ran_all_of, session))
+        if steps.has_lost_all and session.exitstatus == pytest.ExitCode.OK:
+            self._last.append("no step of the baseline could be compared")
+            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: "pytest.TerminalReporter") -> None:

@@ -6,6 +6,7 @@ from ondevice_bench.record import baseline
 from ondevice_bench.report.gate.outcome import Place
 from ondevice_bench.report.gate.places import Sources, lines_of_baseline
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.load import load_suite
 from tests.record.bundles import content
 from tests.record.conftest import CELL
 
@@ -30,6 +31,20 @@ def test_otherwise_the_line_of_the_suite_names_the_model(sources):
     assert sources.place_of(CELL) == Place("suites/mine.yaml", 4)
     assert sources.place_of(OWN, ["other.py"]) == Place("suites/mine.yaml", 5)
     assert (sources.names(OWN), sources.names(CELL)) == (True, True)
+
+
+def test_a_model_of_a_suite_that_is_extended_has_no_line_of_its_own(workplace):
+    (workplace / "suites").mkdir()
+    (workplace / "suites/common.yaml").write_text(SUITE)
+    mine = workplace / "suites/mine.yaml"
+    mine.write_text("schema: 1\nextends: common\nmethods: [vanilla]\n")
+    (workplace / "nets").mkdir()
+    (workplace / "nets/net.py").write_text("")
+    text = load_suite(str(mine)).text
+    assert len(text.splitlines()) > 5
+    sources = Sources(text, mine, workplace)
+    assert sources.names(CELL)
+    assert sources.place_of(CELL) == Place("suites/mine.yaml", 1)
 
 
 def test_no_place_is_outside_of_the_repository(sources, tmp_path):

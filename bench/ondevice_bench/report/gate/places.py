@@ -58,8 +58,9 @@ class Sources:
         path = None if self.file is None else self._below_root(self.file)
         if path is None:
             return None
-        lines = self.text.splitlines()
-        found = (n for name in names for n, line in enumerate(lines, 1) if _names(line, name))
+        # comments quote the suites that it extends, and these lines are in other files
+        lines = [(n, line) for n, line in enumerate(self.text.splitlines(), 1) if line[:1] != "#"]
+        found = (n for name in names for n, line in lines if _names(line, name))
         return Place(path, next(found, 1))
 
     def _below_root(self, path: Path) -> str | None:

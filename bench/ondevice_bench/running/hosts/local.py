@@ -105,7 +105,7 @@ class LocalHost(Host):
                 python_command(self._interpreter.program, QUESTIONS, question),
                 asked=json.dumps(requests),
                 seconds=timeout,
-                env=worker_environment(self.threads, self._interpreter.sources),
+                env=self._variables(""),
             )
         except OSError as error:
             raise NoAnswer(f"cannot be started: {error.strerror}") from None
@@ -133,11 +133,15 @@ class LocalHost(Host):
         for launcher in self._launchers.values():
             launcher.close()
 
+    def _variables(self, allocator: str) -> dict[str, str]:
+        python = self._interpreter
+        return worker_environment(self.threads, python.sources, allocator, python.hidden)
+
     def _launcher(self, allocator: str) -> PassLauncher:
         """The launcher of workers under this allocator: a zygote must have it, too."""
         if allocator not in self._launchers:
             program = self._interpreter.program
-            variables = worker_environment(self.threads, self._interpreter.sources, allocator)
+            variables = self._variables(allocator)
             self._launchers[allocator] = PassLauncher(
                 SpawnLauncher(variables, program), lambda: ZygoteLauncher(variables, program)
             )

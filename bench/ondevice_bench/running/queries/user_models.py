@@ -117,8 +117,8 @@ def ask_of_networks(
 def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
     """Add these descriptions to the earlier ones of the network: a plan may need both."""
     first = next(iter(found.values()))
-    descriptions = _descriptions.setdefault(name, {})
-    descriptions.update(found)
+    # a new mapping: what another tree of `bench ab` said of its own file stays in its spec
+    descriptions = _descriptions[name] = {**_descriptions.get(name, {}), **found}
 
     def inputs(options: Mapping[str, Value]) -> kinds.Inputs:
         return kinds.from_dict(descriptions[_key(options)]["inputs"])
