@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,15 @@ from ondevice_bench.running.session import Interrupted
 from ondevice_bench.units import parse_bytes
 from tests.api.conftest import KEYS, well
 from tests.conftest import TINY, TINY_CELL
+
+
+def test_a_profile_is_a_name_or_a_path(answered, workplace):
+    answered()
+    (workplace / "tiny.yaml").write_text(TINY)
+    found = run("tiny.yaml", hardware=Path("hardware/x86.yaml"))
+    assert found.summary.run.command == "bench run tiny.yaml --hardware hardware/x86.yaml"
+    with pytest.raises(BadInput, match=r"^hardware: must be a name, or the path of"):
+        run(Suite(name="mine", **KEYS), hardware=3)
 
 
 def test_the_name_is_the_function_whatever_was_imported_first():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from ondevice_bench import Suite
@@ -85,6 +87,7 @@ def test_a_file_of_code_that_changes_is_another_version(workplace):
         ({"train": {1: 2}}, "Suite: train: key 1 must be text"),
         ({"models": [Here]}, "Here is defined in a notebook or script"),
         ({"models": [Here()]}, "put it into a file, such as net.py, and name it './net.py:Here'"),
+        ({"methods": {"vanilla", 1}}, "Suite: methods: these values have no order: give a list"),
         ({"models": ["__main__:Net"]}, "__main__:Net is defined in a notebook or script"),
         ({"models": [YAML]}, "name YAML by its file, such as './net.py:YAML', not by the object"),
     ],
@@ -97,6 +100,11 @@ def test_what_is_wrong_is_one_line_with_the_nearest_name(workplace, keys, says):
     assert line.startswith("Suite: ")
     assert says in line
     assert "\n" not in line
+
+
+@given(st.text(min_size=1))
+def test_every_text_arrives_as_it_is(text):
+    assert Suite(models="mcunet", methods="vanilla", title=text).load().title == text
 
 
 def test_a_notebook_shows_the_line_and_no_traceback(workplace):

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,11 @@ def test_a_named_profile_wins_a_tie_but_not_against_the_facts(machine_tree, own)
     assert recognise(machine, "b").name == "b"
     with pytest.raises(BadInput, match="this machine is no x86: arch is 'aarch64', not 'x86_64'"):
         recognise(machine, "x86")
+
+
+def test_a_profile_is_found_by_the_path_of_its_file(own):
+    own("mine", "threads: 3\n")
+    assert load_profile(Path("hardware/mine.yaml")).name == "mine"
 
 
 def test_threads_stay_within_what_the_process_may_use(machine_tree, own):

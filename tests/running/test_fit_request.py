@@ -51,6 +51,12 @@ def test_no_fraction_is_added_where_none_is_needed(methods, ranks):
     assert fit_words(["mcunet"], methods, [], ranks, []).ranks == ranks
 
 
+@pytest.mark.parametrize("option", ["rank=4", "trained=0.8", "fraction=0.5"])
+def test_no_fraction_is_added_to_a_rank_rule_that_is_an_option(option):
+    (method,) = fit_words(["minilm"], ["asi"], [option], {}, []).suite().methods
+    assert [axis.name for axis in method.axes] == [option.partition("=")[0]]
+
+
 @pytest.mark.parametrize("option", ["epsilon=0.8", "wasi.weight_epsilon=0.9", "budget_mib=4"])
 def test_ranks_that_depend_on_data_are_refused(option):
     with pytest.raises(BadInput, match=r"depend on data, .*: give --fraction or --rank"):

@@ -128,6 +128,26 @@ def test_nothing_is_overwritten(workplace):
     ]
 
 
+@pytest.mark.parametrize("name", ["_", "_1", "none"])
+def test_a_name_that_no_class_can_have_is_refused(workplace, name):
+    with pytest.raises(BadInput, match="no class can have the name"):
+        write_method(name)
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_name_with_the_word_of_the_template_is_written_once(workplace):
+    path, kind = write_method("kickstarter")
+    assert kind == "Kickstarter"
+    assert "class Kickstarter(LayerMethod):" in path.read_text()
+    assert "kickkick" not in path.read_text().lower()
+
+
+def test_a_model_below_the_users_home_is_found_from_suites(workplace, monkeypatch):
+    monkeypatch.setenv("HOME", str(workplace))
+    (workplace / "net.py").write_text(NET)
+    assert "../net.py:net" in write_suite("mine", "~/net.py:net").read_text()
+
+
 def test_a_method_has_the_name_of_its_file(workplace):
     path, kind = write_method("random_sums")
     assert (str(path), kind) == ("random_sums.py", "RandomSums")

@@ -6,6 +6,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.specs.signature import keywords
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.matrix import choices
+from ondevice_bench.suite.suite import Axis
 
 METHODS = """\
 class TopK:
@@ -41,6 +42,11 @@ def test_a_models_option_does_not_go_to_a_method_in_a_file(shared, kind):
 
 def test_an_option_that_both_have_is_the_methods_as_for_methods_of_ours(shared):
     assert shared("TopK", "classes=5") == ({}, {"classes": 5})
+
+
+def test_ranks_of_both_spellings_are_together():
+    words = Words(["mcunet"], methods=["asi"], options=["rank=4"], ranks={"rank": ["8"]})
+    assert words.suite().methods[0].axes == (Axis("rank", (4, 8)),)
 
 
 def test_an_option_that_nobody_has_is_one_line(shared):

@@ -48,6 +48,7 @@ def test_what_is_not_said_takes_its_default(load):
         ("[+fidelity, +energy]", ("memory", "trace", "time", "fidelity", "energy")),
         ("[+energy, +trace]", ("memory", "trace", "time", "energy")),
         ("[fidelity, memory]", ("fidelity", "memory")),
+        ("[time, memory, time]", ("time", "memory")),
     ],
 )
 def test_a_pass_with_a_plus_is_added_to_the_default(load, said, measured):
@@ -139,6 +140,8 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
     [
         (HEAD + "methods: [vanilla]\n", "1: models: is required"),
         (HEAD + "models: []\nmethods: [vanilla]\n", "3: models: must not be empty"),
+        (HEAD + BODY + "layers: {last: []}\n", "5: layers: last must not be empty"),
+        (HEAD + "models: [torchvision:resnet18: {a: []}]\nmethods: [vanilla]\n", "3: models[0]: a must not be empty"),
         (
             HEAD + "models: [mcunet]\nmethods:\n  - vanila\n",
             "5: methods[0]: unknown method 'vanila'; did you mean 'vanilla'? (allowed: " + METHODS + ", compose, mix, ./FILE.py:CLASS)",
@@ -300,6 +303,31 @@ def test_an_option_that_a_method_in_a_file_does_not_have_is_known_before_a_run(
     assert said.startswith("4: methods[0]: unknown option 'shar'; did you mean 'share'? (allowed: ")
     assert load(text.replace("shar:", "share:")).methods[0].axes == (Axis("share", (0.25,)),)
     assert load(text.replace("shar:", "rank:")).methods[0].axes == (Axis("rank", (0.25,)),)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("keep: null", "5: methods[0]: keep must be text, a number, true or false, got None"),
+        ("keep: [1, {a: 1}]", "5: methods[0]: keep must be text, a number, true or false, got {"),
+        ("keep: .inf", "5: methods[0]: keep must be text, a number, true or false, got inf"),
+        ("keep: []", "5: methods[0]: keep must not be empty"),
+    ],
+)
+def test_a_wrong_option_of_a_method_in_a_file_is_one_line(complaints, workplace, option, says):
+    mine = workplace / "suites/mine.py"
+    mine.parent.mkdir()
+    mine.write_text("class Mine: ...\n")
+    (line,) = complaints(HEAD + f"models: [mcunet]\nmethods:\n  - ./mine.py:Mine: {{{option}}}\n")
+    assert line.startswith(says)
+
+
+def test_a_file_of_a_method_has_no_sign_that_joins_methods(complaints, workplace):
+    mine = workplace / "suites/a+b.py"
+    mine.parent.mkdir()
+    mine.write_text("class Mine: ...\n")
+    (line,) = complaints(HEAD + "models: [mcunet]\nmethods: ./a+b.py:Mine\n")
+    assert line.startswith("4: methods: a+b.py: '+' joins methods")
 
 
 def test_an_allocator_is_a_name_or_a_list(load, complaints):

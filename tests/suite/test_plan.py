@@ -174,6 +174,41 @@ def test_a_pattern_that_means_nothing_is_an_error_with_the_nearest_id():
         plan(suite(exclude=("*",)), X86)
 
 
+def test_each_filter_is_checked():
+    with pytest.raises(NothingRan, match=r"^--filter: 'vanila' matches no cell"):
+        plan(suite(), X86, filters=["mcunet", "vanila"])
+
+
+def test_a_board_that_is_named_twice_is_planned_once():
+    assert len(plan(suite(hardware=("x86", "x86", "pi5")), X86)) == 2
+
+
+def test_a_suite_without_a_value_of_an_axis_is_one_line():
+    with pytest.raises(BadInput, match=r"exclude\[0\]: 'x' matches no cell$"):
+        plan(suite(layers=(), exclude=("x",)), X86)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "fits"),
+    [
+        ("lora(alpha=8.5)", "alpha=8", False),
+        ("lora(alpha=8.05)", "alpha=8", False),
+        ("lora(alpha=8.5)", "alpha=8.5", True),
+        ("lora(alpha=8.0)", "alpha=8", True),
+        ("asi(epsilon=0.95)", "epsilon=0", False),
+        ("asi(epsilon=0.95)", "epsilon=0.9", False),
+        ("asi(epsilon=0.95)", "95", False),
+        ("asi(epsilon=1e-05)", "epsilon=1", False),
+        ("asi(rank=4x8)", "rank=4", False),
+        ("asi(rank=4x8)", "8", False),
+        ("asi(rank=4x8)", "rank=4x8", True),
+        ("asi(rank=4)", "rank=4", True),
+    ],
+)
+def test_a_number_at_an_end_of_a_word_is_a_whole_number(name, pattern, fits):
+    assert matches(f"mcunet/{name}/all/b2/s0", pattern) is fits
+
+
 def test_filters_are_alternatives():
     two = (ModelChoice("mcunet", (2, 8), ()), ModelChoice("vit_b_32", (2,), ()))
     assert ids(plan(suite(models=two), X86, filters=["vit", "*/b8/*"])) == [

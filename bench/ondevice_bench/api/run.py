@@ -32,7 +32,7 @@ def run(
     filters: str | Sequence[str] = (),
     budget: str | float | None = None,
     sustain: str | float | None = None,
-    hardware: str | None = None,
+    hardware: str | Path | None = None,
     memory_cap: str | int | None = None,
     on: str | None = None,
     out: str | Path | None = None,
@@ -51,6 +51,11 @@ def run(
         raise BadInput(
             f"suite: must be a name, the path of a file or a Suite, got a {type(suite).__name__}"
         )
+    if not isinstance(hardware, str | Path | None):
+        raise BadInput(
+            f"hardware: must be a name, or the path of a profile, got a {type(hardware).__name__}"
+        )
+    profile = None if hardware is None else str(hardware)
     patterns = _patterns(filters)
     seconds = _read("budget", duration, budget)
     sustained = _read("sustain", sustained_seconds, sustain)
@@ -59,7 +64,7 @@ def run(
         "filters": patterns,
         "budget": _as_told(budget, seconds, _time_text),
         "sustain": _as_told(sustain, sustained, _time_text),
-        "hardware": hardware,
+        "hardware": profile,
         "memory_cap": _as_told(memory_cap, cap, _size_text),
         "on": on,
         "out": None if out is None else str(Path(out)),
@@ -79,7 +84,7 @@ def run(
     progress = _progress(quiet=quiet)
     try:
         progress.prepare("starting …")
-        with measuring_host(on, hardware, cap) as host:
+        with measuring_host(on, profile, cap) as host:
             summary = measure_suite(host, described(host, loaded), options, progress)
     except KeyboardInterrupt:  # no session was open: a session has its own message
         raise Interrupted("interrupted before anything was measured") from None

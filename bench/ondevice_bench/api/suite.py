@@ -83,11 +83,18 @@ def _plain(where: str, value: Any) -> Any:
         case Mapping():
             return {_key(where, key): _plain(f"{where}.{key}", each) for key, each in value.items()}
         case list() | tuple() | set() | range():
-            listed = sorted(value) if isinstance(value, set) else value
+            listed = _in_order(where, value) if isinstance(value, set) else value
             return [_plain(f"{where}[{place}]", each) for place, each in enumerate(listed)]
     if hasattr(value, "tolist"):  # a number or an array of numpy
         return _plain(where, value.tolist())
     raise BadInput(f"{SOURCE}: {where}: {_why_not(value)}")
+
+
+def _in_order(where: str, values: set[Any]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError:
+        raise BadInput(f"{SOURCE}: {where}: these values have no order: give a list") from None
 
 
 def _key(where: str, key: object) -> str:

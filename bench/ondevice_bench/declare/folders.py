@@ -38,8 +38,9 @@ def declared(kind: str, extra: Path | None = None) -> dict[str, Path]:
     return paths
 
 
-def locate(kind: str, name: str, extra: Path | None = None) -> Path:
+def locate(kind: str, name: str | Path, extra: Path | None = None) -> Path:
     """The file of a declaration, by its stem or its path."""
+    name = str(name)
     paths = declared(kind, extra)
     if name in paths:
         return paths[name]

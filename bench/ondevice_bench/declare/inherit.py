@@ -1,5 +1,6 @@
 """Declarations that extend others. A file inherits the keys that it does not set."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench.declare.document import Document, KeyPath, Plain, SourceLocation, read
@@ -7,6 +8,10 @@ from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput
 
 EXTENDS = "extends"
+# one choice each, so two of them cannot be joined
+_ONE_CHOICE = ("data", "weights", "power", "layers", "models", "methods")
+_OF_EACH_ENTRY = "defaults"  # its `models` and `methods` are mappings of options
+_OF_ONE_FILE = ("expected",)  # what holds for the base alone
 LONGEST_CHAIN = 8
 
 
@@ -27,15 +32,24 @@ def resolved(kind: str, document: Document, folder: Path | None = None) -> tuple
         chain.append(read(base))
     whole = chain[-1]
     for over in reversed(chain[:-1]):
-        whole = merged(whole, over)
+        whole = merged(_inheritable(whole), over)
     return (whole, *chain[1:])
 
 
 def merged(base: Document, over: Document) -> Document:
-    """`base` with the keys of `over`. Mappings are merged; any other value replaces the base's."""
+    """`base` with the keys of `over`. Mappings are merged; any other value replaces the base's.
+
+    So does a mapping that is one choice, such as `data`.
+    """
     places = dict(base.places)
     values = _joined(base.values, over.values, (), places)
     return Document(over.path, over.text, values, places | over.places)
+
+
+def _inheritable(base: Document) -> Document:
+    kept = {key: value for key, value in base.values.items() if key not in _OF_ONE_FILE}
+    places = {at: place for at, place in base.places.items() if at[0] not in _OF_ONE_FILE}
+    return replace(base, values=kept, places=places)
 
 
 def _base(kind: str, document: Document, folder: Path | None) -> Path | None:
@@ -63,7 +77,8 @@ def _joined(
     joined = dict(base)
     for key, value in over.items():
         inherited = joined.get(key)
-        if isinstance(value, dict) and isinstance(inherited, dict):
+        is_whole = key in _ONE_CHOICE and at[-1:] != (_OF_EACH_ENTRY,)
+        if isinstance(value, dict) and isinstance(inherited, dict) and not is_whole:
             joined[key] = _joined(inherited, value, (*at, key), places)
             continue
         joined[key] = value

@@ -106,9 +106,9 @@ def described(shown: JsonSchema, words: str) -> JsonSchema:
     return {**shown, "description": words} if words else shown
 
 
-def one_or_list(item: JsonSchema, least: int = 1) -> JsonSchema:
+def one_or_list(item: JsonSchema) -> JsonSchema:
     """One value, or a list of values."""
-    return any_of(item, {"type": "array", "items": item, "minItems": least})
+    return any_of(item, {"type": "array", "items": item, "minItems": 1})
 
 
 def time_text() -> JsonSchema:

@@ -258,7 +258,7 @@ def require_name(name: str, where: str) -> None:
         )
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str | Path) -> Profile:
     """The profile with this name, or in the file of this path."""
     return _named(_read(locate("hardware", name)))
 

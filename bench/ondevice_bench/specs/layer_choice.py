@@ -27,6 +27,8 @@ def parse(value: object) -> tuple[str, ...]:
         raise ValueError(f"must be {ALLOWED}, got {value!r}")
     ((word, argument),) = value.items()
     arguments = argument if isinstance(argument, list) else [argument]
+    if not arguments:
+        raise ValueError(f"{word} must not be empty")
     return tuple(_with_argument(str(word), item) for item in arguments)
 
 

@@ -14,6 +14,7 @@ from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.specs.user_path import require_file, user_path
 
+JOIN = "+"  # between the methods of a composition
 OWN_MODEL = "FILE.py[:NAME], module:NAME, torchvision:NAME or transformers:CONFIG.json"
 
 Spec = TypeVar("Spec", MethodSpec, ModelSpec)
@@ -65,6 +66,10 @@ def own_method(text: str, folder: Path) -> MethodSpec:
     file, digest = _file(path, folder)
     if not attribute.isidentifier():
         raise ValueError(f"must be FILE.py:CLASS, got {text!r}")
+    if JOIN in file.name:
+        raise ValueError(
+            f"{file.name}: {JOIN!r} joins methods, so the name of a method's file cannot have it"
+        )
     if not sources.may_have(file, attribute):
         raise ValueError(f"{path}: has no {attribute!r} {_classes(file)}")
     spec = MethodSpec(

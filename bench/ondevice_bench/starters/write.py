@@ -3,6 +3,7 @@
 import os
 import re
 from importlib.resources import files
+from keyword import iskeyword
 from pathlib import Path
 
 from ondevice_bench.declare.document import parse
@@ -40,7 +41,13 @@ def write_method(name: str) -> tuple[Path, str]:
             f"{name!r} is no name of a method: letters, digits and '_' only, and no digit first"
         )
     kind = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
-    text = _template("method.py.txt").replace("Starter", kind).replace("starter", name)
+    if not kind.isidentifier() or iskeyword(kind):
+        raise BadInput(f"{name!r} is no name of a method: no class can have the name {kind!r}")
+    text = re.sub(
+        "[Ss]tarter",
+        lambda found: kind if found[0] == "Starter" else name,
+        _template("method.py.txt"),
+    )
     path = Path(f"{name}.py")
     _require_new(path)
     return _write(path, text), kind
@@ -65,8 +72,12 @@ def _from_suites(model: str) -> str:
     """The model as a file in `suites/` names it: paths there begin at that folder."""
     kind, colon, path = model.partition(":")
     if kind == "transformers" and colon:
-        return f"{kind}:{os.path.relpath(path, SUITES)}"
+        return f"{kind}:{_below_suites(path)}"
     path, colon, name = model.rpartition(":") if not model.endswith(".py") else (model, "", "")
     if not path.endswith(".py"):
         return model
-    return f"{os.path.relpath(path, SUITES)}{colon}{name}"
+    return f"{_below_suites(path)}{colon}{name}"
+
+
+def _below_suites(path: str) -> str:
+    return os.path.relpath(os.path.expanduser(path), SUITES)

@@ -1,6 +1,7 @@
 """Entries of a suite's `models` and `methods`: names, users' own code, compositions, mixes."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ MOST_EXAMPLES = (1 << 31) - 1  # of a batch; no bundle can have more
 BatchSize = Annotated[int, Field(ge=1, le=MOST_EXAMPLES)]
 
 
-def _as_list(value: object) -> object:
+def _as_list(value: object) -> tuple[object, ...]:
     """A scalar is a list of one: every axis of the matrix may be written either way."""
     return tuple(value) if isinstance(value, list) else (value,)
 
@@ -53,7 +54,6 @@ class ChoiceSchema(StrictSchema):
     """One entry of `models` or `methods`: a name, or `name: {options}`."""
 
     key_kind: ClassVar[str]
-    has_defaults: ClassVar[bool] = True  # so options that it needs may come from there
 
     @model_validator(mode="before")
     @classmethod
@@ -75,12 +75,8 @@ class ChoiceSchema(StrictSchema):
         specs: list[MethodSpec | ModelSpec] = []
         specs += [*registry.methods().values(), *registry.models().values()]
         known = {spec.name: spec.title for spec in specs if spec.name in options}
-        needs = {} if cls.has_defaults else needs_of_methods()
         for name, (given, *_) in options.items():
-            if name in needs:
-                options[name] = [{**given, "allOf": needs[name]}]
-                del known[name]
-            elif name not in known:  # `compose` and `mix` have content of their own
+            if name not in known:  # `compose` and `mix` have content of their own
                 options[name] = [given]
         return shown.entry(known, {key: any_of(*each) for key, each in options.items()}, own)
 
@@ -210,7 +206,7 @@ def _entry(
 ) -> type[ChoiceSchema]:
     fields: dict[str, Any] = {name: (schema | None, None) for name, schema in names.items()}
     entry = create_model(inside or f"{kind} entry", __base__=ChoiceSchema, **fields, **more)
-    entry.key_kind, entry.has_defaults = kind, not inside
+    entry.key_kind = kind
     return entry
 
 
@@ -249,7 +245,7 @@ def model_entries(folder: Path, weight: Any) -> Any:
 
 def _own_model(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, Any]:
     common = {key: settings[key] for key in ("batch", "weights") if key in settings}
-    options = {key: _as_list(value) for key, value in settings.items() if key not in common}
+    options = _own_options({key: each for key, each in settings.items() if key not in common})
     own_name = registry.own_model(name, folder).name
     return {OWN_MODEL: {"name": own_name, "options": options, **common}}
 
@@ -281,16 +277,12 @@ def method_entries(folder: Path) -> Any:
 
 def complete_methods() -> JsonSchema:
     """The JSON Schema of `methods` in a suite without `defaults` for methods."""
-    needs = needs_of_methods()
-    options = {name: {"type": "object", "allOf": groups} for name, groups in needs.items()}
-    names = {"type": ["string", "object"], "not": {"enum": list(needs)}}
-    return one_or_list({**names, "properties": options})
-
-
-def needs_of_methods() -> dict[str, list[JsonSchema]]:
-    """The JSON Schema of the options that methods need, by method."""
-    groups = {spec.name: shown.needed(spec.one_of) for spec in registry.methods().values()}
-    return {name: needs for name, needs in groups.items() if needs}
+    needs = {spec.name: shown.needed(spec.one_of) for spec in registry.methods().values()}
+    options = {name: {"type": "object", "allOf": each} for name, each in needs.items() if each}
+    names = {"type": ["string", "object"], "not": {"enum": list(options)}}
+    several = {**options, COMPOSE: {"items": {**names, "properties": options}}}
+    every = {**several, MIX: {"additionalProperties": {**names, "properties": several}}}
+    return one_or_list({**names, "properties": every})
 
 
 _PATTERNS: dict[str, Callable[[], str]] = {
@@ -307,8 +299,26 @@ def _own_method(name: str, settings: dict[Any, Any], folder: Path) -> dict[str, 
     for key in settings:
         if known is not None and key not in known:
             raise ValueError(not_allowed("option", str(key), sorted(known)))
+    return {OWN: {"name": spec.name, "options": _own_options(settings)}}
+
+
+def _own_options(settings: Mapping[Any, Any]) -> dict[Any, tuple[object, ...]]:
+    """The options of a user's code, each as a list."""
     options = {key: _as_list(value) for key, value in settings.items()}
-    return {OWN: {"name": spec.name, "options": options}}
+    for key, values in options.items():
+        if not values:
+            raise ValueError(f"{key} must not be empty")
+        for value in values:
+            if not _is_scalar(value):
+                got = repr(value)[:60]
+                raise ValueError(f"{key} must be text, a number, true or false, got {got}")
+    return options
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, bool | int | str) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
 
 
 def _rewritten(

@@ -37,7 +37,7 @@ class Words:
         options_by_name = _options(self.options)
         for rule, values in (self.ranks or {}).items():
             if values:
-                options_by_name[rule] = [_value(value) for value in values]
+                options_by_name.setdefault(rule, []).extend(map(_value, values))
         of_models = {name for model in self.models for name in _declared(model)}
         per_method = {
             method: _method_options(method, options_by_name, of_models) for method in methods

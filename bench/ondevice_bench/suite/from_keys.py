@@ -12,10 +12,14 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.load import suite_of
 from ondevice_bench.suite.suite import Suite
 
+# what JSON may have in a text and YAML may not
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+
 
 def text_of(keys: Mapping[str, Any]) -> str:
-    """The keys as the text of a suite file, one key on each line. JSON is valid YAML."""
-    return "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
+    """The keys as the text of a suite file, one key on each line. JSON is nearly valid YAML."""
+    lines = (f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items())
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", "".join(lines))
 
 
 def suite_of_keys(source: str, keys: Mapping[str, Any], name: str) -> Suite:

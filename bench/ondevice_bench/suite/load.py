@@ -9,10 +9,11 @@ from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import resolved
 from ondevice_bench.errors import BadInput
-from ondevice_bench.suite.compose import variants, with_defaults
+from ondevice_bench.suite.compose import require_used_defaults, variants, with_defaults
+from ondevice_bench.suite.inherited_paths import from_own_folder
 from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import make_suite_schema
-from ondevice_bench.suite.suite import Suite
+from ondevice_bench.suite.suite import PATTERNS, Suite
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
@@ -34,8 +35,10 @@ def require_name(name: str, where: str) -> None:
 def suite_of(document: Document, name: str, folder: Path | None = None) -> Suite:
     """The suite in a document, with inherited keys and with its variants for boards."""
     whole, *bases = resolved("suites", document, folder)
+    by_board = variants(whole)
+    require_used_defaults([whole, *by_board.values()])
     suite = _suite(whole, name)
-    suites = {board: _suite(variant, name) for board, variant in variants(whole).items()}
+    suites = {board: _suite(variant, name) for board, variant in by_board.items()}
     return replace(suite, variants=suites, text=_with_bases(whole, bases))
 
 
@@ -49,7 +52,7 @@ def _with_bases(document: Document, bases: list[Document]) -> str:
 
 
 def _suite(document: Document, name: str) -> Suite:
-    document = with_defaults(document)
+    document = with_defaults(from_own_folder(document))
     file = check(make_suite_schema(document.path.parent), document)
     suite = Suite(
         name=name,
@@ -78,6 +81,7 @@ def _suite(document: Document, name: str) -> Suite:
         when=file.when,
         expected=file.expected,
         allocators=file.allocator,
+        inherited=tuple(key for key in PATTERNS if document.place((key,)).path != document.path),
     )
     # who says how long to train without pause wants the pass
     return suite if file.sustain is None else suite.sustained(file.sustain)

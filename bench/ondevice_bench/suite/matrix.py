@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 
 from ondevice_bench import passes
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
@@ -33,12 +33,16 @@ def size_of(suite: Suite) -> int:
     return models * methods * math.prod(map(len, rest))
 
 
-def cells_of(suite: Suite) -> tuple[Cell, ...]:
-    """The cells that `include` and `exclude` leave. A pattern that matches no cell is an error."""
+def cells_of(suite: Suite, elsewhere: Sequence[Suite] = ()) -> tuple[Cell, ...]:
+    """The cells that `include` and `exclude` leave. A pattern that matches no cell is an error.
+
+    A pattern may match a cell of the suite on another board: `elsewhere` are the suite there.
+    """
     cells = tuple({cell.id: cell for cell in _expand(suite)}.values())
     ids = [cell.id for cell in cells]
     for place, pattern in _patterns(suite):
-        if not any(matches(cell_id, pattern) for cell_id in ids):
+        others = (cell.id for other in elsewhere for cell in _expand(other))
+        if not any(matches(cell_id, pattern) for cell_id in chain(ids, others)):
             raise BadInput(nothing_matches(f"{suite.path}: {place}", pattern, ids))
     selected = tuple(
         cell
@@ -77,7 +81,7 @@ def all_options(model: ModelSpec, options: Options) -> dict[str, Value]:
 
 def nothing_matches(where: str, pattern: str, ids: Sequence[str]) -> str:
     """The message for a pattern that matches none of these ids, with the nearest id."""
-    near = suggestion(pattern, ids) or f" (one is {ids[0]!r})"
+    near = suggestion(pattern, ids) or (f" (one is {ids[0]!r})" if ids else "")
     return f"{where}: {pattern!r} matches no cell{near}"
 
 
@@ -191,8 +195,10 @@ def _calibrated_on(suite: Suite, method: str, options: Options) -> str:
 
 
 def _patterns(suite: Suite) -> Iterator[tuple[str, str]]:
-    """Every pattern of the suite, with its place in the file."""
+    """Every pattern that the suite's own file wrote, with its place in the file."""
     for name, patterns in (("include", suite.include), ("exclude", suite.exclude)):
-        yield from ((f"{name}[{place}]", pattern) for place, pattern in enumerate(patterns))
-    for place, condition in enumerate(suite.when):
-        yield from ((f"when[{place}]", pattern) for pattern in condition.cells)
+        if name not in suite.inherited:
+            yield from ((f"{name}[{place}]", pattern) for place, pattern in enumerate(patterns))
+    if "when" not in suite.inherited:
+        for place, condition in enumerate(suite.when):
+            yield from ((f"when[{place}]", pattern) for pattern in condition.cells)

@@ -6,7 +6,7 @@ from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.cell_ids import without_seed
 from ondevice_bench.suite.matrix import cells_of, nothing_matches, size_of
-from ondevice_bench.suite.patterns import matches_any
+from ondevice_bench.suite.patterns import matches, matches_any
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.refusals import board_refusal, refusal
 from ondevice_bench.suite.suite import Suite
@@ -30,30 +30,34 @@ def plan(
         raise BadInput(
             f"{suite.path}: the matrix has {size:,} cells, more than {MAX_CELLS:,}: split the suite"
         )
+    on_boards = [suite, *suite.variants.values()]
+    elsewhere = [each for each in on_boards if size_of(each) <= MAX_CELLS]
     planned: list[PlannedCell] = []
     for board in boards:
         on_board = suite.on(board.names).under(board.allocator)
-        planned += _planned(on_board, board, here)
+        planned += _planned(on_board, board, here, elsewhere)
     if not filters:
         return tuple(planned)
-    selected = tuple(item for item in planned if matches_any(item.cell.id, filters))
-    if not selected:
-        ids = [item.cell.id for item in planned]
-        raise NothingRan(nothing_matches("--filter", " ".join(filters), ids))
-    return selected
+    ids = [item.cell.id for item in planned]
+    for pattern in filters:
+        if not any(matches(cell_id, pattern) for cell_id in ids):
+            raise NothingRan(nothing_matches("--filter", pattern, ids))
+    return tuple(item for item in planned if matches_any(item.cell.id, filters))
 
 
 def _boards(suite: Suite, here: Board, others: Mapping[str, Board]) -> tuple[Board, ...]:
     """The suite's boards. This machine replaces the most specific of its names in the list."""
-    names = suite.hardware or (here.name,)
+    names = tuple(dict.fromkeys(suite.hardware)) or (here.name,)
     own = next((name for name in here.names if name in names), here.name)
     return tuple(here if name == own else others.get(name, Board(name)) for name in names)
 
 
-def _planned(suite: Suite, board: Board, here: Board) -> Iterator[PlannedCell]:
+def _planned(
+    suite: Suite, board: Board, here: Board, elsewhere: Sequence[Suite]
+) -> Iterator[PlannedCell]:
     """The cells of the suite on one board. No seed is a reason to refuse a cell."""
     reasons: dict[str, str | None] = {}
-    for cell in cells_of(suite):
+    for cell in cells_of(suite, elsewhere):
         common = without_seed(cell.id)
         if common not in reasons:
             reasons[common] = refusal(suite, cell)

@@ -116,7 +116,7 @@ def _with_added(value: tuple[str, ...]) -> tuple[str, ...]:
     """The passes, each one time. Marked ones come after the default passes."""
     marked = [name for name in value if name.startswith(ADDED)]
     if not marked:
-        return value
+        return tuple(dict.fromkeys(value))
     if len(marked) < len(value):
         raise ValueError(
             f"must name all passes ({value[0].removeprefix(ADDED)}), or only passes to add to the "
@@ -276,7 +276,7 @@ class SuiteSchema(StrictSchema):
     layers: Annotated[
         tuple[Annotated[tuple[str, ...], reads(parse, shown.layers)], ...], AS_LIST, NOT_EMPTY
     ] = (("all",),)
-    hardware: Annotated[tuple[Annotated[str, PROFILE_NAME], ...], AS_LIST, NOT_EMPTY] = ()
+    hardware: Annotated[tuple[Annotated[str, PROFILE_NAME], ...], AS_LIST] = ()
     data: Any = DataSource()
     weights: Any = WeightSource()
     dtype: Annotated[tuple[Literal["float32", "float64", "bfloat16"], ...], AS_LIST, NOT_EMPTY] = (
@@ -284,7 +284,7 @@ class SuiteSchema(StrictSchema):
     )
     train: Train = Train()
     learning: LearningPlan = LearningPlan()
-    allocator: Annotated[tuple[Annotated[str, ALLOCATOR_NAME], ...], AS_LIST, NOT_EMPTY] = ()
+    allocator: Annotated[tuple[Annotated[str, ALLOCATOR_NAME], ...], AS_LIST] = ()
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AS_LIST, NOT_EMPTY] = (0,)
     rounds: Any = Rounds()
     measure: Annotated[
@@ -299,8 +299,8 @@ class SuiteSchema(StrictSchema):
     timeout: Annotated[float, DURATION] = 600.0
     baseline: Annotated[str, METHOD_NAME] = "vanilla"
     goal: Goal = Goal()
-    include: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
-    exclude: Annotated[tuple[str, ...], AS_LIST, NOT_EMPTY] = ()
+    include: Annotated[tuple[str, ...], AS_LIST] = ()
+    exclude: Annotated[tuple[str, ...], AS_LIST] = ()
     when: tuple[Condition, ...] = ()
 
     @classmethod

@@ -36,7 +36,7 @@ def option(each: Option) -> JsonSchema:
 
 def any_option() -> JsonSchema:
     """The values of an option of a user's own code."""
-    return one_or_list(_SCALAR, least=0)
+    return one_or_list(_SCALAR)
 
 
 def default_options(specs: Iterable[MethodSpec | ModelSpec]) -> JsonSchema:
@@ -99,9 +99,9 @@ def layers() -> JsonSchema:
     return any_of(
         names(layer_choice.WORDS),
         text(_LAYERS),
-        _one_key("last", one_or_list(last, least=0)),
-        _one_key("last_blocks", one_or_list(_COUNT, least=0)),
-        _one_key("pattern", one_or_list({"type": "string", "minLength": 1}, least=0)),
+        _one_key("last", one_or_list(last)),
+        _one_key("last_blocks", one_or_list(_COUNT)),
+        _one_key("pattern", one_or_list({"type": "string", "minLength": 1})),
     )
 
 

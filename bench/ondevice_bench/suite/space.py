@@ -30,6 +30,7 @@ from ondevice_bench.suite.entries import (
     complete_methods,
     method_entries,
 )
+from ondevice_bench.suite.inherited_paths import from_own_folder
 from ondevice_bench.suite.layers import freezes
 from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import LEARNING, TRAIN
@@ -127,6 +128,7 @@ def load_space(name: str) -> Space:
 
 def space_of(document: Document) -> Space:
     """The search space of a document."""
+    document = from_own_folder(document)
     path = document.path
     file = check(make_space_schema(path.parent), document)
     return Space(

@@ -40,6 +40,7 @@ class MethodChoice:
     places: tuple[str, ...] = ()  # of the entries of a mix, for messages
 
 
+PATTERNS = ("include", "exclude", "when")  # the keys of a file that have patterns
 SUSTAIN = 1200.0  # seconds
 # of a core; if other processes use more, a sample is measured again
 DISTURBED_SHARE = 0.1
@@ -96,6 +97,7 @@ class Suite:
     learning: LearningPlan = LearningPlan()  # noqa: RUF009  # frozen
     allocators: tuple[str, ...] = ()  # empty: that of the profile, or none is named
     sustain: float = SUSTAIN  # seconds of the pass `sustained`
+    inherited: tuple[str, ...] = ()  # those of PATTERNS that another file wrote
 
     def on(self, board: Sequence[str]) -> "Suite":
         """The suite on the board with these names, the most specific name first."""

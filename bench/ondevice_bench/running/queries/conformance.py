@@ -15,7 +15,11 @@ TIMEOUT = 300.0
 
 def check(host: Host, method: str, options: Sequence[str]) -> list[dict[str, Any]]:
     """Each check with its verdict; BadInput where the method cannot be tried at all."""
-    given = dict(_pair(text) for text in options)
+    given: dict[str, Any] = {}
+    for name, value in map(_pair, options):
+        if name in given:
+            raise BadInput(f"--option {name}: is there twice, and the checks take one value")
+        given[name] = value
     if ":" not in method:
         spec = registry.method(method)
         try:

@@ -58,8 +58,8 @@ def fit_words(
 ) -> Words:
     """One cell for each model and method, at the batch that is asked for.
 
-    Without any ranks, methods with ranks take a fraction of 1/8. Ranks that depend on data are
-    refused: these cells have no data.
+    Methods with ranks take a fraction of 1/8 if no rank rule is given. Ranks that depend on data
+    are refused: these cells have no data.
     """
     rules = [option.partition("=")[0].rpartition(".")[2] for option in options]
     rules += [rule for rule, values in ranks.items() if values]
@@ -70,7 +70,7 @@ def fit_words(
                 "give --fraction or --rank, or measure them with `bench run … --memory-cap SIZE`"
             )
     methods = methods or list(registry.methods())
-    if not any(ranks.values()) and any(_has_fraction(method) for method in methods):
+    if any(_needs_fraction(method, rules) for method in methods):
         ranks = {**ranks, "fraction": [DEFAULT_FRACTION]}
     return Words(
         models,
@@ -82,7 +82,8 @@ def fit_words(
     )
 
 
-def _has_fraction(method: str) -> bool:
+def _needs_fraction(method: str, rules: Collection[str]) -> bool:
+    """Whether the method has ranks and none of these options decides about them."""
     known = [name for name in methods_in(method) if not registry.is_own(name)]
-    options = (option for name in known for option in registry.method(name).options)
-    return any(option.name == "fraction" for option in options)
+    groups = (group for name in known for group in registry.method(name).one_of)
+    return any("fraction" in group.names and not set(group.names) & set(rules) for group in groups)
