@@ -72,7 +72,7 @@ def test_a_suite_extends_that_of_its_own_tree(workplace, monkeypatch, here):
     tree_with(workplace, PLAIN % "[1]", "common", here)  # the working tree
     tree_with(workplace / "tree", PLAIN % "[4]", "other")  # so the root has suites, too
     monkeypatch.chdir(workplace / here)
-    made = short_request(tree, FakeHost(), tree.here / "suites/mine.yaml", "", ())
+    made = short_request(tree, FakeHost(), tree.here / "suites/mine.yaml", "")
     assert [item.cell.batch for item in made.plan] == [2]
 
 
@@ -86,6 +86,8 @@ def test_a_filter_that_matches_the_cells_of_one_side_leaves_the_other_empty(work
     base, new = short_requests(trees, hosts, files, "", ["*b2*"])
     assert base is None
     assert [item.cell.batch for item in new.plan] == [2]
+    both = short_requests(trees, hosts, files, "", ["*b1*", "*b2*"])
+    assert [[item.cell.batch for item in each.plan] for each in both] == [[1], [1, 2]]
     with pytest.raises(NothingRan, match="--filter"):
         short_requests(trees, hosts, files, "", ["*b3*"])
     with pytest.raises(NothingRan, match="--filter"):

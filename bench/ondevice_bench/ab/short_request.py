@@ -13,6 +13,8 @@ from ondevice_bench.running.queries.user_models import describe
 from ondevice_bench.running.request import Request, request
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.matrix import nothing_matches
+from ondevice_bench.suite.patterns import matches, matches_any
 
 
 def short_requests(
@@ -24,20 +26,24 @@ def short_requests(
 ) -> list[Request | None]:
     """What each side measures; None if it has no such suite, or no cell that a filter matches.
 
-    NothingRan if the filters match no cell of either side.
+    NothingRan if a filter matches no cell of either side.
     """
-    found: list[Request | None] = []
-    unmatched: list[NothingRan] = []
-    for tree, host, suite in zip(trees, hosts, suites, strict=True):
-        try:
-            made = None if suite is None else short_request(tree, host, suite, command, filters)
-        except NothingRan as error:
-            made = None
-            unmatched.append(error)
-        found.append(made)
-    if unmatched and not any(found):
-        raise unmatched[0]
-    return found
+    whole = [
+        None if suite is None else short_request(tree, host, suite, command)
+        for tree, host, suite in zip(trees, hosts, suites, strict=True)
+    ]
+    ids = [item.cell.id for each in whole if each is not None for item in each.plan]
+    for pattern in filters if ids else ():
+        if not any(matches(cell_id, pattern) for cell_id in ids):
+            raise NothingRan(nothing_matches("--filter", pattern, ids))
+    return [_filtered(each, filters) for each in whole]
+
+
+def _filtered(whole: Request | None, filters: Sequence[str]) -> Request | None:
+    if whole is None or not filters:
+        return whole
+    plan = tuple(item for item in whole.plan if matches_any(item.cell.id, filters))
+    return replace(whole, plan=plan) if plan else None
 
 
 def short_request(
@@ -45,7 +51,6 @@ def short_request(
     host: Host,
     suite: Path,
     command: str,
-    filters: Sequence[str],
 ) -> Request:
     """The suite of this file, with its time and trace passes only.
 
@@ -55,7 +60,7 @@ def short_request(
     require_own_code(tree, loaded)
     describe(host, loaded)
     short = replace(loaded, measure=("trace", "time"), rounds={"time": 1}, variants={})
-    whole = request(host, short, command, filters)
+    whole = request(host, short, command)
     # a file that is equal in both trees has one name, but it may read another one beside it
     own_code = registry.own_code()
     return replace(whole, commit=tree.commit, origin=AB, own_code=own_code)
