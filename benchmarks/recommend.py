@@ -34,9 +34,8 @@ from ondevice_bench.running.boards import board_named
 from ondevice_bench.running.hosts.local import local_host
 from ondevice_bench.running.progress import for_terminal
 from ondevice_bench.running.session import open_session
-from ondevice_bench.suite.board import SYSTEM_RESERVE
 from ondevice_bench.suite.space import load_space
-from ondevice_bench.units import number_of, parse_bytes
+from ondevice_bench.units import number_of
 
 NEAR, SHARE = 1.05, 0.25  # the goals
 UNLIMITED = 7 * 24 * 3600.0
@@ -117,7 +116,7 @@ def _exhaustive(said: argparse.Namespace, out: Path) -> tuple[dict[str, float], 
     space = narrowed(load_space(said.space), (), [said.batch] if said.batch else ())
     with local_host(said.hardware) as host:
         board = board_named(said.board, host)
-    limit = memory_bytes(board, None, parse_bytes(SYSTEM_RESERVE))
+    limit = memory_bytes(board, None, None)
     question = Question(goal_named(said.minimise), Limits(limit, said.min_cosine))
     rounds = said.rounds if question.repeats else 1
     progress = for_terminal()
