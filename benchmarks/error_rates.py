@@ -20,10 +20,10 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse import compare, history
 from ondevice_bench.analyse.cell_pair import CellPair
 from ondevice_bench.analyse.change_points import find_change_points
+from ondevice_bench.analyse.choice import PEAK, STEP, fewest, proven_direction
 from ondevice_bench.analyse.family import MOST_PROCESSES, outside, unlike
-from ondevice_bench.analyse.groups import ratio
 from ondevice_bench.analyse.kept_accuracy import POINT, verdict
-from ondevice_bench.analyse.verdict import PEAK, STEP, fewest, proven_direction
+from ondevice_bench.analyse.ratios import ratio
 from ondevice_bench.recommend.race import Race
 from ondevice_bench.stats import Estimate, estimate, estimate_readings, relative_precision, shift
 from ondevice_bench.suite.suite import Sampling

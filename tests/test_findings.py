@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from ondevice_bench import units
-from ondevice_bench.analyse.groups import ratio
 from ondevice_bench.analyse.kept_accuracy import kept_accuracy
+from ondevice_bench.analyse.ratios import ratio
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.measure.activations import saved_bytes, saved_storages, total
 from ondevice_bench.methods.treatment import treat

@@ -5,8 +5,9 @@ import pytest
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import boards
 from ondevice_bench.analyse.compare import compare
-from ondevice_bench.analyse.groups import groups, ratio
+from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.history import HistoryQuery, history
+from ondevice_bench.analyse.ratios import ratio
 from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.stats import Estimate, estimate

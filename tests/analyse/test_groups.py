@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ondevice_bench.analyse.baseline_options import of_equal_options
-from ondevice_bench.analyse.groups import groups, ratio
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.ratios import ratio
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
 from tests.record.conftest import make_record

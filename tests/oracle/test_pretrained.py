@@ -46,18 +46,24 @@ def test_all_tensors_find_their_place(trained):
         assert loaded.loaded == 104 - len(loaded.unused)
 
 
-def test_efficientnet_knows_a_flower_from_a_temple():
+@pytest.fixture
+def efficientnet():
+    """The network with its trained weights, and the images that it takes."""
     pretrained = registry.model("efficientnet_lite0").pretrained
     if pretrained.path() is None:
         pytest.skip("its weights are not installed (tox -e oracle)")
+    model, spec = constructed("efficientnet_lite0")
+    loading.load(model, pretrained.path(), spec.layout.head)
+    return model, spec.inputs({option.name: option.default for option in spec.options})
+
+
+def test_efficientnet_knows_a_flower_from_a_temple(efficientnet):
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
     from ondevice_bench.data import images
 
-    model, spec = constructed("efficientnet_lite0")
-    loading.load(model, pretrained.path(), spec.layout.head)
-    inputs = spec.inputs({option.name: option.default for option in spec.options})
+    model, inputs = efficientnet
     pictures = [Image.fromarray(array) for array in load_sample_images().images]
     crops = [images.picture(p, 224, (106.0, 0.0, 106.0 + 427, 427.0)) for p in pictures]
     batch = torch.from_numpy(images.normalised(numpy.stack(crops), inputs))
@@ -69,14 +75,9 @@ def test_efficientnet_knows_a_flower_from_a_temple():
     assert scores[1].argmax() == daisy
 
 
-def test_images_are_scaled_as_those_that_the_weights_were_trained_on():
+def test_images_are_scaled_as_those_that_the_weights_were_trained_on(efficientnet):
     """The stem's outputs have the variances that its batch-norm has seen."""
-    pretrained = registry.model("efficientnet_lite0").pretrained
-    if pretrained.path() is None:
-        pytest.skip("its weights are not installed (tox -e oracle)")
-    model, spec = constructed("efficientnet_lite0")
-    loading.load(model, pretrained.path(), spec.layout.head)
-    inputs = spec.inputs({option.name: option.default for option in spec.options})
+    model, inputs = efficientnet
 
     def far(inputs):
         batch = make(DataSource("photos"), inputs, 16, "batch 0")

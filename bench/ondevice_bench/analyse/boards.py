@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ondevice_bench.analyse.groups import CellWithBaseline, groups, ratio
+from ondevice_bench.analyse.choice import direction
+from ondevice_bench.analyse.groups import CellWithBaseline, groups
+from ondevice_bench.analyse.ratios import ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.analyse.verdict import direction
 from ondevice_bench.stats import Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 

@@ -1,19 +1,24 @@
-"""The verdict on a group of cells: which method to choose, and how sure that is."""
+"""The verdict on a group of cells: its choices, and the sentences about them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
-from ondevice_bench import metrics, passes, units
+from ondevice_bench import metrics, units
+from ondevice_bench.analyse.choice import (
+    PEAK,
+    STEP,
+    Choice,
+    choose,
+    choose_about_as_fast,
+    with_known_gradient,
+)
 from ondevice_bench.analyse.gradient import diverges, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.stats import Direction, Estimate, direction_of, is_too_wide
+from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.goal import Goal
 
-STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
 MOST_NEAR = 3  # methods that a sentence lists
-SLOWEST = 1.1  # multiples of the baseline's step that still count as about as fast
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
@@ -37,31 +42,6 @@ SENTENCES: Mapping[str, str] = {
     "learning unknown": "The effect of {methods} on the gradient is not known: {reason}.",
 }
 
-Proof = Literal["proven", "not proven", "none"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The method with the lowest value of a metric. `proof` is `none` if no method is lower.
-
-    Then `unclear` has the methods that may be below the baseline, but the noise hides it.
-    """
-
-    metric: str
-    member: CellWithBaseline | None
-    proof: Proof
-    missing: str = ""  # what would prove it
-    unclear: tuple[CellWithBaseline, ...] = ()
-    # if the gradient of this method is unknown: the choice among methods with a known gradient
-    known: "Choice | None" = None
-    # of a proven choice: the methods that may be as low. The proof is against the baseline only
-    near: tuple[CellWithBaseline, ...] = ()
-
-    @property
-    def ratio(self) -> Estimate | None:
-        """The metric of the method as a multiple of the baseline's."""
-        return self.member.ratio(self.metric) if self.member else None
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -77,31 +57,6 @@ class Verdict:
     sentences: tuple[str, ...]
     headlines: tuple[str, ...]  # the sentences that name a method to choose
     baseline: str  # its label
-
-
-def fewest(metric: str) -> int:
-    """The fewest processes on each side that prove a difference."""
-    described = metrics.BY_NAME[metric]
-    return 1 if described.kind == "exact" else passes.BY_NAME[described.pass_name].fewest_processes
-
-
-def proven_direction(
-    ratio: Estimate | None, metric: str, processes: int, drift: int = 1
-) -> Direction:
-    """The direction that a ratio to the baseline proves. Too few processes prove nothing.
-
-    `drift` multiplies the threshold of the metric.
-    """
-    if ratio is None or ratio.lower is None or ratio.upper is None:
-        return "unknown"
-    if processes < fewest(metric):
-        return "unknown"
-    return direction_of(ratio.lower, ratio.upper, drift * metrics.BY_NAME[metric].threshold)
-
-
-def direction(member: CellWithBaseline, metric: str) -> Direction:
-    """The direction that the results of a cell prove."""
-    return proven_direction(member.ratio(metric), metric, member.rounds(metric), member.drift)
 
 
 def verdict(
@@ -127,12 +82,12 @@ def verdict(
     losing = _having({m.label: (lost_accuracy or {}).get(m.cell.id, "") for m in comparable})
     unfit = {**losing, **too_far}
     near = [member for member in comparable if member.label not in unfit]
-    by_memory = _and_with_known_gradient(near, partial(choose, metric=PEAK))
-    by_time = _and_with_known_gradient(near, partial(choose, metric=STEP))
+    by_memory = with_known_gradient(near, partial(choose, metric=PEAK))
+    by_time = with_known_gradient(near, partial(choose, metric=STEP))
     judged = [member for member in comparable if member.ratio(goal.minimise) is not None]
     refused = _having({m.label: unfit.get(m.label) or _refusal(m, goal) for m in judged})
     allowed = [member for member in judged if member.label not in refused]
-    by_goal = _and_with_known_gradient(allowed, partial(choose, metric=goal.minimise))
+    by_goal = with_known_gradient(allowed, partial(choose, metric=goal.minimise))
     sentences: tuple[str, ...]
     headlines: tuple[str, ...]
     if not judged:
@@ -146,7 +101,7 @@ def verdict(
         sentences = (*chosen, *lowest, *_unknown_gradients(allowed), *allocators)
         headlines = (chosen[0], *lowest)
     obstacle = "" if allowed else sentences[0]
-    by_both = _and_with_known_gradient(near, partial(_about_as_fast, baseline=baseline))
+    by_both = with_known_gradient(near, partial(choose_about_as_fast, baseline=baseline))
     return Verdict(
         obstacle,
         by_goal,
@@ -215,63 +170,6 @@ def _having(reasons: Mapping[str, str]) -> dict[str, str]:
     return {label: reason for label, reason in reasons.items() if reason}
 
 
-def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
-    """The lowest method that is proven to be below the baseline, or else one that may be below it.
-
-    A number that is too noisy to use is never chosen.
-    """
-    by_value = _by_value(allowed, metric)
-    if not by_value:
-        return None
-    proven = [member for member, _ in by_value if direction(member, metric) == "less"]
-    usable = [(member, ratio) for member, ratio in by_value if not is_too_wide(ratio)]
-    if proven:
-        near = as_low((member for member, _ in usable), proven[0], metric)
-        return Choice(metric, proven[0], "proven", near=near)
-    if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
-        lowest, _ = usable[0]
-        return Choice(metric, lowest, "not proven", _missing(lowest, metric))
-    unclear = tuple(member for member, _ in by_value if _may_be_lower(member, metric))
-    return Choice(metric, None, "none", _missing(unclear[0], metric) if unclear else "", unclear)
-
-
-def _by_value(
-    members: Iterable[CellWithBaseline], metric: str
-) -> list[tuple[CellWithBaseline, Estimate]]:
-    """The methods with their ratios, the lowest value first. All are compared with one cell.
-
-    Layers that freeze nothing may have baselines of their own, which train alike.
-    """
-    found = [(member, ratio) for member in members if (ratio := member.ratio(metric)) is not None]
-
-    def order(pair: tuple[CellWithBaseline, Estimate]) -> float:
-        member, own = pair
-        return (replace(member, base=found[0][0].base).ratio(metric) or own).estimate
-
-    return sorted(found, key=order)
-
-
-def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
-    """Whether a method may be below the baseline. A drift of the machine may hide that."""
-    found = member.ratio(metric), metric, member.rounds(metric)
-    is_above = proven_direction(*found, drift=member.drift - 1) == "more"
-    return direction(member, metric) == "unknown" and not is_above
-
-
-def as_low(
-    members: Iterable[CellWithBaseline], chosen: CellWithBaseline, metric: str
-) -> tuple[CellWithBaseline, ...]:
-    """The members that are not proven to have more than the choice."""
-    against = ((member, replace(member, base=chosen.cell)) for member in members)
-    return tuple(
-        member
-        for member, each in against
-        if member is not chosen
-        and each.ratio(metric) is not None
-        and direction(each, metric) != "more"
-    )
-
-
 def about_near(choice: Choice) -> str:
     """The sentence about methods that are, or may be, as low as the choice; empty without any."""
     return about_as_low(choice.near, choice.metric)
@@ -286,70 +184,6 @@ def about_as_low(members: Sequence[CellWithBaseline], metric: str) -> str:
     others = _listing([*labels[:MOST_NEAR], *([f"{more} more"] if more > 0 else [])])
     is_exact = metrics.BY_NAME[metric].kind == "exact"
     return SENTENCES["tie" if is_exact else "near"].format(others=others)
-
-
-def _and_with_known_gradient(
-    members: Sequence[CellWithBaseline],
-    chosen: Callable[[Sequence[CellWithBaseline]], Choice | None],
-) -> Choice | None:
-    """The choice. If its gradient is unknown, it also has the choice among known gradients."""
-    choice = chosen(members)
-    if choice is None or choice.member is None or gradient_quality(choice.member).is_known:
-        return choice
-    known = chosen([member for member in members if gradient_quality(member).is_known])
-    return replace(choice, known=known or Choice(choice.metric, None, "none"))
-
-
-def _about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> Choice | None:
-    """The least memory among methods with a step of at most `SLOWEST` times the baseline's.
-
-    It is proven if memory and step are. None if every step time is too noisy to use.
-    """
-    steps = [(m, step) for m in allowed if (step := m.ratio(STEP)) and not is_too_wide(step)]
-    if not steps:
-        return None
-    surely = [
-        m
-        for m, step in steps
-        if step.upper and step.upper <= SLOWEST and m.rounds(STEP) >= fewest(STEP)
-    ]
-    proven = choose(surely, PEAK)
-    if proven is not None and proven.proof == "proven":
-        return proven
-    choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
-    if choice is None:
-        return Choice(PEAK, None, "none")
-    if choice.member is None or choice.proof != "proven":
-        return choice
-    member, step = choice.member, choice.member.ratio(STEP)
-    missing = _missing(member, STEP)
-    if step and step.upper and member.rounds(STEP) >= fewest(STEP):
-        missing = (
-            f"its step may take up to {units.ratio(step.upper)} as long as {baseline}'s. "
-            "Use a quieter machine and run again"
-        )
-    return replace(choice, proof="not proven", missing=missing, near=())
-
-
-def _missing(member: CellWithBaseline, metric: str) -> str:
-    """What would prove a difference."""
-    needed, rounds = fewest(metric), member.rounds(metric)
-    pass_name = metrics.BY_NAME[metric].pass_name
-    if rounds < needed:
-        return (
-            f"only {_processes(rounds)} measured each side. "
-            f"Set `rounds: {{{pass_name}: {needed}}}` and run again"
-        )
-    if direction(replace(member, drift=1), metric) != "unknown":
-        return (
-            "the rounds of a cell ran one after another, so a drift of the machine may look like "
-            "this difference. Use `bench run`, or `--interleave` of pytest"
-        )
-    return "the results vary by more than the difference. Use a quieter machine and run again"
-
-
-def _processes(count: int) -> str:
-    return "one process" if count == 1 else f"{count} processes"
 
 
 def _about_goal(choice: Choice | None, baseline: str) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.verdict import fewest
+from ondevice_bench.analyse.choice import fewest
 from ondevice_bench.papers.accounts import Account
 from ondevice_bench.papers.evidence import MeasuredClaim
 from ondevice_bench.papers.published import Claim, Reach

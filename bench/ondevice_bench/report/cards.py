@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.verdict import PEAK, SLOWEST, STEP, Choice, Verdict, about_near
+from ondevice_bench.analyse.verdict import Verdict, about_near
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import quantity_of, ratio_quantity
 from ondevice_bench.stats import Estimate, is_too_wide

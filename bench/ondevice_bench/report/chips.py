@@ -6,9 +6,9 @@ from statistics import median
 from typing import Literal
 
 from ondevice_bench import units
+from ondevice_bench.analyse.choice import STEP
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.analyse.verdict import STEP
 from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.record.origin import NO_COMMIT
 from ondevice_bench.report.history_text import short_commit

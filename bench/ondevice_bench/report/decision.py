@@ -4,17 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.choice import PEAK, STEP
 from ondevice_bench.analyse.epoch import epoch_of
 from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, diverges, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.analyse.verdict import (
-    PEAK,
-    STEP,
-    Verdict,
-    against_default,
-    verdict,
-)
+from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.cards import Card, cards, share_of, without_repeats

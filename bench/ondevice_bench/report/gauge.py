@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.choice import direction
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.verdict import direction
 from ondevice_bench.report.quantities import Quantity, quantity_of, ratio_to_baseline
 from ondevice_bench.stats import Estimate, is_too_wide
 

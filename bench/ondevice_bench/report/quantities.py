@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ondevice_bench import metrics, passes, units
+from ondevice_bench.analyse.choice import PEAK
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.learning import METRICS as LEARNING
 from ondevice_bench.analyse.learning import Learning
-from ondevice_bench.analyse.verdict import PEAK
 from ondevice_bench.specs import trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.stats import Estimate, is_too_wide

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.choice import as_low, direction
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.verdict import about_as_low, as_low, direction
+from ondevice_bench.analyse.verdict import about_as_low
 from ondevice_bench.stats import Estimate, is_too_wide
 
 SENTENCES: Mapping[str, str] = {
