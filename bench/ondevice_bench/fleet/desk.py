@@ -128,7 +128,7 @@ class Desk:
                 self._give_up(campaign, waiting, "skipped", "; ".join(waiting.refused.values()))
                 continue
             others = {u: name for u, name in willing.items() if name not in waiting.failed_on}
-            # after two attempts in vain, another board starts the portion again, if there is one
+            # after two failed attempts, another board starts the portion again, if there is one
             able = others if waiting.without_record > 1 and others else willing
             rest = campaign.rest(waiting, able)
             home = able.get(rest.home, "")
@@ -248,7 +248,7 @@ class Desk:
         """Continue without a board. Work that only lost boards may do waits again."""
         if self._lanes.pop(board, None) is None:
             return
-        self._progress.note(f"{board} takes no part any more: {reason}")
+        self._progress.note(f"{board} no longer takes part: {reason}")
         for ticket, out in list(self._out.items()):
             able = out.boards or [lane.name for lane in self._of(out.campaign.profile)]
             if not self._lanes.keys() & set(able):
@@ -318,7 +318,7 @@ class Desk:
             named = " and ".join(lane.name for lane in lanes if lane.unit in seconds)
             self._progress.note(
                 f"boards differ by up to {percent(slowest)} in the step of the shared cell: "
-                f"{named}; nobody knows which of them is unusual, so all of them measure"
+                f"{named}; it is unknown which of them is unusual, so all of them measure"
             )
 
 

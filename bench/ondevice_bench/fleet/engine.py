@@ -129,7 +129,7 @@ class DaskEngine:
         self._futures.pop(ticket, None)
         ended = self._ends.pop(ticket, None)
         if ended is None:
-            # the scheduler has ended, or `forget` took the ticket back: then nobody waits for it
+            # the scheduler has ended, or `forget` took the ticket back: then nothing waits for it
             how: How = "desk" if future.status == "cancelled" else "again"
             ended = Ended(ticket, "", how, f"the scheduler of dask says: {future.status}")
         self._told(ended)
@@ -179,7 +179,7 @@ def _cluster(*, dashboard: bool) -> Any:
 
 
 def _require_safe(scheduler: str) -> None:
-    """Refuse a scheduler without TLS: whoever reaches it can run code on this machine."""
+    """Refuse a scheduler without TLS: everybody who reaches it can run code on this machine."""
     scheme, _, rest = scheduler.partition("://")
     host = rest.rpartition(":")[0].strip("[]")
     if scheme == "tls" or (scheme == "tcp" and host in ("localhost", LOOPBACK, "::1")):

@@ -204,7 +204,7 @@ def _figures(summary: RunSummary, _: Profile) -> Proof:
         own = summary.run.software["torch"]
         return Proof("figures", "failed", f"{said} (torch {own}; the desk has {wanted.torch})")
     where = f"{wanted.arch}, torch {wanted.torch}"
-    return Proof("figures", "passed", f"{count} exact figures equal those of a desk ({where})")
+    return Proof("figures", "passed", f"{count} exact numbers equal those of a desk ({where})")
 
 
 def _few(texts: list[str]) -> str:
