@@ -274,7 +274,7 @@ def test_it(bench_step):
     result = pytester.runpytest_subprocess("-p", "no:benchmark")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["bench_step: trace: skipped: step returned a coroutine, and nobody ran it: *"]
+        ["bench_step: trace: skipped: step returned a coroutine, which was never run: *"]
     )
     result.stdout.no_fnmatch_line("*never awaited*")
     result.stdout.no_fnmatch_line("*Traceback*")

@@ -14,7 +14,7 @@ class EnergyUnavailable(RuntimeError):
 
 
 class Metering(Protocol):
-    """A measurement that goes on. It never raises before it is asked for its joules."""
+    """A running measurement. It raises only when it is asked for its joules."""
 
     def mark(self) -> float:
         """Take what the meter has counted so far; the moment by `time.perf_counter`.

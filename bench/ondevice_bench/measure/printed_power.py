@@ -165,7 +165,7 @@ class PrintedJoules:
 
 
 def _available(descriptor: int, pieces: int) -> tuple[bytes, bool]:
-    """What a pipe has now, at most so many pieces, and whether its other side is closed."""
+    """What a pipe has now, at most this many pieces, and whether its other side is closed."""
     found = b""
     for _ in range(pieces):
         try:

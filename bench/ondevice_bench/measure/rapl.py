@@ -65,7 +65,7 @@ class CountedJoules:
         try:
             counters = self._rapl.read()
         except (OSError, ValueError) as error:
-            self._failure = f"a counter of RAPL cannot be read any more: {error}"
+            self._failure = f"a counter of RAPL can no longer be read: {error}"
             return moment
         rise = 0
         for before, after, wraps_at in zip(

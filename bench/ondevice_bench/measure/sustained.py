@@ -108,7 +108,7 @@ def sustain(
     read: Callable[[], Mapping[str, float]],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Sustained:
-    """Step again and again for so many seconds, and read the sensors once a second."""
+    """Step again and again for this time, and read the sensors once a second."""
     first = read()
     began = clock()
     rows: list[Second] = []

@@ -62,7 +62,7 @@ def _was_skipped_too_early(task: TaskKey, places: Mapping[TaskKey, int]) -> bool
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """Seconds to go; `is_exact` where every remaining workload was measured before."""
+    """Seconds to go; `is_exact` if every remaining workload was measured before."""
 
     seconds: float
     is_exact: bool

@@ -14,7 +14,7 @@ TIMEOUT = 300.0
 
 
 def check(host: Host, method: str, options: Sequence[str]) -> list[dict[str, Any]]:
-    """Each check with its verdict; BadInput where the method cannot be tried at all."""
+    """Each check with its verdict; BadInput if the method cannot be tried at all."""
     given: dict[str, Any] = {}
     for name, value in map(_pair, options):
         if name in given:

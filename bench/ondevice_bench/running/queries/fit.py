@@ -34,7 +34,7 @@ class Unfit(Exception):
 
 
 def nobody(text: str) -> None:
-    """Tell nobody."""
+    """Drop the text."""
 
 
 def fits(
@@ -89,7 +89,7 @@ def _fit(fit: Fit, cell: Cell, limit: int, ask: Ask, asked: int | None) -> Fit:
         else:
             batch = asked
             counts_of(asked)
-            with suppress(Unfit):  # as where the network takes no single example
+            with suppress(Unfit):  # for example, the network takes no single example
                 peak_of(1)  # a second point for the curve
         example = counts_of(batch)
     except Unfit as error:

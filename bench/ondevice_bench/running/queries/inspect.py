@@ -34,7 +34,7 @@ def ask(
     layers: str = "",
     ranks: Mapping[str, RankNumbers] | None = None,
 ) -> PassResult:
-    """What the pass finds out about the suite's first cell; SkippedCell where a plan would skip it.
+    """What the pass finds out about the suite's first cell; SkippedCell if a plan would skip it.
 
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
     `ranks` by layer go before the cell's own rule.
@@ -55,7 +55,7 @@ def ask_about(
     layers: str,
     ranks: Mapping[str, RankNumbers] | None = None,
 ) -> PassResult:
-    """What the pass finds out about this cell; SkippedCell where the plan skips it."""
+    """What the pass finds out about this cell; SkippedCell if the plan skips it."""
     if item.state == "skipped":
         raise SkippedCell(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell

@@ -30,9 +30,9 @@ RANDOM_WEIGHTS = {"random": WeightSource()}
 
 
 class JobMaker:
-    """Makes the jobs for a host; `batches` is None where no pass reads a batch.
+    """Makes the jobs for a host; `batches` is None if no pass reads a batch.
 
-    A job takes the host's processors, and the host's memory cap where none is given.
+    A job takes the host's processors, and the host's memory cap if none is given.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class JobMaker:
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
     ) -> Job:
-        """The job of one pass over one cell, NoBatch where the data has none."""
+        """The job of one pass over one cell, NoBatch if the data has none."""
         model = registry.model(cell.model)
         chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
         inputs = model.inputs(chosen)
@@ -116,7 +116,7 @@ class JobMaker:
             return None
         if isinstance(inputs, OwnBatch):
             return user_models.batch(self._host, self._batches, model.implementation, cell, use)
-        # where a cell learns, nothing but its tests sees an example of the test split
+        # if a cell learns, nothing but its tests sees an example of the test split
         split = LEARN if cell.learning is not None and self._data.has_labels else ALL
         if use == CALIBRATE and cell.calibrated_on:
             split = cell.calibrated_on
@@ -186,7 +186,7 @@ def _examples_of(cell: Cell, pass_name: str) -> Mapping[str, int]:
 
 
 def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
-    """The ranks of the model's table, where the cell's method asks for them."""
+    """The ranks of the model's table, if the cell's method asks for them."""
     for name, value in cell.method_options:
         if name.rpartition(".")[2] == trained.RULE:
             return trained.ranks(cell.model, float(value))

@@ -137,7 +137,7 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: str) -> Path:
-    """The file with a batch of the user's function; NoBatch where the function gives none."""
+    """The file with a batch of the user's function; NoBatch if the function gives none."""
     path = store.path(implementation, cell.model, cell.batch, cell.seed, use)
     if not path.exists():
         # another use is another seed, so that ranks are not chosen on the batch that is measured

@@ -130,7 +130,7 @@ class StepResult:
 
 
 class StepFailed(Exception):
-    """The step, its set-up or its process came to grief; the text says where and how."""
+    """The step, its set-up or its process failed; the text says where and how."""
 
 
 class StepRunner:
@@ -144,7 +144,7 @@ class StepRunner:
         self.host.close()
 
     def measure(self, step: UserStep, rounds: int) -> StepResult:
-        """The exact numbers by one process, the others by so many; StepFailed where one fails."""
+        """Exact numbers by one process, others by `rounds` processes; StepFailed if one fails."""
         try:
             found = [self._process(step, STEP_TRACE, 1)]
             for number in range(1, rounds + 1):

@@ -98,7 +98,7 @@ def _numbers(
 def epoch_of_target(accuracy: list[float], target: float | None) -> int | None:
     """The first epoch (0: before training) whose test reaches the target; None if none does.
 
-    Between two tests nobody knows the accuracy, so nothing is interpolated.
+    The accuracy between two tests is unknown, so nothing is interpolated.
     """
     if target is None:
         return None
