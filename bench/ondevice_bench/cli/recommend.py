@@ -121,7 +121,7 @@ def recommend(
         typer.Option(help="The folder for the results (default: bench-out/recommend-MODEL)."),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure anew what an earlier search has measured.")
+        bool, typer.Option("--fresh", help="Measure again what an earlier search has measured.")
     ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,

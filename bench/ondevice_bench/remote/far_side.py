@@ -67,7 +67,7 @@ class Conversation:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def next(self) -> Frame:
-        """The next frame; Ended where none comes any more."""
+        """The next frame; Ended if there is none."""
         try:
             return self._read.get(timeout=IDLE_SECONDS)
         except queue.Empty:

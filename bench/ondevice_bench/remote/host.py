@@ -1,7 +1,7 @@
 """A board on the network as a host.
 
 Every question is asked again if the connection is lost meanwhile, so nothing is lost. A job whose
-reply was lost is measured anew, by new processes. The far side of a lost connection is killed
+reply was lost is measured again, by new processes. The far side of a lost connection is killed
 before that, by itself or by its successor.
 """
 
@@ -66,7 +66,7 @@ class BoardWay(Protocol):
         """What the user calls the board."""
 
     def link(self) -> Link:
-        """Start the process that leads there; LinkLost where it cannot start."""
+        """Start the process that leads there; LinkLost if it cannot start."""
 
     def refusal(self, status: int | None, printed: str) -> str:
         """Why there is no use in another attempt, if the process ended like this; else empty."""
@@ -122,7 +122,7 @@ class SshHost(Host):
         return self._hello.caches_kib
 
     def software(self) -> Mapping[str, Any]:
-        """What workers compute with; HostError where none can start."""
+        """What workers compute with; HostError if none can start."""
 
         def asked(link: Link) -> Mapping[str, Any]:
             return answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
@@ -144,7 +144,7 @@ class SshHost(Host):
 
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
         """Run the job there. Too many lost connections are a failure of this job."""
-        if job.power is not None:  # its command runs there, where no folder of profiles is
+        if job.power is not None:  # its command runs there, and no folder of profiles is there
             job = replace(job, power={**job.power, "folder": None})
         text = job.to_text()
         question = {"do": "run", "job": text, "timeout": timeout}
@@ -165,7 +165,7 @@ class SshHost(Host):
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
-        """Have a new process there answer each request; NoAnswer where it does not.
+        """Have a new process there answer each request; NoAnswer if it does not.
 
         Too many lost connections say nothing about the user's code: BoardLost.
         """
@@ -222,7 +222,7 @@ class SshHost(Host):
             raise BoardLost(f"{self.name}: cannot go on: {error}") from None
 
     def _retrying(self, action: Callable[[Link], T]) -> T:
-        """What the action gives; it begins anew on a new connection if the old one is lost."""
+        """The result of the action. If the connection is lost, it is repeated on a new one."""
         for _ in range(ATTEMPTS):
             link = self._link or self._reconnected()
             try:
@@ -239,7 +239,7 @@ class SshHost(Host):
             link.kill()
 
     def _reconnected(self) -> Link:
-        """The board again, which may need some time; BoardLost where it does not come back."""
+        """The board again, which may need some time; BoardLost if it does not come back."""
         deadline, pause, problem = time.monotonic() + self.patience, 1.0, ""
         while time.monotonic() < deadline:
             try:
@@ -261,7 +261,7 @@ class SshHost(Host):
         )
 
     def _same_again(self) -> Link:
-        """A new connection to the same machine and software; BadInput where they differ."""
+        """A new connection to the same machine and software; BadInput if they differ."""
         link, hello = self._greeted()
         if (hello.machine, hello.unit) != (self.machine, self.unit):
             raise BoardLost(f"{self.name}: another machine answers now")
@@ -269,7 +269,7 @@ class SshHost(Host):
         return link
 
     def _greeted(self) -> tuple[Link, Hello]:
-        """A connection to a far side of the same versions; BadInput where they differ."""
+        """A connection to a far side of the same versions; BadInput if they differ."""
         link = self._link = self._way.link()
         try:
             link.skip_to_mark(HELLO_SECONDS)

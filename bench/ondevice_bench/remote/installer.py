@@ -33,7 +33,7 @@ class Stop(Exception):
 
 
 def look(request: dict[str, Any]) -> dict[str, Any]:
-    """What the board has: its Python, memory and disk. Stop where that is too little."""
+    """What the board has: its Python, memory and disk. Stop if that is too little."""
     if sys.version_info[:2] < OLDEST:
         found, needed = (".".join(map(str, v)) for v in (sys.version_info[:2], OLDEST))
         raise Stop(
@@ -209,7 +209,7 @@ def _run(words: list[str], what: str) -> None:
 
 
 def _printed(process: subprocess.Popen[bytes], what: str) -> bytes:
-    """What the process prints until it ends; Stop where that is late, or the desk is gone."""
+    """What the process prints until it ends; Stop if that is late, or the desk is gone."""
     deadline = time.monotonic() + PIP_SECONDS
     while True:
         try:

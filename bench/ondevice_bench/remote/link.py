@@ -86,7 +86,7 @@ class Link:
                 raise LinkLost(f"the connection took no bytes for {STALL_SECONDS:g} s")
 
     def receive(self, seconds: float, tick: Tick = no_tick) -> Frame:
-        """The next frame, which must begin in so many seconds."""
+        """The next frame, which must begin within this time."""
         deadline = time.monotonic() + seconds
 
         def read(count: int) -> bytes:
@@ -122,7 +122,7 @@ class Link:
         del self._received[: self._received.index(MARK) + len(MARK)]
 
     def read_line(self, seconds: float) -> bytes:
-        """The next line, or what came before the end; LinkLost where it takes too long."""
+        """The next line, or what came before the end; LinkLost if it takes too long."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._received:
             if not self._is_open[self._out]:

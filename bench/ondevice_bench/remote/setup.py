@@ -1,4 +1,4 @@
-"""Setting up a board: this very `bench` in an environment of its own there."""
+"""Sets up a board: installs the running `bench` there, in an environment of its own."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ class _Wheel:
 
 
 def set_up(address: Address, wheelhouse: Path | None, python: str | None, tell: Tell) -> None:
-    """Make the environment on the board and install there; BadInput where it cannot have one."""
+    """Make the environment on the board and install there; BadInput if it cannot have one."""
     ours = _Wheel(*wheel())
     wheels = [ours, *_wheels_of(wheelhouse)]
     with Installer(address, python or PYTHON) as there:
