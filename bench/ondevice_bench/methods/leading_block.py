@@ -41,7 +41,7 @@ def leading_vectors(x: Tensor, mode: int, rank: int, stream: torch.Generator) ->
 def takes_block(shape: Shape, mode: int, rank: int) -> bool:
     """Whether the iteration takes less than half of the time of the full eigenproblem.
 
-    So little is lost where the residuals are too large.
+    So little is lost if the residuals are too large.
     """
     size = shape[mode]
     others = math.prod(shape) // size

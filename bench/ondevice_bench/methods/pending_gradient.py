@@ -42,7 +42,7 @@ class PendingGradient(nn.Module):
     def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
         super().__init__()
         self.name = name
-        self.otherwise = otherwise  # what to use where this is refused
+        self.otherwise = otherwise  # what to use if this is refused
         self.norm = nn.Parameter(working(torch.zeros(2, 1, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
         self.was_frozen = False  # a loop may have taken its list of parameters without `norm`
@@ -253,7 +253,7 @@ class PendingGradient(nn.Module):
 
 
 def _share_of(gradient: WeightGradient) -> float:
-    """A share between 2e-5 and 2e-3, as if by chance. It follows from numbers of the gradient.
+    """A share between 2e-5 and 2e-3 that looks random. It follows from numbers of the gradient.
 
     So two trainings with the same seed are equal to the last bit.
     """

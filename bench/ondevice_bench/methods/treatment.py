@@ -105,7 +105,7 @@ class Treatment:
 
     @property
     def trains_shifts(self) -> bool:
-        """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+        """Whether the shift of a batch-norm trains even if a suite freezes batch-norm."""
         return any(method.trains_shifts for method in self._methods)
 
     @property

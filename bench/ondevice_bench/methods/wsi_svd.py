@@ -16,7 +16,7 @@ from ondevice_bench.specs.rank_rules import WEIGHT
 
 
 class WsiSvd(LayerMethod):
-    """The rival of the subspace iteration: the best factors of each updated weight."""
+    """The alternative to the subspace iteration: the best factors of each updated weight."""
 
     ranked = frozenset({WEIGHT})
 

@@ -3,7 +3,7 @@
 `last:K`, `last:K of TEXT` and `last_blocks:K` also freeze all that comes before. The head trains,
 but stays plain.
 Methods treat linear layers and convolutions. Other modules with a matrix as weight are chosen too,
-so that nobody believes that they are treated.
+so that a message can name them as unchanged.
 """
 
 import difflib
@@ -45,7 +45,7 @@ def guessed_layout(model: nn.Module) -> ModelLayout:
 
 
 def complete_layout(model: nn.Module, given: ModelLayout | None) -> ModelLayout:
-    """The layout with a guess for `head` and `counts` where it names none."""
+    """The layout with a guess for `head` and `counts` if it names none."""
     guess = guessed_layout(model)
     if given is None:
         return guess
