@@ -116,7 +116,7 @@ def print_tables(*printed: Table) -> None:
 
 
 def print_notes(*lines: str) -> None:
-    """Lines on standard output, wrapped between words where the width is known."""
+    """Lines on standard output, wrapped between words if the width is known."""
     print_lines(*(wrapped(text, known_width()) for text in lines))
 
 

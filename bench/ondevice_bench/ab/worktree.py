@@ -63,7 +63,7 @@ def tree_of(ref: str) -> Iterator[Tree]:
 
 
 def _forget_lost_trees() -> None:
-    """Have git forget our trees whose work folder is gone, however far it came with them."""
+    """Let git forget our trees whose work folder is gone, complete or not."""
     try:
         listed = _git("worktree", "list", "--porcelain").splitlines()
     except BadInput:

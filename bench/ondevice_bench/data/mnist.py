@@ -14,7 +14,7 @@ SIDE = 28
 
 
 def mnist(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
-    """Digits, enlarged, with the scale of ImageNet's images. None repeats before all have come."""
+    """Digits, enlarged, with the scale of ImageNet's images. All are used before one repeats."""
     assert isinstance(inputs, Images)
     table = _table()
     order = draw.shuffled(len(table))

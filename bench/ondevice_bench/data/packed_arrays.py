@@ -1,4 +1,4 @@
-"""Arrays of an npz file that may come from anybody, read some rows at a time.
+"""Arrays of an npz file from an unknown source, read some rows at a time.
 
 A small file can unpack to gigabytes. So the header of an array is checked before anything of the
 array is read, and no more than some rows are in memory at once. Nothing is ever unpickled.

@@ -15,7 +15,7 @@ _PAD, _UNKNOWN, _BEGIN, _END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
 def tokens(text: str, length: int, vocabulary: int) -> list[int]:
-    """The text as so many tokens: cut, or filled up at its end."""
+    """The text as `length` tokens: cut, or filled up at its end."""
     if vocabulary != WORD_PIECES:
         return list(text.encode()[:length].ljust(length, b"\0"))
     path = WORD_PIECES_FILE.path()

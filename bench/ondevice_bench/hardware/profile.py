@@ -266,7 +266,7 @@ def load_profile(name: str | Path) -> Profile:
 def profiles() -> dict[str, Profile]:
     """Every profile by name. A profile in the working directory replaces ours of the same name.
 
-    A name may be one that no result can have: such a profile is refused only where it is used.
+    A name may be one that no result can have: such a profile is refused only when it is used.
     """
     return {name: _read(path) for name, path in declared("hardware").items()}
 

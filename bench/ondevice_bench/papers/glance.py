@@ -1,4 +1,4 @@
-"""All claims at one glance: their numbers side by side, by verdict, and what the rest waits for."""
+"""A summary of all claims: their numbers side by side, by verdict, and what the rest waits for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -197,14 +197,14 @@ def _passes(claims: Sequence[Claim]) -> list[str]:
 
 
 def _usual_data(spec: ModelSpec, *, by_content: bool) -> str:
-    """Natural data where ranks depend on it."""
+    """Natural data if ranks depend on it."""
     if not by_content:
         return "synthetic"
     return "photos" if isinstance(inputs_of(spec, ()), Images) else "text"
 
 
 def _usual_weights(claims: Sequence[Claim], *, by_content: bool) -> Any:
-    """Those of a package, or with the spectrum of trained ones where ranks depend on it."""
+    """Those of a package, or with the spectrum of trained ones if ranks depend on it."""
     if any(needs_weights(claim) for claim in claims):
         return "pretrained"
     return {"spectrum": 0.75} if by_content else "random"

@@ -23,7 +23,7 @@ class Behind:
 
 @dataclass(frozen=True)
 class Place:
-    """Which machine measured the figures, and which board they are for."""
+    """Which machine measured the numbers, and which board they are for."""
 
     board: str
     is_here: bool  # whether this machine is that board

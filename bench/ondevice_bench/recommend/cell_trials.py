@@ -90,7 +90,7 @@ class CellTrials:
 
     @property
     def end(self) -> float:
-        """The moment at which no measurement begins any more."""
+        """From this moment on, no measurement begins."""
         return self._budget.end
 
     def begin_race(self) -> None:

@@ -65,8 +65,8 @@ class Trials(Protocol):
 class Rounds:
     """The rounds before a candidate is left behind, before the first judgement, and at the end.
 
-    `noise` is the least noise of readings, as a logarithm. Less is not believed, because a few
-    readings may agree by chance.
+    `noise` is the least noise of readings, as a logarithm. A smaller estimate is not used, because
+    a few readings may agree by chance.
     """
 
     first: int = FIRST_ROUNDS
@@ -79,7 +79,7 @@ OF_PROCESSES = Rounds()
 
 
 def confidence_of(candidates: int) -> float:
-    """The confidence of one interval if so many candidates are left.
+    """The confidence of one interval if this number of candidates is left.
 
     The same readings choose the leader. So any pair of candidates may be the one that is judged.
     """

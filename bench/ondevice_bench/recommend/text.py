@@ -66,7 +66,7 @@ def rivals_table(found: Recommendation) -> Table | None:
     each = found.compares_examples
     title = f"{goal.label} of one example" if each else goal.label
     noun = found.question.round_noun
-    table = Table("runner-up", title, "× the winner's", "what it would buy")
+    table = Table("runner-up", title, "× the winner's", "its advantage")
     for runner_up in found.runners_up:
         way = runner_up.way
         estimate = way.estimates.get(goal.name)
@@ -79,7 +79,7 @@ def rivals_table(found: Recommendation) -> Table | None:
 
 
 def rest_lines(found: Recommendation) -> list[str]:
-    """What is out, what is not sure, and what the figures mean."""
+    """What is out, what is not sure, and what the numbers mean."""
     return [*_ruled_out(found), *uncertain_lines(found), *_meaning(found)]
 
 
@@ -282,7 +282,7 @@ def _beaten(each: Behind) -> str:
 
 
 def _meaning(found: Recommendation) -> list[str]:
-    """What the figures mean, and where the records are."""
+    """What the numbers mean, and where the records are."""
     lines = []
     if found.compares_examples:
         lines.append(

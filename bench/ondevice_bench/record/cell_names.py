@@ -8,7 +8,7 @@ import itertools
 import sqlite3
 from pathlib import Path
 
-MOST = 2_000  # names; nobody looks at more of them
+MOST = 2_000  # names; more of them are of no use
 _STEPS = 2_000_000  # of SQLite's machine; a store of thousands of cells takes fewer
 # a view with this name could compute for ever
 _QUERY = "SELECT DISTINCT cell FROM cells LIMIT ?"

@@ -183,7 +183,7 @@ class Store(StoreReader):
         return ""
 
     def _require_in_place(self) -> None:
-        """Refuse to write into a file that has no name any more."""
+        """Refuse to write into a file that no longer has a name."""
         if identity(self.path) != self._file:
             raise BadInput(f"{self.path}: was deleted or replaced, so its results are lost")
 

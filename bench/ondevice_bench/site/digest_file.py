@@ -163,5 +163,5 @@ def _estimate(estimate: float, lower: float | None, upper: float | None, basis: 
 
 
 def _float(value: float | None) -> float | None:
-    """The value as a float: a bundle may have a whole number where a store has 1.0."""
+    """The value as a float: a bundle may have a whole number if a store has 1.0."""
     return None if value is None else float(value)

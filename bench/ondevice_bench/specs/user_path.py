@@ -8,7 +8,7 @@ from pathlib import Path
 def user_path(text: str, folder: Path) -> Path:
     """The absolute path, with `~` and links resolved, relative to `folder`.
 
-    It never raises: a loop of links, or the home of nobody, stays in it as it is.
+    It never raises: a loop of links, or the home of an unknown user, stays as it is.
     """
     return Path(os.path.realpath(folder / os.path.expanduser(text)))
 

@@ -39,7 +39,7 @@ class Tried:
 
     rate: str
     accuracies: tuple[str, ...]
-    chosen: int  # by so many seeds
+    chosen: int  # by how many seeds
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ PEAK, STEP, ACTIVATIONS, COSINE = (
 
 @dataclass(frozen=True)
 class Axis:
-    """What a point's place on an axis means. `value` is None where nothing was measured."""
+    """What a point's place on an axis means. `value` is None if nothing was measured."""
 
     title: str
     value: Callable[[CellWithBaseline], float | None]
