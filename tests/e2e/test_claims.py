@@ -95,7 +95,7 @@ def test_a_report_judges_the_claims_of_its_layout_without_code_of_the_user(
     assert judged == [()]
     (refused,) = report._accounts_of(None, [(Words(["./net.py:net"]), None)])
     assert isinstance(refused, BadInput)
-    assert "a report runs no code of yours" in str(refused)
+    assert "a report does not run your code" in str(refused)
 
 
 def _stored_by(workplace, cell, suite="mine"):

@@ -216,7 +216,7 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
         (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
         (HEAD + BODY + "measure: [time, +fidelity]\n", "5: measure: must name all passes (time), or only passes to add to the default (+fidelity), not both"),
         (HEAD + BODY.replace("mcunet", '"conv2d(8, 8) at 4x4"'), "3: models[0]: 'conv2d(8, 8) at 4x4': conv2d needs 3 numbers (in_channels, out_channels, kernel_size), and takes more by name: must be `conv2d(in_channels, out_channels, kernel_size) at HEIGHTxWIDTH`, for example `conv2d(128, 128, 3, padding=1) at 120x160`"),
-        (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); what the layer itself has stands between its brackets"),
+        (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); write arguments of the layer between its brackets"),
         (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {batch: 0}}'), "3: models[0]: must be at least 1, got 0"),
         (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate'; did you mean 'latency'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
     ],

@@ -156,7 +156,7 @@ def _accounts_of(host: "Host", wanted: "Sequence[Wanted]") -> "Sequence[Answer]"
     ours = [each for each in wanted if not _own_code(each[0])]
     made = iter(accounts_of(host, ours))
     return [
-        BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
+        BadInput(f"{name}: a report does not run your code; `bench claims --out` does")
         if (name := _own_code(words))
         else next(made)
         for words, _ in wanted

@@ -40,7 +40,7 @@ class Curve:
         if not self.samples or not self.marks:
             return {"unavailable": self.reason or "the sampler gave no samples"}
         if max(self.ahead) - min(self.ahead) > _STEADY:
-            return {"unavailable": "the clock of the machine was set meanwhile"}
+            return {"unavailable": "the clock of the machine was set during the measurement"}
         start = self.marks[0][1]
         points_joined = max(1, -(-len(self.samples) // POINTS))
         highest = [

@@ -23,7 +23,7 @@ class Metering(Protocol):
         """
 
     def settle(self) -> None:
-        """Wait until the meter has told everything up to the last mark, or has stalled."""
+        """Wait until the meter has readings up to the last mark, or has stalled."""
 
     def joules(self, start: float, end: float) -> float:
         """The energy between two marks; EnergyUnavailable with the reason if it is not known."""

@@ -48,7 +48,7 @@ class PrintedPower:
 
 
 class PrintedJoules:
-    """The readings of a running command. What goes wrong is told when its joules are asked for."""
+    """The readings of a running command. An error is reported when its joules are asked for."""
 
     def __init__(self, meter: PrintedPower) -> None:
         self._meter = meter

@@ -83,7 +83,7 @@ class Sustained:
         return [after - before for before, after in pairwise(readings)]
 
     def throttled(self) -> tuple[float, tuple[str, ...]] | None:
-        """When the clock was first lowered, and why; None if never, or if nothing tells."""
+        """When the clock was first lowered, and why; None if never, or if unknown."""
         name = machine.THROTTLING
         if name not in self.first:
             return None

@@ -64,9 +64,9 @@ class Budget:
         return [task for task in tasks if now + (self.expected(task) or 0.0) < self.end]
 
     def sampling_seconds(self, left: Sequence[TaskKey], now: float) -> float:
-        """How long each part of the next pass may sample: coverage goes before precision.
+        """How long each part of the next pass may sample: running all passes comes first.
 
-        What is over when everything that is left takes its least, shared by the passes that sample.
+        The time beyond the least of all remaining processes is shared by the passes that sample.
         """
         least = sum(self.expected(task) or 0.0 for task in left)
         timed = sum(task.pass_name in _SAMPLING for task in left)

@@ -254,7 +254,7 @@ def _layer(name: str, settings: dict[Any, Any]) -> dict[str, Any]:
     for key in settings:
         if key not in LAYER_OPTIONS:
             problem = not_allowed("option", str(key), LAYER_OPTIONS)
-            raise ValueError(f"{problem}; what the layer itself has stands between its brackets")
+            raise ValueError(f"{problem}; write arguments of the layer between its brackets")
     return {LAYER: {**settings, "name": single_layer.spec(name).name}}
 
 

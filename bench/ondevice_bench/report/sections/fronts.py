@@ -194,7 +194,7 @@ def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[
 
 
 def _values(members: Sequence[CellWithBaseline], name: str) -> list[float]:
-    """The values that there are."""
+    """The values that are known."""
     return [value for member in members if (value := AXES[name].value(member)) is not None]
 
 

@@ -161,7 +161,7 @@ class Host(ABC):
 
     @abstractmethod
     def renew(self) -> None:
-        """Start later workers from a new process, because workers of one share a pace."""
+        """Start later workers from a new process, because workers of one share a speed."""
 
     @abstractmethod
     def take_turns(self, steps: int) -> AbstractContextManager[TurnTaking]:

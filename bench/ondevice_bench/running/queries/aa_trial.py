@@ -36,7 +36,7 @@ class Trial:
     problem: str = ""
 
     def finding(self) -> DoctorFinding:
-        """What the interval of the ratio tells about this machine."""
+        """What the interval of the ratio says about this machine."""
         if self.problem:
             return DoctorFinding(
                 ABOUT,

@@ -25,7 +25,7 @@ TIMEOUT = 1800.0
 Ask = Callable[[str, Cell], Mapping[str, float]]
 # runs the memory pass of a cell under the limit
 Run = Callable[[Cell], Reply]
-# told of each cell before it is looked at
+# gets a text about each cell before it is computed
 Tell = Callable[[str], None]
 
 
