@@ -1,4 +1,4 @@
-"""The virtual environment of a source tree: its own installation goes before ours.
+"""The virtual environment of a source tree: its own installation comes before ours.
 
 Everything else comes from the environment that runs us, so that torch is not downloaded twice. The
 workers of the tree find this package there, too.

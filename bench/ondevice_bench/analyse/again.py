@@ -1,4 +1,4 @@
-"""The command that measures a cell once more."""
+"""The command that measures a cell again."""
 
 import shlex
 

@@ -74,7 +74,7 @@ class PackedArrays:
         return tuple(self._members)
 
     def header(self, name: str) -> ArrayHeader:
-        """The header of an array; NoArray if no file of numpy has such a one."""
+        """The header of an array; NoArray if numpy writes no such header."""
         with self._opened(name) as file:
             return self._checked(name, file)
 

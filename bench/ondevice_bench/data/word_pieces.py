@@ -58,7 +58,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _is_ideograph(character: str) -> bool:
-    """Whether it is a character of Chinese, which stands for a word."""
+    """Whether it is a Chinese character: each is a word of its own."""
     return any(first <= ord(character) <= last for first, last in _IDEOGRAPHS)
 
 

@@ -102,7 +102,7 @@ class _Optimizer(TreatmentOptimizer):
         super().zero_grad(set_to_none)
 
     def _begin_step(self, closure: Callable[[], Any] | None) -> Any:
-        """Run the closure one time, as torch's own optimizers do, then clip the gradients."""
+        """Run the closure once, as torch's own optimizers do, then clip the gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

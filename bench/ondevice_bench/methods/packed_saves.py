@@ -48,7 +48,7 @@ class _Geometry:
 
 
 class PackedSaves(Method):
-    """Hooks around forward. What several layers save is packed only one time."""
+    """Hooks around forward. What several layers save is packed only once."""
 
     packs_inputs = True
     """Whether tensors that the network is called with are packed, too."""

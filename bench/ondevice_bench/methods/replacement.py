@@ -1,4 +1,4 @@
-"""The layer of a method in the place of a plain one."""
+"""The layer of a method that replaces a plain one."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class Replacement:
     parameters: tuple[str, ...]  # of `layer`, by name
 
     def require_own_parameters(self, name: str) -> None:
-        """A Refusal if other code has put something else in the place of a parameter."""
+        """A Refusal if other code has replaced a parameter by something else."""
         for each in self.parameters:
             owner, _, own = each.rpartition(".")
             module = self.layer.get_submodule(owner)

@@ -77,4 +77,4 @@ class Scheme(nn.Module):
         return geometry.input_gradient(shape, weight, dy)
 
     def advance(self, stored: StoredTensors) -> None:
-        """Move the state to the next step. Every backward calls this one time."""
+        """Move the state to the next step. Every backward calls this once."""

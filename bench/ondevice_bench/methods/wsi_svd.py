@@ -1,4 +1,4 @@
-"""WSI with a truncated SVD of the updated weight at every step, in the place of an iteration.
+"""WSI with a truncated SVD of the updated weight at every step, in place of an iteration.
 
 The dense gradient lies in the layer until the update, which forms the dense weight, too.
 """

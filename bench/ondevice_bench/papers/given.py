@@ -97,7 +97,7 @@ def _data(name: str, path: str) -> Mapping[str, str]:
 
 
 def _classes(entry: Mapping[str, str]) -> int | None:
-    """The classes of a folder; None if only reading the files tells them."""
+    """The classes of a folder; None if only the content of the files shows them."""
     if "folder" not in entry:
         return None
     folder = user_path(entry["folder"], Path())

@@ -55,7 +55,7 @@ def numbers(each: JudgedClaim) -> Numbers:
 
 
 def by_verdict(judged: Sequence[JudgedClaim]) -> Iterator[tuple[Verdict, tuple[JudgedClaim, ...]]]:
-    """The claims of each verdict that there is."""
+    """The claims by verdict, without verdicts that no claim has."""
     for verdict in VERDICTS:
         some = tuple(each for each in judged if each.verdict == verdict)
         if some:

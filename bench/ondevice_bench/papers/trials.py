@@ -191,7 +191,7 @@ def _method_entry(method: str, options: Options) -> dict[str, Any]:
 
 
 def _passes(claims: Sequence[Claim]) -> list[str]:
-    """The passes of the claims' metrics. The trace tells the ranks, and whose the bytes are."""
+    """The passes of the claims' metrics. The trace has the ranks, and the layer of each byte."""
     named = {metrics.BY_NAME[name].pass_name for claim in claims for name in claim.measured}
     return [name for name in passes.IN_SUITES if name in {passes.TRACE, *named}]
 

@@ -1,6 +1,6 @@
 """The words in a store for what made a run, and for a run without a commit."""
 
-RUN = "run"  # `bench run`, and whatever measures as it does
+RUN = "run"  # `bench run`, and commands that measure as it does
 FLEET = "fleet"  # `bench fleet run`: several boards may have measured it
 AB = "ab"  # one side of `bench ab`: its rounds alternate with those of the other side
 PYTEST = "pytest"  # cells or steps of tests

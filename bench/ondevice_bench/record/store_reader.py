@@ -55,7 +55,7 @@ class StoreReader:
         return tuple(sorted(self.runs_as_added(), key=lambda run: by_time(run.created)))
 
     def last_added(self, suite: str, origin: str, profile: str | None = None) -> Run | None:
-        """The run of this suite and origin that was stored last, whatever the clock said then.
+        """The run of this suite and origin that was stored last, even if the clock was wrong.
 
         With a profile, the last one of that profile.
         """

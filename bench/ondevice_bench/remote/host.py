@@ -324,7 +324,7 @@ class SshHost(Host):
 
 
 def this_desk() -> str:
-    """What another desk is told of this one while it uses a board."""
+    """The name of this desk, for another desk that wants the same board."""
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"user {os.getuid()}"
     return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 

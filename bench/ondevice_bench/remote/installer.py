@@ -186,7 +186,7 @@ def _digest(path: str) -> str:
 
 def _run(words: list[str], what: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if "--no-index" in words:  # what pip is told elsewhere may name other wheels
+    if "--no-index" in words:  # other settings of pip may name other wheels
         environment = {k: v for k, v in environment.items() if not k.startswith("PIP_")}
         environment["PIP_CONFIG_FILE"] = os.devnull
     with subprocess.Popen(

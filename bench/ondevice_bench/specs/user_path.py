@@ -1,4 +1,4 @@
-"""Paths that the user gives. They may name anything, or nothing that there can be."""
+"""Paths that the user gives. They may name anything, also what cannot exist."""
 
 import os
 import stat

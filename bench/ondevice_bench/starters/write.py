@@ -1,4 +1,4 @@
-"""Writes a starting file under a name of the user's. It never overwrites a file."""
+"""Writes a file to start from, under a name that the user gives. It never overwrites a file."""
 
 import os
 import re

@@ -109,7 +109,7 @@ def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> ki
 def _try_step(network: Family, model: nn.Module, batch: Any) -> None:
     """Compute the loss of the network's own batch, and call the network alone with its inputs."""
     batch = nested.mapped(batch, lambda t: t.float() if t.is_floating_point() else t)
-    # a loss of the user's has errors of its own
+    # the user's own loss reports its errors itself
     loss = _tried("cannot take its own batch", lambda: network.loss(model, batch), _DEFAULT_LOSS)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
