@@ -66,7 +66,7 @@ def _without_name(folder: Path) -> BinaryIO | None:
 def require_regular(path: Path) -> None:
     """BadInput for a pipe, a socket or a device: to open one can wait for ever."""
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise BadInput(f"{path}: is no regular file")
+        raise BadInput(f"{path}: is not a regular file")
 
 
 @contextlib.contextmanager

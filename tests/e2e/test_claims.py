@@ -218,7 +218,7 @@ def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own
             ("--claims", "texts.yaml", "--weights", "minilm=trained.pt", *data),
             "the model takes tokens",
         ),
-        (("--weights", "mcunet=pipe.pt", *data), "pipe.pt: is no file"),
+        (("--weights", "mcunet=pipe.pt", *data), "pipe.pt: is not a file"),
         (("--data", "handwriting:loop"), "loop: no such folder"),
         (("--data", f"handwriting:{'long' * 99}"), "no such folder"),
         (

@@ -42,7 +42,7 @@ CANNOT_SAY = (
         "has ranks for one|one value for each option|the label of another mix"
     ),
     # how much a text means
-    "is no command: No closing quotation|is no command: No escaped character|must be from 2m to 4h|must be at least 256M|groups must divide|the kernel covers",
+    "is not a command: No closing quotation|is not a command: No escaped character|must be from 2m to 4h|must be at least 256M|groups must divide|the kernel covers",
 )
 
 

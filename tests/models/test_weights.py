@@ -119,12 +119,12 @@ class Evil:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("text.pt", b"these are no weights", "is no file of weights"),
-        ("empty.pt", b"", "is no file of weights"),
+        ("text.pt", b"these are no weights", "is not a file of weights"),
+        ("empty.pt", b"", "is not a file of weights"),
         ("evil.pt", pickle.dumps({"w": Evil()}), "holds more than tensors, so it is not loaded"),
-        ("text.safetensors", b"these are no weights", "is no safetensors file"),
-        ("short.safetensors", b"\x08\0\0\0\0\0\0\0{", "is no safetensors file, or is cut short"),
-        ("list.safetensors", b"\x02\0\0\0\0\0\0\0[]", "is no safetensors file"),
+        ("text.safetensors", b"these are no weights", "is not a safetensors file"),
+        ("short.safetensors", b"\x08\0\0\0\0\0\0\0{", "is not a safetensors file, or is cut short"),
+        ("list.safetensors", b"\x02\0\0\0\0\0\0\0[]", "is not a safetensors file"),
         (
             "outside.safetensors",
             b'\x40\0\0\0\0\0\0\0{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}   ',
@@ -168,7 +168,7 @@ def test_any_error_of_torch_names_the_file(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(torch, "load", fail)
-    with pytest.raises(loading.BadWeights, match=r"damaged\.pt: is no file of weights"):
+    with pytest.raises(loading.BadWeights, match=r"damaged\.pt: is not a file of weights"):
         loading.read(path)
 
 

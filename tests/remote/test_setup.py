@@ -105,7 +105,7 @@ def test_what_a_board_lacks_is_one_line(bench, workplace, server, wheelhouse):
     folder.mkdir()
     (folder / "precious").write_text("x")
     words = ("--wheelhouse", wheelhouse, "--python", sys.executable)
-    assert "is no folder of bench" in one_line(bench("board", "setup", "board1", *words))
+    assert "is not a folder of bench" in one_line(bench("board", "setup", "board1", *words))
     assert "remove it by hand" in one_line(
         bench("board", "remove", "board1", "--python", sys.executable)
     )
@@ -175,13 +175,16 @@ def test_the_wheel_is_equal_each_time_and_holds_the_declarations(tmp_path):
         ("schema: 1\nboards: {b: {adress: a@b}}", "did you mean 'address'?"),
         ("schema: 1\nboards: {b: {address: b}}", "must be USER@HOST or USER@HOST:PORT, got 'b'"),
         ("schema: 1\nboards: {b: {address: -oProxyCommand=x@b}}", "must be USER@HOST"),
-        ("schema: 1\nboards: {b: {address: a@b:99999}}", "99999 is no port"),
-        ("schema: 1\nboards: {'b c': {address: a@b}}", "is no name of a board"),
-        ('schema: 1\nboards: {b: {address: a@b, folder: "x\\ny"}}', "is no path"),
-        ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is no path"),
-        ("schema: 1\nboards: {b: {address: a@b, folder: ~c/x}}", "'~c/x' is no path: it must be"),
-        ("schema: 1\nboards: {b: {address: a@b, python: '~/'}}", "is no path"),
-        ("schema: 1\nboards: {b: {address: a@b, folder: ~/-x}}", "is no path"),
+        ("schema: 1\nboards: {b: {address: a@b:99999}}", "99999 is not a port"),
+        ("schema: 1\nboards: {'b c': {address: a@b}}", "cannot be the name of a board"),
+        ('schema: 1\nboards: {b: {address: a@b, folder: "x\\ny"}}', "is not a path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is not a path"),
+        (
+            "schema: 1\nboards: {b: {address: a@b, folder: ~c/x}}",
+            "'~c/x' is not a path: it must be",
+        ),
+        ("schema: 1\nboards: {b: {address: a@b, python: '~/'}}", "is not a path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: ~/-x}}", "is not a path"),
     ],
 )
 def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):

@@ -267,8 +267,8 @@ def test_data_that_no_network_reads_is_refused(said, workplace):
 
 def test_weights_that_do_not_fit_are_said_before_anything_runs(said, workplace):
     (workplace / "text.pt").write_text("these are no weights")
-    with pytest.raises(BadInput, match=r"text\.pt: is no file of weights"):
+    with pytest.raises(BadInput, match=r"text\.pt: is not a file of weights"):
         said("resnet18", weights="text.pt")
     (workplace / "evil.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(BadInput, match=r"evil\.safetensors: is no safetensors file"):
+    with pytest.raises(BadInput, match=r"evil\.safetensors: is not a safetensors file"):
         said("./mynet.py:net", weights="evil.safetensors")

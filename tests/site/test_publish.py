@@ -155,7 +155,7 @@ def test_two_parts_that_each_lack_something_are_refused(sites):
     [
         (lambda text: text.replace('"runs": {', '"runs": {"x": 1,', 1), "was changed"),
         (lambda text: text.replace('"bench": "', '"bench": "0', 1), "by another version"),
-        (lambda text: text[: len(text) // 2], "is no JSON"),
+        (lambda text: text[: len(text) // 2], "is not JSON"),
         (lambda text: "[1]", "is JSON of something else"),
         (lambda text: None, "is missing"),
     ],
@@ -327,7 +327,7 @@ def test_files_of_others_stay_and_a_folder_of_others_is_refused(sites, tmp_path)
     assert (tmp_path / "site/CNAME").read_text() == "example"
     (tmp_path / "home").mkdir()
     (tmp_path / "home/letter.txt").write_text("dear")
-    with pytest.raises(BadInput, match="is no site of bench, and is not empty: it has 'letter"):
+    with pytest.raises(BadInput, match="is not a site of bench, and is not empty: it has 'letter"):
         sites.publish("home", sites.bundle(content(2)))
 
 
@@ -381,6 +381,6 @@ def test_a_folder_of_another_tool_with_a_file_of_the_same_name_stays_as_it_is(si
     (folder / FILE_NAME).write_text('{"title": "my blog"}')
     (folder / "index.html").write_text("mine")
     before = sites.files("site")
-    with pytest.raises(BadInput, match="is no site of bench"):
+    with pytest.raises(BadInput, match="is not a site of bench"):
         sites.publish("site", sites.bundle(content(0)))
     assert sites.files("site") == before

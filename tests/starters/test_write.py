@@ -97,9 +97,9 @@ def test_a_model_that_is_none_writes_nothing(workplace):
 
 @pytest.mark.parametrize("name", ["../x", "", ".x", "a b"])
 def test_a_name_that_is_none_is_refused(workplace, name):
-    with pytest.raises(BadInput, match="is no name of a suite"):
+    with pytest.raises(BadInput, match="cannot be the name of a suite"):
         write_suite(name)
-    with pytest.raises(BadInput, match="is no name of a method"):
+    with pytest.raises(BadInput, match="cannot be the name of a method"):
         write_method(name)
 
 

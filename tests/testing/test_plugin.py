@@ -91,7 +91,7 @@ def test_a_wrong_suite_is_one_clear_error(tests):
         (("--interleave",), "*--interleave goes with --benchmark*"),
         (("--bench-report", "x"), "*--bench-report goes with --benchmark*"),
         (("--benchmark", "--hardware", "pi55"), "*unknown hardware 'pi55'; did you mean*"),
-        (("--benchmark", "--hardware", "pi5"), "*this machine is no pi5: *"),
+        (("--benchmark", "--hardware", "pi5"), "*this machine is not pi5: *"),
         (("--benchmark", "--baseline", "x.json"), "*x.json: cannot be read*"),
         (("--benchmark", "--baseline", "smal"), "*no run, suite or store 'smal' in bench-out*"),
         (("--benchmark", "--bench-store", "other.yaml"), "*other.yaml is a file, not a folder*"),

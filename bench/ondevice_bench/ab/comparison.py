@@ -97,7 +97,7 @@ class RefComparison:
                 pair.seconds += (time.monotonic() - begun) / len(chosen)
 
     def _renew(self) -> None:
-        """Take no two rounds of a pair from the same process: its luck is no change."""
+        """Take no two rounds of a pair from the same process: its luck is not a change."""
         for session in (self._base, self._new):
             session.host.renew()
 

@@ -56,7 +56,7 @@ def _is_of_steps(run: Run) -> bool:
 
 
 def _words(command: str) -> list[str]:
-    """The words of a stored command; none if the text, perhaps of somebody else, is no command."""
+    """The words of a stored command; none if the text, from anywhere, is not a command."""
     try:
         return shlex.split(command)
     except ValueError:

@@ -105,7 +105,7 @@ class PackedArrays:
         """The header that the file begins with. It leaves the file at the first row."""
         header, length = read_header(file)
         if header.dtype.hasobject or header.dtype.itemsize == 0:
-            raise NoArray(f"{name} holds {header.dtype}, which is no type of numbers")
+            raise NoArray(f"{name} holds {header.dtype}, which is not a type of numbers")
         if any(size < 1 for size in header.shape) or not header.shape:
             raise NoArray(f"{name} is empty: its shape is {header.shape}")
         held = self._members[name].file_size - length

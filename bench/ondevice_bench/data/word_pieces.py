@@ -32,10 +32,10 @@ def _vocabulary(path: Path) -> Mapping[str, int]:
     try:
         pieces = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoBatch(f"{path}: is no list of word pieces: {error}") from None
+        raise NoBatch(f"{path}: is not a list of word pieces: {error}") from None
     known = {piece: number for number, piece in enumerate(pieces)}
     if len(pieces) != WORD_PIECES or not {_PAD, _UNKNOWN, _BEGIN, _END} <= known.keys():
-        raise NoBatch(f"{path}: is no list of {WORD_PIECES} word pieces")
+        raise NoBatch(f"{path}: is not a list of {WORD_PIECES} word pieces")
     return known
 
 

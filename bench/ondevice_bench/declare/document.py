@@ -65,7 +65,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read one declaration. A file that is no declaration is a BadInput."""
+    """Read one declaration. A file that is not a declaration is a BadInput."""
     return parse(path, _text(path))
 
 

@@ -277,7 +277,7 @@ def recognise(machine: Machine, name: str | None = None) -> Profile:
         profile = load_profile(name)
         if not profile.recognise.matches(machine):
             raise BadInput(
-                f"{profile.path}: this machine is no {profile.name}: {_mismatch(profile, machine)}"
+                f"{profile.path}: this machine is not {profile.name}: {_mismatch(profile, machine)}"
             )
         return profile
     matching = [

@@ -148,5 +148,5 @@ def _numbers(words: list[str], line: str) -> tuple[float, float]:
     except ValueError:
         raise BadReading(f"the meter printed {shown!r}, not `seconds watts`") from None
     if not math.isfinite(seconds) or not math.isfinite(watts) or watts < 0:
-        raise BadReading(f"the meter printed {shown!r}, which is no power at a moment")
+        raise BadReading(f"the meter printed {shown!r}, which is not a power at one moment")
     return seconds, watts

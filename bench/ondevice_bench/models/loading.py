@@ -94,7 +94,7 @@ def read(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise BadWeights(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
     except Exception:  # torch raises any kind for a damaged file
-        raise BadWeights(f"{path}: is no file of weights, or is cut short") from None
+        raise BadWeights(f"{path}: is not a file of weights, or is cut short") from None
     for key in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -108,7 +108,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def _require_beginning(path: Path, beginning: bytes) -> None:
     if beginning not in _BEGINNINGS:
-        raise BadWeights(f"{path}: is no file of weights")
+        raise BadWeights(f"{path}: is not a file of weights")
 
 
 def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Mapping[str, Tensor]:

@@ -1,6 +1,6 @@
 """Reads the ids of cells in a store, for completion in a shell: fast, without checks of rows.
 
-Only these names are read. If a file is no store, or is too slow to read, the answer is empty.
+Only these names are read. If a file is not a store, or is too slow to read, the answer is empty.
 """
 
 import contextlib

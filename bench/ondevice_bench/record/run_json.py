@@ -307,7 +307,7 @@ def _require_flat(values: Any) -> None:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of a bundle")
+    raise ValueError(f"{name} is not a number of a bundle")
 
 
 def first_line(error: BaseException) -> str:

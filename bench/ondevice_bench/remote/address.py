@@ -56,20 +56,24 @@ def _address(text: str) -> str:
 
 def _name(text: str) -> str:
     if not re.fullmatch(_NAME, text):
-        raise ValueError(f"{text!r} is no name of a board: letters, digits, '.', '_' and '-' only")
+        raise ValueError(
+            f"{text!r} cannot be the name of a board: letters, digits, '.', '_' and '-' only"
+        )
     return text
 
 
 def _place(text: str) -> str:
     if "\0" in text or "\n" in text or text.startswith("-"):
-        raise ValueError(f"{text!r} is no path")
+        raise ValueError(f"{text!r} is not a path")
     return text
 
 
 def _place_there(text: str) -> str:
     below_home = text.removeprefix("~/")
     if below_home.startswith(("~", "-")) or not below_home:
-        raise ValueError(f"{text!r} is no path: it must be absolute, or begin in the home folder")
+        raise ValueError(
+            f"{text!r} is not a path: it must be absolute, or begin in the home folder"
+        )
     return below_home
 
 
@@ -127,7 +131,7 @@ def parsed(text: str) -> tuple[str, int | None]:
         raise ValueError(f"must be {_FORM}, got {text!r}")
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 1 << 16:
-        raise ValueError(f"{port} is no port, in {text!r}")
+        raise ValueError(f"{port} is not a port, in {text!r}")
     return match["target"].replace("[", "").replace("]", ""), port
 
 

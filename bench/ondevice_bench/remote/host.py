@@ -285,7 +285,7 @@ class SshHost(Host):
         try:
             hello = answers.hello(frame)
         except BadAnswer as error:
-            raise BadInput(f"{self.name}: what answers is no bench: {error}") from None
+            raise BadInput(f"{self.name}: what answers is not bench: {error}") from None
         if hello.code != code_digest():
             self._refuse(
                 f"has bench {hello.bench} ({hello.code[:8]}), "

@@ -113,7 +113,7 @@ class Link:
         deadline = time.monotonic() + seconds
         while MARK not in self._received:
             if len(self._received) > MOST_NOISE:
-                raise LinkLost("what answers is no bench: it prints without end")
+                raise LinkLost("what answers is not bench: it prints without end")
             if not self._is_open[self._out]:
                 raise LinkLost(self.how_it_ended())
             if time.monotonic() > deadline:

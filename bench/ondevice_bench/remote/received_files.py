@@ -23,7 +23,7 @@ class ReceivedFiles:
         """The path of a place below the folder; NotReceived if it leads out of it."""
         parts = PurePosixPath(place).parts
         if not parts or len(place) > LONGEST_PLACE or "\0" in place or {"..", "/"} & {*parts}:
-            raise NotReceived(f"{place[:60]!r} is no place for a file")
+            raise NotReceived(f"{place[:60]!r} is not a place for a file")
         return self.folder.joinpath(*parts)
 
     def receive(self, place: str, size: int, digest: str, chunk: Callable[[], bytes]) -> None:

@@ -173,5 +173,5 @@ def _parsed(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise LinkLost(f"what answers is no installer of bench: {line[:60]!r}")
+        raise LinkLost(f"what answers is not the installer of bench: {line[:60]!r}")
     return answer

@@ -194,7 +194,7 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         raise NothingRan(why_nothing(request))
     path = out / FILE_NAME
     if path.exists() and path.stat().st_size:  # an empty file was left by a process that was killed
-        Store.open(path).close()  # what is no store is refused before anything starts
+        Store.open(path).close()  # what is not a store is refused before anything starts
     elif request.retry:
         raise nothing_to_retry(path)
     with contextlib.ExitStack() as stack:

@@ -212,7 +212,7 @@ def _load(point: EntryPoint, kind: type[Spec]) -> Spec:
     except Exception as error:
         raise BadInput(f"{_origin(point)}: cannot be loaded: {error}") from error
     if not isinstance(spec, kind):
-        raise BadInput(f"{_origin(point)}: is no {kind.__name__}")
+        raise BadInput(f"{_origin(point)}: is not a {kind.__name__}")
     return spec
 
 

@@ -17,7 +17,7 @@ def require_file(path: Path, text: str) -> None:
     """ValueError unless it is a file that can be read: a pipe or a device may have no end."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise ValueError(f"{text}: is no file")
+            raise ValueError(f"{text}: is not a file")
         path.open("rb").close()
     except OSError as error:
         raise ValueError(f"{text}: cannot be read: {error.strerror}") from None

@@ -82,7 +82,7 @@ class Cell:
     def fingerprint(self) -> str:
         """A hash of the workload. It leaves out defaults, so new options do not change it.
 
-        The allocator is no part of it: it is a condition of the launch. Nor is the label.
+        The allocator is not part of it: it is a condition of the launch. Nor is the label.
         """
         always, outside = ("model", "method", "batch", "seed"), ("id", "allocator", "label")
         workload = {

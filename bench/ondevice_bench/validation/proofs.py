@@ -99,7 +99,9 @@ def _page_size(summary: RunSummary, profile: Profile) -> Proof:
     ]
     broken = [value for value in readings if value % page]
     if broken:
-        said = f"a peak of {broken[0]:.0f} bytes is no number of pages of {page // 1024} KiB"
+        said = (
+            f"a peak of {broken[0]:.0f} bytes is not a whole number of pages of {page // 1024} KiB"
+        )
         return Proof("page size", "failed", said)
     if readings:
         whole = f"{units.number_of(len(readings), 'peak')} in whole pages"

@@ -117,7 +117,7 @@ def train(
 def accuracy(workload: Workload, examples: Examples, size: int) -> float:
     """The share of images, pixels or tokens whose highest score is the right one.
 
-    NotFinite if a score is no number: then none is the highest.
+    NotFinite if a score is not a number: then none is the highest.
     """
     right = total = 0
     with workload.evaluating():

@@ -106,7 +106,7 @@ class JobMaker:
         )
 
     def _cap(self, examples: Mapping[str, Path]) -> int | None:
-        """The memory cap. All examples are in memory, which is no part of a training step."""
+        """The memory cap. All examples are in memory, which is not part of a training step."""
         if self._memory_cap is None:
             return None
         return self._memory_cap + sum(file.stat().st_size for file in examples.values())

@@ -1,6 +1,6 @@
 """The pass learning: training on real data, epoch by epoch, with a test after each epoch.
 
-The tests see examples that nothing else sees. Their time is no part of the training time. No
+The tests see examples that nothing else sees. Their time is not part of the training time. No
 epoch is chosen by them: the accuracy is that after the last epoch.
 """
 
