@@ -178,7 +178,7 @@ def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
     assert process.returncode == 130, errors
     last = errors.splitlines()[-1]
     assert last.startswith("bench: interrupted: ")
-    assert last.endswith("fleet run tiny` goes on from there")
+    assert last.endswith("fleet run tiny` continues from there")
     for name in ("board1", "board2"):
         there = workplace / f"there-{name}"
         wait_until(lambda: not processes_there(there))  # noqa: B023  # it is called at once

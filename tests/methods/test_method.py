@@ -195,7 +195,7 @@ def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
     [
         (["rank=0"], "asi: rank must be an integer of at least 1, or one for each mode such as"),
         (["sequential=true"], "asi: needs one of rank, epsilon"),
-        (["rank=4", "rank=8"], "--option rank: is there twice, and the checks take one value"),
+        (["rank=4", "rank=8"], "--option rank: is given twice, and the checks take one value"),
     ],
 )
 def test_check_method_checks_options_before_it_starts_a_process(options, says):

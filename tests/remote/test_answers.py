@@ -149,7 +149,7 @@ def test_what_a_shell_prints_at_its_start_is_left_out(tmp_path):
 def test_an_error_in_place_of_a_state_is_one_line(tmp_path):
     content = greeting() + packed({"state": STATE}) + packed({"error": "I/O error"})
     board = PipeWay(tmp_path, program=saying(content, tmp_path))
-    with SshHost(board) as host, pytest.raises(BadInput, match="cannot go on: I/O error"):
+    with SshHost(board) as host, pytest.raises(BadInput, match="cannot continue: I/O error"):
         host.state()
 
 

@@ -147,7 +147,9 @@ def test_a_board_that_does_not_come_back_is_one_line(quick_board):
         host.patience = 1.0
         quick_board.links[-1]._process.kill()
         quick_board.program = ("false",)
-        with pytest.raises(BoardLost, match=r"did not come back within 1 s: .*goes on from there"):
+        with pytest.raises(
+            BoardLost, match=r"did not come back within 1 s: .*continues from there"
+        ):
             host.state()
 
 

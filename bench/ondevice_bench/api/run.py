@@ -45,7 +45,7 @@ def run(
     `suite` is a name, the path of a file, or a `Suite`. An unfinished run of it goes on. The other
     arguments are the options of the command: times and sizes are text (`"10m"`, `"2G"`) or numbers
     (seconds, bytes). Bad input is a `BadInput`. Ctrl-C is an `Interrupted`: what was measured is
-    stored, and the same call goes on from there.
+    stored, and the same call continues from there.
     """
     if not isinstance(suite, str | Path | Suite):
         raise BadInput(

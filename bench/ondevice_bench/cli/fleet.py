@@ -71,7 +71,7 @@ def run(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
-    """Measure suites on all boards of a fleet. The same command goes on after an interruption."""
+    """Measure suites on all boards of a fleet. The same command continues after an interruption."""
     _require_dask()
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted

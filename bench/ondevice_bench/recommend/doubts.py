@@ -62,7 +62,7 @@ def _unfinished(found: Recommendation) -> Iterator[str]:
         if 2 * found.next_training > found.budget:  # else the same command may never get further
             minutes = math.ceil(3 * found.next_training / 60)
             command = with_option(command, "--budget", f"{minutes}m")
-    yield "uncertain until the search has ended; this command goes on from here:"
+    yield "uncertain until the search has ended; this command continues from here:"
     yield f"  {command}"
 
 

@@ -219,7 +219,7 @@ class SshHost(Host):
         try:
             return self._retrying(lambda link: read(exchange(link, {"do": question})))
         except Refused as error:
-            raise BoardLost(f"{self.name}: cannot go on: {error}") from None
+            raise BoardLost(f"{self.name}: cannot continue: {error}") from None
 
     def _retrying(self, action: Callable[[Link], T]) -> T:
         """The result of the action. If the connection is lost, it is repeated on a new one."""
@@ -257,7 +257,7 @@ class SshHost(Host):
                 raise
         raise BoardLost(
             f"{self.name}: did not come back within {self.patience:g} s: {problem}; what was "
-            "measured is stored, and the same command goes on from there"
+            "measured is stored, and the same command continues from there"
         )
 
     def _same_again(self) -> Link:

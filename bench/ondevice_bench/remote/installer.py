@@ -59,7 +59,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     wheels, marker = os.path.join(folder, "wheels"), os.path.join(folder, MARKER)
     if _is_of_others(folder):
-        raise Stop(f"{folder} is there and is not a folder of bench: choose another in hosts.yaml")
+        raise Stop(f"{folder} exists and is not a folder of bench: choose another in hosts.yaml")
     os.makedirs(wheels, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     with open(marker, "w", encoding="utf-8") as file:

@@ -219,7 +219,7 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             left, whole = len(session.missing()), len(session.tasks())
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
-                f"`{request.command}` goes on from there"
+                f"`{request.command}` continues from there"
             ) from None
 
 

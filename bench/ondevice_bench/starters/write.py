@@ -59,7 +59,7 @@ def write_method(name: str) -> tuple[Path, str]:
 
 def _require_new(path: Path) -> None:
     if path.exists():
-        raise BadInput(f"{path}: is there already; give another name")
+        raise BadInput(f"{path}: exists already; give another name")
 
 
 def _write(path: Path, text: str) -> Path:

@@ -18,7 +18,7 @@ def check(host: Host, method: str, options: Sequence[str]) -> list[dict[str, Any
     given: dict[str, Any] = {}
     for name, value in map(_pair, options):
         if name in given:
-            raise BadInput(f"--option {name}: is there twice, and the checks take one value")
+            raise BadInput(f"--option {name}: is given twice, and the checks take one value")
         given[name] = value
     if ":" not in method:
         spec = registry.method(method)
