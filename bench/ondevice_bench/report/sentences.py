@@ -211,7 +211,7 @@ def ranks(
 
 
 def near_the_roof(shares: Sequence[tuple[CellWithBaseline, float]]) -> str:
-    """The cell that comes nearest to the roof, and the baseline if it is another one."""
+    """The cell that comes nearest to the roof, and the baseline if it is another cell."""
     if not shares:
         return ""
     best, share = max(shares, key=lambda each: each[1])

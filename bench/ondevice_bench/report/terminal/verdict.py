@@ -15,7 +15,7 @@ def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]
 
 
 def short_verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
-    """The choice for each group, and the method with the lowest peak if it is another one."""
+    """The choice for each group, and the method with the lowest peak if it is not the choice."""
     return _lines(summary, baseline, lambda found: found.headlines)
 
 
