@@ -14,7 +14,7 @@ from statistics import median
 from ondevice_bench.sensors import machine, throttling
 
 SECOND, MINUTE = 1.0, 60.0
-PATIENCE = 20  # times the seconds of a reading: the least time until the next one
+PATIENCE = 20  # times the seconds of a reading: the shortest time until the next one
 
 
 @dataclass(frozen=True)

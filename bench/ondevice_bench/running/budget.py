@@ -44,7 +44,7 @@ class Budget:
             self._typical.pop(task.pass_name, None)
 
     def expected(self, task: TaskKey) -> float | None:
-        """The least seconds that the process will take; None if unknown."""
+        """The shortest time that the process will take; None if unknown."""
         if task.pass_name in self.lasting:
             return self.lasting[task.pass_name]
         own = self._taken.get((task.cell, task.pass_name))
@@ -66,7 +66,7 @@ class Budget:
     def sampling_seconds(self, left: Sequence[TaskKey], now: float) -> float:
         """How long each part of the next pass may sample: running all passes comes first.
 
-        The time beyond the least of all remaining processes is shared by the passes that sample.
+        The time that all remaining processes do not need is shared by the passes that sample.
         """
         least = sum(self.expected(task) or 0.0 for task in left)
         timed = sum(task.pass_name in _SAMPLING for task in left)
