@@ -126,13 +126,13 @@ class PackedArrays:
 
 @contextmanager
 def packed_arrays(path: Path) -> Iterator[PackedArrays]:
-    """The arrays of an npz file; NoArray, or an error of `zipfile`, if it is none."""
+    """The arrays of an npz file; NoArray, or an error of `zipfile`, if it is another file."""
     with open_zip(path) as packed:
         yield PackedArrays(packed)
 
 
 def read_header(file: IO[bytes]) -> tuple[ArrayHeader, int]:
-    """The header of an array, and the bytes that it takes; NoArray if it is none."""
+    """The header of an array, and the bytes that it takes; NoArray if it is not an array."""
     magic = file.read(_MAGIC)
     version = tuple(magic[-2:])
     if len(magic) < _MAGIC or magic[:-2] != npy.MAGIC_PREFIX or version not in _HEADERS:

@@ -37,8 +37,8 @@ class Waiting:
     repeat: frozenset[TaskKey] = frozenset()  # tasks whose record is to be replaced
     attempts: int = 0
     refused: dict[str, str] = field(default_factory=dict)  # boards that were too hot, and why
-    failed_on: set[str] = field(default_factory=set)  # boards whose connection failed meanwhile
-    without_record: int = 0  # attempts in a row that brought none
+    failed_on: set[str] = field(default_factory=set)  # boards whose connection failed during it
+    without_record: int = 0  # attempts in a row that brought no record
 
 
 class Campaign:

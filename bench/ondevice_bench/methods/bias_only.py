@@ -77,9 +77,9 @@ class BiasOnly(Method):
         self._left_out = tuple(layers)
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
-        """Freeze weights, and let batch-norms and convolutions compute as the frozen ones they are.
+        """Freeze weights, and let batch-norms and convolutions compute as frozen layers.
 
-        A forward that other code has put in the place of the module's own stays as it is.
+        A forward with which other code has replaced the module's own stays as it is.
         """
         left_out = [model.get_submodule(name) for name in self._left_out]
         others = {id(module) for layer in left_out for module in layer.modules()}

@@ -21,7 +21,7 @@ from ondevice_bench.methods.tensors import (
     require_finite,
 )
 
-TOLERANCE = 1e-6  # the share of the energy of the leading vectors that a result may lack
+TOLERANCE = 1e-6  # the share of the energy of the leading vectors that a result may miss
 _PRODUCTS = 8  # with the Gram matrix
 _SURPLUS = 8  # columns of the block, besides two for each vector
 # multiply-adds of products that take as long as factorisations, measured with MKL

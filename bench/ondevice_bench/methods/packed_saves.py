@@ -55,7 +55,7 @@ class PackedSaves(Method):
 
     def __init__(self) -> None:
         self._alive: weakref.WeakSet[Packed] = weakref.WeakSet()
-        self._stays: set[int] = set()  # storages that are not packed in the forward of the moment
+        self._stays: set[int] = set()  # storages that are not packed in the current forward
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what is packed, which belongs to the graph of one process."""

@@ -175,12 +175,12 @@ class Details:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Details":
-        """Read the JSON of a record; ValueError if it is none of a record."""
+        """Read the JSON of a record; ValueError if it is not that of a record."""
         return _adapter().validate_python(values)
 
     @staticmethod
     def from_json(text: str) -> "Details":
-        """Read the JSON text of a record; ValueError if it is none of a record."""
+        """Read the JSON text of a record; ValueError if it is not that of a record."""
         return _EMPTY if text == "{}" else _adapter().validate_json(text)
 
 

@@ -130,7 +130,7 @@ def is_foreign(path: Path) -> bool:
 
 
 def read_pytest_benchmark(path: Path) -> ForeignRun:
-    """The readings of a file of `pytest --benchmark-json`; BadInput if it is none."""
+    """The readings of a file of `pytest --benchmark-json`; BadInput if it is another file."""
     values = _json(path)
     if values.get("format") == baseline.FORMAT:
         raise BadInput(

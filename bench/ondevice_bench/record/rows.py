@@ -1,7 +1,7 @@
 """The rows of the store as records, and back.
 
 Equal records have equal rows, wherever they come from. Rows that are read are checked, because a
-file may be damaged, or made by somebody else: ValueError if a row is none of ours.
+file may be damaged, or made by somebody else: ValueError if a row is not one of ours.
 """
 
 import json

@@ -125,7 +125,7 @@ class HostsSchema(StrictSchema):
 
 
 def parsed(text: str) -> tuple[str, int | None]:
-    """The target and the port of an address; ValueError if it is none."""
+    """The target and the port of an address; ValueError if it is not an address."""
     match = _ADDRESS.fullmatch(text)
     if match is None or text.startswith("-") or not text.isprintable():
         raise ValueError(f"must be {_FORM}, got {text!r}")

@@ -169,7 +169,7 @@ def method(name: str) -> MethodSpec:
 
 
 def unknown_method(name: str, folder: Path = Path()) -> str:
-    """The message for a name that is no method's. A file needs a class."""
+    """The message for a name that no method has. A file needs a class."""
     if not name.endswith(".py"):
         return unknown("method", name, methods())
     file = folder / name
