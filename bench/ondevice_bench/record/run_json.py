@@ -111,7 +111,7 @@ def checked_run(values: Mapping[str, Any]) -> Run:
 
 @lru_cache(maxsize=256)
 def checked_cell(text: str) -> Cell:
-    """The cell of its JSON; ValueError if it is not a cell. The runs of a history have the same cells."""
+    """The cell of its JSON, or ValueError. The runs of a history have the same cells."""
     try:
         _cell_schema().model_validate_json(text)
         return Cell.from_dict(json.loads(text))
