@@ -52,7 +52,7 @@ class Recommendation:
     behind: tuple[Behind, ...]
     ruled_out: tuple[RuledOut, ...]
     labels: Mapping[str, str]
-    unreached: tuple[str, ...]  # labels of candidates that were not measured for lack of time
+    unreached: tuple[str, ...]  # labels of candidates for which no time was left
     is_decided: bool  # whether the search ended by itself
     doubts: tuple[str, ...]  # what disturbed the measurements
     measured: int  # records that this call added; the others were stored before

@@ -55,7 +55,7 @@ def uncertain_lines(found: Recommendation) -> list[str]:
 
 def _unfinished(found: Recommendation) -> Iterator[str]:
     if found.unreached:
-        yield f"not measured, for lack of time: {few(found.unreached)}"
+        yield f"not measured, because no time was left: {few(found.unreached)}"
     command = found.place.command
     if found.next_training:
         yield f"the next training takes about {units.about(found.next_training)}"

@@ -107,7 +107,7 @@ class Race:
     behind: dict[str, Defeat] = field(default_factory=dict)
     ratios: dict[str, Change] = field(default_factory=dict)  # a finalist over the leader
     best_guess: float = 0.0  # of candidates that meet the limits
-    is_over: bool = False  # false: it ended for lack of time
+    is_over: bool = False  # false: no time was left
     _meets: dict[str, bool] = field(default_factory=dict)  # the limits, as far as known
     _compared_with: str | None = None  # the leader of `ratios`
     _numbers: list[int] = field(default_factory=list)  # of the rounds; some are left out
