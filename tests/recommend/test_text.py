@@ -139,7 +139,8 @@ def test_a_near_rival_may_still_be_better_if_the_budget_ends_before_the_winner_i
 
 
 @pytest.mark.parametrize(
-    ("minimise", "title"), [("activation_bytes", "cost more (2): "), ("peak_rss", "cost more in the")]
+    ("minimise", "title"),
+    [("activation_bytes", "cost more (2): "), ("peak_rss", "cost more in the")],
 )
 def test_an_exact_number_that_is_higher_is_costlier_and_not_only_likely(world, minimise, title):
     def reply(job):
