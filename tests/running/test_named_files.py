@@ -46,7 +46,7 @@ def edit(file):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_changes_between_two_tasks_ends_the_run(world, stored, host, files, name):
-    changed = pytest.raises(BadInput, match=r"changed since the run began: what is stored stays")
+    changed = pytest.raises(BadInput, match=r"changed since the run began: stored results stay")
     with changed as error, world() as session:
         of_mine = [task for task in session.tasks() if "mine.py" in task.cell]
         for task in of_mine[:2]:

@@ -1,4 +1,4 @@
-"""Asking a process of its own whether a method holds what it must: the parent imports no torch."""
+"""Asks a process of its own whether a method passes its checks: the parent imports no torch."""
 
 import json
 from collections.abc import Sequence
