@@ -219,7 +219,7 @@ def test_data_that_was_edited_is_refused_in_one_line(sites):
         (lambda v: v["cells"][0].update(rounds={}), "the rounds of a noisy metric are missing"),
         (lambda v: v["cells"][0].update(more=1), "cells.0.more: "),
         (lambda v: v["cells"][0]["estimates"].update(nonsense=[1.0]), "nonsense"),
-        (lambda v: v["cells"].append(v["cells"][0]), "a cell appears twice"),
+        (lambda v: v["cells"].append(v["cells"][0]), "a cell is there twice"),
         (
             lambda v: v.update(version=2),
             "written by a newer bench (version 2, this one knows up to 1)",

@@ -129,7 +129,7 @@ class DaskEngine:
         self._futures.pop(ticket, None)
         ended = self._ends.pop(ticket, None)
         if ended is None:
-            # the scheduler has ended, or `forget` took the ticket back: then nothing waits for it
+            # the scheduler has ended, or `forget` took the ticket back: then nobody waits for it
             how: How = "desk" if future.status == "cancelled" else "again"
             ended = Ended(ticket, "", how, f"the scheduler of dask says: {future.status}")
         self._told(ended)

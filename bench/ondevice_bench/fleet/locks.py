@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 def locked(boards: Sequence[FleetBoard], tell: Tell) -> Iterator[Mapping[str, str]]:
     """Hold the locks of the boards. Yields why a board could not be locked, by its name.
 
-    The commands of all boards run side by side: a lock that is taken delays no other.
+    The commands of all boards run side by side: a lock that somebody else has delays no other.
     """
     problems: dict[str, str] = {}
     try:

@@ -29,7 +29,7 @@ class FactorMark:
         self._numbers: tuple[float, float] | None = (0.0, 1.0)
 
     def take_over(self, beside: Tensor) -> None:
-        """For a pickle of an earlier version: write its number as a mark of this version."""
+        """If it comes from a pickle of an earlier version: write its number as a mark of today."""
         if "_numbers" in vars(self):
             return
         number = vars(self).pop("_number")

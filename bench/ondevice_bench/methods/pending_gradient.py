@@ -42,7 +42,7 @@ class PendingGradient(nn.Module):
     def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
         super().__init__()
         self.name = name
-        self.otherwise = otherwise  # what to use if this is refused
+        self.otherwise = otherwise  # what to use where this is refused
         self.norm = nn.Parameter(working(torch.zeros(2, 1, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
         self.was_frozen = False  # a loop may have taken its list of parameters without `norm`

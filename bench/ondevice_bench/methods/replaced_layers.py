@@ -81,7 +81,7 @@ class ReplacedLayers:
         return module
 
     def require_own_parameters(self) -> None:
-        """A Refusal if other code has replaced a parameter by something else."""
+        """A Refusal if other code has put something else in the place of a parameter."""
         for name, replacement in self.items():
             replacement.require_own_parameters(name or "the layer")
 

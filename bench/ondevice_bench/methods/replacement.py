@@ -25,7 +25,7 @@ class Replacement:
     parameters: tuple[str, ...]  # of `layer`, by name
 
     def require_own_parameters(self, name: str) -> None:
-        """A Refusal if other code has replaced a parameter by something else."""
+        """A Refusal if other code has put something else in the place of a parameter."""
         for each in self.parameters:
             owner, _, own = each.rpartition(".")
             module = self.layer.get_submodule(owner)

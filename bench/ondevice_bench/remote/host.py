@@ -269,7 +269,7 @@ class SshHost(Host):
         return link
 
     def _greeted(self) -> tuple[Link, Hello]:
-        """A connection to a far side of the same versions; BadInput if they differ."""
+        """A connection to a far side of the same versions; BadInput where they differ."""
         link = self._link = self._way.link()
         try:
             link.skip_to_mark(HELLO_SECONDS)

@@ -69,7 +69,7 @@ def read(where: str, data: bytes) -> Digest:
         )
     cells = tuple(_cell_of(where, each) for each in values["cells"])
     if len({each.cell.id for each in cells}) < len(cells):
-        raise BadInput(f"{where}: a cell appears twice")
+        raise BadInput(f"{where}: a cell is there twice")
     return Digest(RunFacts(**values["run"]), cells)
 
 
