@@ -102,7 +102,8 @@ class Campaign:
         for cell in dict.fromkeys(task.cell for task in tasks):
             for name in (CALIBRATE, LEARNING_RATE):
                 key = TaskKey(cell, name, 1)
-                if key not in tasks and (found := self.store.outcome(self.run.id, key)):
+                is_earlier = key in self._measured and key not in tasks
+                if is_earlier and (found := self.store.outcome(self.run.id, key)):
                     known[key] = found
         return Work(ticket, portion.round, tasks, self._measurer, known)
 
