@@ -162,6 +162,10 @@ def test_locks_are_taken_before_and_given_back_after(bench, workplace, suite_fil
     assert ended.code == 2
     assert "its lock command ended with 1: mkdir:" in ended.err
     assert (workplace / "lock").exists()
+    (workplace / "bench-out/fleet-locks").mkdir(exist_ok=True)
+    (workplace / "bench-out/fleet-locks/x.note").write_text('{"board1": ["rmdir", "lock"]}\n')
+    ended = bench("fleet", "status", "--json")
+    assert json.loads(ended.out)["left_locks"] == [{"board": "board1", "unlock": "rmdir lock"}]
 
 
 def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
