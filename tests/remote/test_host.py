@@ -200,10 +200,12 @@ def test_a_file_that_changed_or_went_since_it_was_named_fails_its_own_job(quick_
 
 
 def test_a_folder_travels_with_all_its_files(quick_board, tmp_path):
-    for name in ("cat/1.png", "dog/2.png"):
-        file = tmp_path / "pets" / name
+    """The folder of a class may be a link, as in a choice of classes."""
+    for name in ("pets/cat/1.png", "elsewhere/dog/2.png"):
+        file = tmp_path / name
         file.parent.mkdir(parents=True)
-        file.write_bytes(name.encode())
+        file.write_bytes("/".join(file.parts[-2:]).encode())
+    (tmp_path / "pets/dog").symlink_to(tmp_path / "elsewhere/dog")
     with SshHost(quick_board) as host:
         source = {"kind": "folder", "path": host.put(tmp_path / "pets")}
         asked = replace(job(host, tmp_path / "batches"), source=source)
