@@ -1,5 +1,6 @@
 """A board behind a pipe: what is refused, what is asked again, and which files travel."""
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.remote import host as hosts
 from ondevice_bench.remote import link as links
 from ondevice_bench.remote.host import BoardLost, SshHost
+from ondevice_bench.remote.in_use import in_use
 from ondevice_bench.remote.received_files import NotReceived, ReceivedFiles
 from ondevice_bench.running.queries.aa_trial import CELL
 from ondevice_bench.running.queries.jobs import JobMaker
@@ -149,6 +151,32 @@ def test_a_board_that_does_not_come_back_is_one_line(quick_board):
         quick_board.program = ("false",)
         with pytest.raises(BoardLost, match=r"did not come back within 1 s: .*goes on from there"):
             host.state()
+
+
+def test_a_board_that_has_no_python_for_a_moment_comes_back(quick_board, monkeypatch):
+    """After a reboot, sshd answers before the disk of the environment is mounted."""
+    program, missing = quick_board.program, "has no python: run `bench board setup board`"
+    monkeypatch.setattr(PipeWay, "refusal", lambda way, *_: missing if way.broken else "")
+    monkeypatch.setattr(PipeWay, "broken", False, raising=False)
+    with SshHost(quick_board) as host:
+        host.wait = lambda _: vars(quick_board).update(program=program, broken=False)
+        quick_board.links[-1]._process.kill()
+        quick_board.program, quick_board.broken = ("false",), True
+        assert host.state().load_1min is not None
+    quick_board.program, quick_board.broken = ("false",), True
+    with pytest.raises(BadInput) as error:
+        SshHost(quick_board)
+    assert error.value.lines == (f"board: {missing}",)
+
+
+def test_a_board_at_which_another_desk_looks_for_a_moment_comes_back(quick_board):
+    """`bench fleet status` may take the board while the connection is lost."""
+    with SshHost(quick_board) as host, contextlib.ExitStack() as other:
+        quick_board.links[-1]._process.kill()
+        quick_board.links[-1]._process.wait()
+        other.enter_context(in_use(quick_board.folder, "another key", "ann@desk"))
+        host.wait = lambda _: other.close()
+        assert host.state().load_1min is not None
 
 
 def test_another_machine_in_its_place_is_refused(quick_board):

@@ -269,14 +269,18 @@ class SshHost(Host):
         return link
 
     def _greeted(self) -> tuple[Link, Hello]:
-        """A connection to a far side of the same versions; BadInput where they differ."""
+        """A connection to a far side of the same versions; BadInput where they differ.
+
+        A refusal by ssh or by the shell there is final for a first connection only: a board that
+        starts again may not have mounted its disks.
+        """
         link = self._link = self._way.link()
         try:
             link.skip_to_mark(HELLO_SECONDS)
             frame = link.receive(HELLO_SECONDS)
         except LinkLost:
             if why := self._way.refusal(link.status, link.printed):
-                raise BadInput(f"{self.name}: {why}") from None
+                raise LinkLost(why) from None
             raise
         theirs, ours = answers.versions(frame), (frames.VERSION, protocol.VERSION)
         if theirs != ours:
@@ -316,8 +320,8 @@ class SshHost(Host):
                 now = answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
                 if now != self._software:
                     raise BoardLost(f"{self.name}: has other software now than before")
-        except Refused as error:
-            raise BadInput(f"{self.name}: {error}") from None
+        except Refused as error:  # as when another desk looks at the board for a moment
+            raise LinkLost(str(error)) from None
 
     def _send_files(self, link: Link, text: str) -> None:
         send_files(link, self._outbox.named_in(text), self._sent)
