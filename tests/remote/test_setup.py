@@ -15,11 +15,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.remote import installer
+from ondevice_bench.remote import installer, setup
 from ondevice_bench.remote import version as versions
-from ondevice_bench.remote.address import address, boards, remember
+from ondevice_bench.remote.address import Address, address, boards, remember
 from ondevice_bench.remote.wheel import wheel
 from tests.remote.test_over_ssh import one_line
+
+LOOKED = {"python": "3.11.2", "arch": "aarch64", "memory": 1 << 30, "free": 1 << 33}
 
 
 @pytest.fixture
@@ -112,6 +114,30 @@ def test_what_a_board_lacks_is_one_line(bench, workplace, server, wheelhouse):
     assert (folder / "precious").read_text() == "x"
     (empty := workplace / "empty").mkdir()
     assert "has no wheels" in one_line(bench("board", "setup", "board1", "--wheelhouse", empty))
+
+
+def test_a_python_that_cannot_read_the_installer_says_that_it_is_too_old(monkeypatch):
+    """As on a Jetson with Ubuntu 18.04."""
+    monkeypatch.setattr(sys, "version_info", (3, 6, 9, "final", 0))
+    with pytest.raises(SystemExit, match=r"^bench needs Python 3\.11 there$"):
+        exec(setup._LOADER)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"python": "3.11.2"}, "arch: Field required"),
+        (LOOKED | {"free": -1}, "free: Input should be greater than or equal to 0"),
+    ],
+)
+def test_what_an_installer_says_is_checked(monkeypatch, answer, said):
+    said_there = "\n".join(map(json.dumps, ({"ready": True}, answer)))
+    script = f"import sys; print({said_there!r}, flush=True); sys.stdin.read()"
+    monkeypatch.setattr(setup, "ssh_words", lambda *_: [sys.executable, "-S", "-c", script])
+    with pytest.raises(BadInput) as error:
+        setup.set_up(Address("board1", "pi@board1"), None, None, print)
+    (line,) = error.value.lines
+    assert line == f"board1: what answers is no installer of bench: {said}"
 
 
 def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):

@@ -117,7 +117,7 @@ def software(frame: Frame) -> dict[str, str | None]:
     try:
         found = _software_adapter().validate_python(frame.values.get("software"))
     except ValidationError as error:
-        raise BadAnswer(_problem(error)) from None
+        raise BadAnswer(problem(error)) from None
     if not all(found.get(name) for name in _SOFTWARE) or "torch_commit" not in found:
         raise BadAnswer("it does not say what its workers compute with")
     return found
@@ -224,10 +224,11 @@ def _checked(schema: Any, values: object) -> Any:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise BadAnswer(_problem(error)) from None
+        raise BadAnswer(problem(error)) from None
 
 
-def _problem(error: ValidationError) -> str:
+def problem(error: ValidationError) -> str:
+    """The first thing that is wrong with what a board says."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))[:100]
     return f"{place}: {first['msg']}"[:300]

@@ -1,8 +1,8 @@
 """Runs on a board before `bench` is there: checks its Python, makes the environment, installs.
 
 The desk sends the text of this file to the Python of the board. So it needs the standard library
-alone, and an older Python must be able to read it and say that it is too old. It reads lines of
-JSON, perhaps with bytes behind them, and answers each with a line of JSON.
+alone, and an older Python (3.7) must be able to read it and say that it is too old. It reads lines
+of JSON, perhaps with bytes behind them, and answers each with a line of JSON.
 """
 
 from __future__ import annotations
