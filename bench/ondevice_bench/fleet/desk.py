@@ -123,6 +123,9 @@ class Desk:
         later: list[Waiting] = []
         while campaign.waiting and given < free:
             waiting = campaign.waiting.popleft()
+            if not campaign.is_ready(waiting):
+                later.append(waiting)
+                continue
             willing = {lane.unit: lane.name for lane in lanes if lane.name not in waiting.refused}
             if not willing:
                 self._give_up(campaign, waiting, "skipped", "; ".join(waiting.refused.values()))
@@ -132,7 +135,7 @@ class Desk:
             able = others if waiting.without_record > 1 and others else willing
             rest = campaign.rest(waiting, able)
             home = able.get(rest.home, "")
-            if not campaign.is_ready(waiting) or home in busy:
+            if home in busy:
                 later.append(waiting)
                 continue
             if home:
