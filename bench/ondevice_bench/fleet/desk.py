@@ -211,7 +211,7 @@ class Desk:
         return self._left
 
     def _ended(self, out: _GivenOut, event: Ended) -> None:
-        campaign, waiting = out.campaign, out.waiting
+        campaign, waiting, last = out.campaign, out.waiting, event.reason
         match event.how:
             case "done":
                 campaign.end(waiting)
@@ -223,6 +223,7 @@ class Desk:
                 self._progress.note(f"{event.board}: {event.reason}; another board may do it")
             case "lost":
                 waiting.attempts += out.board == event.board  # else the board never began it
+                last = "its board was lost"  # ssh has its own words, with the board's address
                 self._lose(event.board, event.reason)
             case "again":
                 waiting.attempts += 1
@@ -230,7 +231,7 @@ class Desk:
         if waiting.attempts < MOST_ATTEMPTS:
             campaign.waiting.appendleft(waiting)
         else:
-            reason = f"not measured: {waiting.attempts} attempts failed; the last: {event.reason}"
+            reason = f"not measured: {waiting.attempts} attempts failed; the last: {last}"
             self._give_up(campaign, waiting, "failed", reason)
 
     def _failed_on(self, event: Ended, waiting: Waiting) -> None:
