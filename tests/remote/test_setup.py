@@ -264,12 +264,13 @@ def test_an_address_has_a_port_and_may_be_of_ipv6(workplace):
     ]
 
 
-def test_a_name_is_added_with_the_indent_of_the_others(workplace):
-    text = "schema: 1\nboards:\n    # mine\n    board1:\n        address: a@b\n"
-    (workplace / "hosts.yaml").write_text(text)
-    remember("board2", address("c@d:22"))
+@pytest.mark.parametrize("text", ["c@d:22", "c@[fe80::1%eth0]", "c@[fe80::1%eth0]:22"])
+def test_a_name_is_added_with_the_indent_of_the_others(workplace, text):
+    others = "schema: 1\nboards:\n    # mine\n    board1:\n        address: a@b\n"
+    (workplace / "hosts.yaml").write_text(others)
+    remember("board2", address(text))
     found = {name: board.address for name, board in boards().items()}
-    assert found == {"board1": "a@b", "board2": "c@d:22"}
+    assert found == {"board1": "a@b", "board2": text}
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,10 @@ class Address:
 
     @property
     def address(self) -> str:
-        """USER@HOST[:PORT]."""
-        return self.target if self.port is None else f"{self.target}:{self.port}"
+        """USER@HOST[:PORT], as `--on` takes it: an address of IPv6 has brackets."""
+        user, _, host = self.target.rpartition("@")
+        target = f"{user}@[{host}]" if ":" in host else self.target
+        return target if self.port is None else f"{target}:{self.port}"
 
     @property
     def interpreter(self) -> str:
