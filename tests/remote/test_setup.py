@@ -265,12 +265,13 @@ def test_an_address_has_a_port_and_may_be_of_ipv6(workplace):
 
 
 @pytest.mark.parametrize("text", ["c@d:22", "c@[fe80::1%eth0]", "c@[fe80::1%eth0]:22"])
-def test_a_name_is_added_with_the_indent_of_the_others(workplace, text):
+@pytest.mark.parametrize("name", ["board2", "2", "true"])
+def test_a_name_is_added_with_the_indent_of_the_others(workplace, text, name):
     others = "schema: 1\nboards:\n    # mine\n    board1:\n        address: a@b\n"
     (workplace / "hosts.yaml").write_text(others)
-    remember("board2", address(text))
+    remember(name, address(text))
     found = {name: board.address for name, board in boards().items()}
-    assert found == {"board1": "a@b", "board2": text}
+    assert found == {"board1": "a@b", name: text}
 
 
 @pytest.mark.parametrize(
