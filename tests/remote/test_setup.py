@@ -149,6 +149,22 @@ def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
         installer.look(request)
 
 
+@pytest.mark.parametrize(
+    ("python", "is_made"), [("/bin/true", False), ("/bin/false", True), ("/no/python3.9", True)]
+)
+def test_an_environment_without_its_python_is_made_anew(monkeypatch, tmp_path, python, is_made):
+    """As after an upgrade of the system."""
+    (tmp_path / "env/bin").mkdir(parents=True)
+    (tmp_path / "env/bin/pip").touch()
+    (tmp_path / "env/bin/python").symlink_to(python)
+    ran = []
+    monkeypatch.setattr(installer, "_run", lambda words, what: ran.append(what))
+    installer.install(
+        {"folder": str(tmp_path), "offline": False, "wheel": "a.whl", "requirements": []}
+    )
+    assert ran == ["the environment"] * is_made + ["pip", "pip"]
+
+
 def test_what_is_left_of_a_folder_can_be_removed_later(monkeypatch, tmp_path):
     folder = tmp_path / "there"
     (folder / "wheels").mkdir(parents=True)

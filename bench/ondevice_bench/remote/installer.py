@@ -102,7 +102,7 @@ def install(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     environment, wheels = os.path.join(folder, "env"), os.path.join(folder, "wheels")
     python = os.path.join(environment, "bin", "python")
-    if not os.path.exists(os.path.join(environment, "bin", "pip")):  # pip comes last
+    if not _has_pip(python):  # pip comes last
         _run([sys.executable, "-m", "venv", "--clear", environment], "the environment")
     words = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-q"]
     if request["offline"]:
@@ -130,6 +130,14 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
             os.unlink(path)
     shutil.rmtree(folder)  # the marker is last: what is left after a stop can be removed later
     return {"removed": True}
+
+
+def _has_pip(python: str) -> bool:
+    """Whether the environment is whole. The Python behind it may be gone, or a newer one."""
+    try:
+        return not subprocess.call([python, "-I", "-c", "import pip"], stderr=subprocess.DEVNULL)
+    except OSError:
+        return False
 
 
 def _is_of_others(folder: str) -> bool:
