@@ -134,8 +134,9 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
 
 def _has_pip(python: str) -> bool:
     """Whether the environment is whole. The Python behind it may be gone, or a newer one."""
+    words, nowhere = [python, "-I", "-c", "import pip"], subprocess.DEVNULL
     try:
-        return not subprocess.call([python, "-I", "-c", "import pip"], stderr=subprocess.DEVNULL)
+        return not subprocess.call(words, stdin=nowhere, stdout=nowhere, stderr=nowhere)
     except OSError:
         return False
 
