@@ -179,11 +179,21 @@ def test_a_board_at_which_another_desk_looks_for_a_moment_comes_back(quick_board
         assert host.state().load_1min is not None
 
 
-def test_another_machine_in_its_place_is_refused(quick_board):
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"unit": "0" * 12}, "another machine answers now"),
+        ({"allowed": [0, 1, 2, 3]}, "has other processors or another memory limit than before"),
+        ({"memory_limit": 1 << 29}, "has other processors or another memory limit than before"),
+    ],
+)
+def test_another_machine_in_its_place_is_refused(quick_board, changed, said):
+    """Its times and peaks would stand beside those of the first one."""
+    rules(quick_board, hello={"allowed": [0], "memory_limit": None})
     with SshHost(quick_board) as host:
         quick_board.links[-1]._process.kill()
-        rules(quick_board, hello={"unit": "0" * 12})
-        with pytest.raises(BoardLost, match="another machine answers now"):
+        rules(quick_board, hello={"allowed": [0], "memory_limit": None, **changed})
+        with pytest.raises(BoardLost, match=said):
             host.state()
 
 

@@ -265,6 +265,11 @@ class SshHost(Host):
         link, hello = self._greeted()
         if (hello.machine, hello.unit) != (self.machine, self.unit):
             raise BoardLost(f"{self.name}: another machine answers now")
+        before = self._hello
+        if (hello.allowed, hello.memory_limit) != (before.allowed, before.memory_limit):
+            raise BoardLost(
+                f"{self.name}: has other processors or another memory limit than before"
+            )
         self._open(link)
         return link
 
