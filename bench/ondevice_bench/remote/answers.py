@@ -186,11 +186,16 @@ def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:
         ModelLayout(**description.layout)
         if description.inputs is not None:
             given = kinds.from_dict(description.inputs)
-            numbers = [*_numbers(vars(given).values())]
-            if not all(type(each) in (int, bool) and 0 <= each < 1 << 31 for each in numbers):
+            _checked(_inputs_schema(type(given)), vars(given))
+            if not all(0 <= each < 1 << 31 for each in _numbers(vars(given).values())):
                 raise BadAnswer("the inputs of a network are no sizes")
     except (TypeError, LookupError, ValueError):
         raise BadAnswer("it describes a network in a way that cannot be read") from None
+
+
+@cache
+def _inputs_schema(kind: Any) -> type[BaseModel]:
+    return schema_of(kind)
 
 
 def _numbers(values: Any) -> list[Any]:
