@@ -287,18 +287,36 @@ def test_a_file_with_another_content_than_announced_is_refused(tmp_path):
     assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_there_fails_the_cell_and_says_so(quick_board, tmp_path):
+@contextlib.contextmanager
+def small_disk(folder, size):
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "none", quick_board.folder], check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=False
     )
     if mounted.returncode != 0:
         pytest.skip("this container mounts nothing")
     try:
-        with SshHost(quick_board) as host:
-            reply = host.run(job(host, tmp_path / "batches"), 10).reply
-            assert reply.status == "failed"
-            assert reply.reason.endswith("cannot be written on the board: No space left on device")
-            assert host.state().load_1min is not None  # and the board still answers
+        yield
     finally:
-        subprocess.run(["umount", "-l", quick_board.folder], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_there_fails_the_cell_and_says_so(quick_board, tmp_path):
+    with small_disk(quick_board.folder, "16k"), SshHost(quick_board) as host:
+        reply = host.run(job(host, tmp_path / "batches"), 10).reply
+        assert reply.status == "failed"
+        assert reply.reason.endswith("cannot be written on the board: No space left on device")
+        assert host.state().load_1min is not None  # and the board still answers
+
+
+def test_a_disk_that_is_full_of_earlier_files_is_emptied(quick_board, tmp_path):
+    """As after several seeds, each with examples of its own."""
+    with small_disk(quick_board.folder, "1m"), SshHost(quick_board) as host:
+        asked = job(host, tmp_path / "batches")
+        for name in ("first", "second"):
+            file = tmp_path / name
+            file.write_bytes(name.encode() * 100_000)
+            source = {"kind": "npz", "path": host.put(file)}
+            assert host.run(replace(asked, source=source), 10).reply.status == "ok"
+        assert len(quick_board.links) == 2

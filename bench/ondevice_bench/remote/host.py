@@ -31,6 +31,7 @@ from ondevice_bench.remote.exchange import Refused, exchange, next_answer
 from ondevice_bench.remote.far_side import profile_to_dict
 from ondevice_bench.remote.link import Link, LinkLost
 from ondevice_bench.remote.outbox import Outbox
+from ondevice_bench.remote.received_files import NOT_WRITTEN
 from ondevice_bench.remote.transfer import fetch, made_there, send_files
 from ondevice_bench.remote.version import code_digest, why_no_torch
 from ondevice_bench.running.hosts.host import (
@@ -329,7 +330,14 @@ class SshHost(Host):
             raise LinkLost(str(error)) from None
 
     def _send_files(self, link: Link, text: str) -> None:
-        send_files(link, self._outbox.named_in(text), self._sent)
+        """Send what the text names. A board that is full begins anew, without earlier files."""
+        has_earlier = bool(self._sent)
+        try:
+            send_files(link, self._outbox.named_in(text), self._sent)
+        except Refused as error:
+            if has_earlier and NOT_WRITTEN in str(error):
+                raise LinkLost(str(error)) from None
+            raise
 
 
 def this_desk() -> str:
