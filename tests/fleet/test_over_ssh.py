@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from ondevice_bench.fleet.lock_notes import FOLDER
 from ondevice_bench.record.store import Store
 from tests.conftest import BENCH
 from tests.remote.test_end import processes_there, wait_until
@@ -78,14 +79,19 @@ def test_the_status_says_what_every_board_does(bench, workplace, suite_file, lab
     ended = bench("fleet", "run", "tiny")
     assert ended.code == 0, ended.err
     own_server.stop()
+    FOLDER.mkdir()
+    (FOLDER / "killed.note").write_text('{"board1": ["rmdir", "lock"]}\n')
     status = json.loads(bench("fleet", "status", "--json").out)
+    assert status["left_locks"] == [{"board": "board1", "unlock": "rmdir lock"}]
     one, other = status["boards"]
     assert (one["board"], one["unit"], one["now"]) == ("board1", UNITS[0], "ready")
     assert (other["board"], other["unit"]) == ("board2", "–")
     assert "refused" in other["now"]
     (run,) = status["runs"]
     assert run["measured"] == "6/6"
-    assert "board1" in bench("fleet", "status").out
+    ended = bench("fleet", "status")
+    assert "board1" in ended.out
+    assert "run `rmdir lock`" in ended.out
 
 
 def test_what_a_lab_can_get_wrong_is_one_line_each(bench, workplace, suite_file, lab, own_server):

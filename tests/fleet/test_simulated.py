@@ -19,6 +19,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running.session import Interrupted
+from ondevice_bench.specs import sources
 from tests.fleet.simulation import Rules, simulate, write_suite
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
@@ -314,6 +315,26 @@ def test_two_kinds_of_boards_have_a_run_each_and_go_on_with_their_own(workplace)
     with Store.open(out / FILE_NAME) as store:
         assert sorted(run.profile for run in store.runs()) == ["generic", "x86"]
         assert all(run.finished for run in store.runs())
+
+
+def test_a_file_of_the_users_is_read_once_for_each_board_and_not_for_each_portion(
+    workplace, monkeypatch
+):
+    """Weights may have gigabytes."""
+    (workplace / "mine.py").write_text("class Mine:\n    pass\n")
+    suite = write_suite(workplace, 4)
+    suite.write_text(suite.read_text().replace("vanilla", "./mine.py:Mine"))
+    digest, read_by = sources.digest, []
+
+    def spied(file):
+        read_by.append(threading.get_ident())
+        return digest(file)
+
+    monkeypatch.setattr(sources, "digest", spied)
+    simulate(suite, workplace / "out", 2, Rules(**FAST))
+    boards = Counter(read_by)
+    del boards[threading.get_ident()]  # of the plan
+    assert set(boards.values()) == {1}
 
 
 def test_no_board_for_a_cell_is_one_line(workplace):

@@ -16,6 +16,8 @@ from ondevice_bench.record.command import without_addresses
         (["--on=pi@[fe80::1%eth0]"], "--on BOARD"),
         (["--on", "board1"], "--on board1"),
         (["--filter", "my@v2"], "--filter my@v2"),
+        (["--scheduler", "tls://lab:8786", "--fresh"], "--scheduler ADDRESS --fresh"),
+        (["--scheduler=tls://[fe80::1]:8786"], "--scheduler ADDRESS"),
     ],
 )
 def test_no_address_of_a_board_is_in_it(words, kept):

@@ -49,6 +49,7 @@ class Campaign:
         self.run = run
         self.store = store
         self._batches = BatchStore(batches)
+        self._jobs: dict[str, JobMaker] = {}  # by unit: each knows which files it has read
         self._cells = {item.cell.id: item.cell for item in request.planned}
         tasks = tasks_of(request, run)
         self._measured = store.units(run.id)  # the unit behind each record
@@ -102,7 +103,8 @@ class Campaign:
         for cell in dict.fromkeys(task.cell for task in tasks):
             for name in (CALIBRATE, LEARNING_RATE):
                 key = TaskKey(cell, name, 1)
-                if key not in tasks and (found := self.store.outcome(self.run.id, key)):
+                is_earlier = key in self._measured and key not in tasks
+                if is_earlier and (found := self.store.outcome(self.run.id, key)):
                     known[key] = found
         return Work(ticket, portion.round, tasks, self._measurer, known)
 
@@ -163,15 +165,16 @@ class Campaign:
 
     def _measurer(self, host: Host, earlier: Earlier) -> Measurer:
         suite = self.request.suite
-        jobs = JobMaker(
-            host,
-            self._batches,
-            suite.sampling,
-            suite.data,
-            suite.weight_sources,
-            sustain=suite.sustain,
-        )
-        return Measurer(self.run.id, suite, self._cells, host, jobs, earlier)
+        if host.unit not in self._jobs:  # a board has one thread
+            self._jobs[host.unit] = JobMaker(
+                host,
+                self._batches,
+                suite.sampling,
+                suite.data,
+                suite.weight_sources,
+                sustain=suite.sustain,
+            )
+        return Measurer(self.run.id, suite, self._cells, host, self._jobs[host.unit], earlier)
 
 
 @contextlib.contextmanager

@@ -40,8 +40,10 @@ class Address:
 
     @property
     def address(self) -> str:
-        """USER@HOST[:PORT]."""
-        return self.target if self.port is None else f"{self.target}:{self.port}"
+        """USER@HOST[:PORT], as `--on` takes it: an address of IPv6 has brackets."""
+        user, _, host = self.target.rpartition("@")
+        target = f"{user}@[{host}]" if ":" in host else self.target
+        return target if self.port is None else f"{target}:{self.port}"
 
     @property
     def interpreter(self) -> str:
@@ -186,12 +188,18 @@ def remember(name: str, board: Address, file: Path = FILE) -> None:
     if name in known:
         return
     text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
-    quoted = json.dumps(board.address)
-    longer = _with_entry(text, name, quoted)
+    key, quoted = _key(name), json.dumps(board.address)
+    longer = _with_entry(text, key, quoted)
     if not _has_one_more(file, longer, known, name):  # its YAML has a form that we cannot extend
-        raise BadInput(f"{file}: add the board by hand: {name}: {{address: {quoted}}}")
+        raise BadInput(f"{file}: add the board by hand: {key}: {{address: {quoted}}}")
     with atomic_write(file) as written:
         written.write(longer.encode())
+
+
+def _key(name: str) -> str:
+    """The name as a key of YAML, which reads `1` and `true` as no names without quotes."""
+    alone = f"schema: 1\nboards: {{{name}: {{address: a@b}}}}\n"
+    return name if _has_one_more(FILE, alone, {}, name) else json.dumps(name)
 
 
 def _with_entry(text: str, name: str, quoted: str) -> str:

@@ -31,6 +31,7 @@ from ondevice_bench.remote.exchange import Refused, exchange, next_answer
 from ondevice_bench.remote.far_side import profile_to_dict
 from ondevice_bench.remote.link import Link, LinkLost
 from ondevice_bench.remote.outbox import Outbox
+from ondevice_bench.remote.received_files import NOT_WRITTEN
 from ondevice_bench.remote.transfer import fetch, made_there, send_files
 from ondevice_bench.remote.version import code_digest, why_no_torch
 from ondevice_bench.running.hosts.host import (
@@ -265,18 +266,27 @@ class SshHost(Host):
         link, hello = self._greeted()
         if (hello.machine, hello.unit) != (self.machine, self.unit):
             raise BoardLost(f"{self.name}: another machine answers now")
+        before = self._hello
+        if (hello.allowed, hello.memory_limit) != (before.allowed, before.memory_limit):
+            raise BoardLost(
+                f"{self.name}: has other processors or another memory limit than before"
+            )
         self._open(link)
         return link
 
     def _greeted(self) -> tuple[Link, Hello]:
-        """A connection to a far side of the same versions; BadInput where they differ."""
+        """A connection to a far side of the same versions; BadInput where they differ.
+
+        A refusal by ssh or by the shell there is final for a first connection only: a board that
+        starts again may not have mounted its disks.
+        """
         link = self._link = self._way.link()
         try:
             link.skip_to_mark(HELLO_SECONDS)
             frame = link.receive(HELLO_SECONDS)
         except LinkLost:
             if why := self._way.refusal(link.status, link.printed):
-                raise BadInput(f"{self.name}: {why}") from None
+                raise LinkLost(why) from None
             raise
         theirs, ours = answers.versions(frame), (frames.VERSION, protocol.VERSION)
         if theirs != ours:
@@ -316,11 +326,18 @@ class SshHost(Host):
                 now = answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
                 if now != self._software:
                     raise BoardLost(f"{self.name}: has other software now than before")
-        except Refused as error:
-            raise BadInput(f"{self.name}: {error}") from None
+        except Refused as error:  # as when another desk looks at the board for a moment
+            raise LinkLost(str(error)) from None
 
     def _send_files(self, link: Link, text: str) -> None:
-        send_files(link, self._outbox.named_in(text), self._sent)
+        """Send what the text names. A board that is full begins anew, without earlier files."""
+        has_earlier = bool(self._sent)
+        try:
+            send_files(link, self._outbox.named_in(text), self._sent)
+        except Refused as error:
+            if has_earlier and NOT_WRITTEN in str(error):
+                raise LinkLost(str(error)) from None
+            raise
 
 
 def this_desk() -> str:

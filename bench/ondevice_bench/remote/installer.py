@@ -1,8 +1,8 @@
 """Runs on a board before `bench` is there: checks its Python, makes the environment, installs.
 
 The desk sends the text of this file to the Python of the board. So it needs the standard library
-alone, and an older Python must be able to read it and say that it is too old. It reads lines of
-JSON, perhaps with bytes behind them, and answers each with a line of JSON.
+alone, and an older Python (3.7) must be able to read it and say that it is too old. It reads lines
+of JSON, perhaps with bytes behind them, and answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def install(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     environment, wheels = os.path.join(folder, "env"), os.path.join(folder, "wheels")
     python = os.path.join(environment, "bin", "python")
-    if not os.path.exists(os.path.join(environment, "bin", "pip")):  # pip comes last
+    if not _has_pip(python):  # pip comes last
         _run([sys.executable, "-m", "venv", "--clear", environment], "the environment")
     words = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-q"]
     if request["offline"]:
@@ -130,6 +130,15 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
             os.unlink(path)
     shutil.rmtree(folder)  # the marker is last: what is left after a stop can be removed later
     return {"removed": True}
+
+
+def _has_pip(python: str) -> bool:
+    """Whether the environment is whole. The Python behind it may be gone, or a newer one."""
+    words, nowhere = [python, "-I", "-c", "import pip"], subprocess.DEVNULL
+    try:
+        return not subprocess.call(words, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    except OSError:
+        return False
 
 
 def _is_of_others(folder: str) -> bool:

@@ -30,6 +30,12 @@ class Parcel:
     sha256: str
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """All files that a reader of the data finds: the folder of a class may be a link."""
+    for child in folder.iterdir():
+        yield from filter(Path.is_file, child.rglob("*") if child.is_dir() else [child])
+
+
 class Outbox:
     """Knows which files a text for the board needs."""
 
@@ -48,7 +54,7 @@ class Outbox:
 
     def folder(self, path: Path) -> str:
         """Where the board will have this folder, with all its files."""
-        files = sorted(each for each in path.rglob("*") if each.is_file())
+        files = sorted(_files(path))
         names = [each.relative_to(path).as_posix() for each in files]
         listed = [[name, self._digest(each)] for name, each in zip(names, files, strict=True)]
         digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 LONGEST_PLACE = 1_000  # characters
+NOT_WRITTEN = "cannot be written on the board"
 
 
 class NotReceived(Exception):
@@ -42,7 +43,7 @@ class ReceivedFiles:
         except NotReceived as error:
             problem = str(error)
         except OSError as error:
-            problem = f"cannot be written on the board: {error.strerror}"
+            problem = f"{NOT_WRITTEN}: {error.strerror}"
         while left > 0:
             left -= len(chunk())
         if not problem and found.hexdigest() != digest:

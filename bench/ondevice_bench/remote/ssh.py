@@ -21,6 +21,7 @@ OPTIONS = (
     "ForwardAgent=no",
     "ForwardX11=no",
     "PermitLocalCommand=no",
+    "RemoteCommand=none",  # the user's own, for logins by hand
     "RequestTTY=no",
 )
 FAR_SIDE = "ondevice_bench.remote.far_side"
