@@ -22,6 +22,7 @@ from ondevice_bench.record.run_json import check_record
 from ondevice_bench.running.hosts.host import Host, Outcome
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.suite import Suite
 
@@ -68,7 +69,10 @@ class Measurer:
         started, before = now(), self._host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
-            ranks, why_not = self._ranks(task.cell)
+            if passes.BY_NAME[task.pass_name].of_board:  # a board is compared by any step
+                cell = replace(cell, method=PLAIN, method_options=())
+            else:
+                ranks, why_not = self._ranks(task.cell)
         if not why_not and task.pass_name == LEARNING:
             cell, why_not = self._with_chosen_rate(cell)
         if why_not:
