@@ -112,7 +112,8 @@ class Measurer:
     def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply
         details = {key: each for key, each in reply.result.details.items() if key != "unit"}
-        notes, more = details.get("notes", []), _notes_of_throttling(prepared, after)
+        name = prepared.task.pass_name
+        notes, more = details.get("notes", []), notes_of_throttling(name, prepared.before, after)
         if reply.status == "ok" and more and isinstance(notes, list):
             details["notes"] = [*notes, *more]
         return Record(
@@ -158,15 +159,16 @@ class Measurer:
         return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
 
 
-def _notes_of_throttling(prepared: PreparedTask, after: Mapping[str, Any]) -> list[str]:
+def notes_of_throttling(
+    pass_name: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[str]:
     """A note if the board reported throttling during a pass that takes times or energy.
 
     The pass that trains without pause reads it second by second.
     """
-    name = prepared.task.pass_name
-    units = {metrics.BY_NAME[metric].unit for metric in metrics.of_pass(name)}
-    causes = throttled_between(prepared.before, after)
-    if passes.BY_NAME[name].lasts or not causes or not units & _SLOWED:
+    units = {metrics.BY_NAME[metric].unit for metric in metrics.of_pass(pass_name)}
+    causes = throttled_between(before, after)
+    if passes.BY_NAME[pass_name].lasts or not causes or not units & _SLOWED:
         return []
     return [f"the board reported throttling meanwhile: {', '.join(causes)}"]
 
