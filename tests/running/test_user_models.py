@@ -117,6 +117,20 @@ def test_a_part_that_a_network_lacks_is_known_to_the_plan(said, workplace, model
     assert (asi.state, asi.reason) == ("skipped" if reason else "planned", reason)
 
 
+@pytest.mark.parametrize(
+    ("model", "scope", "reason"),
+    [
+        ("./mynet.py:Net", "blocks", "checkpoint needs blocks; mynet.py:Net declares none"),
+        ("./batched.py", "blocks", ""),
+        ("./batched.py", "mlp", "checkpoint needs mlp; batched.py:model declares none"),
+    ],
+)
+def test_modules_that_a_network_lacks_are_known_to_the_plan(said, model, scope, reason):
+    suite, _ = said(model, f"scope={scope}", methods=["vanilla", "checkpoint"])
+    _, found = plan(suite, Board("here"))
+    assert (found.state, found.reason) == ("skipped" if reason else "planned", reason)
+
+
 def test_a_file_may_bring_batch_loss_and_layout(said):
     suite, spec = said("./batched.py")
     assert spec.inputs({}) == OwnBatch()

@@ -7,7 +7,9 @@ import sys
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
+from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.running.hosts.fake import FakeHost
 from tests.testing.conftest import stored_steps, well_step
 
 pytest_plugins = ["pytester"]
@@ -197,6 +199,29 @@ def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps, hosts):
     result = steps("def test_it(bench_step):\n    bench_step(step)\n")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["bench_step: trace: failed: ValueError: no", "*line 7, in step"])
+
+
+def test_a_step_whose_file_changes_while_it_is_measured_is_not_stored(steps, hosts):
+    def edited(job):
+        if job.pass_name == "step_memory":
+            with (steps.path / "test_mine.py").open("a") as file:
+                file.write("# another version")
+        return well_step(job)
+
+    hosts.answer = edited
+    result = steps("def test_it(bench_step):\n    bench_step(step, setup)\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["bench_step: *test_mine.py or a file that it imports changed *"])
+    assert not (steps.path / "bench-out").exists()
+
+
+def test_a_time_under_throttling_has_a_note(steps, hosts, monkeypatch):
+    hot = HardwareState(0.0, 1 << 30, 0, None, 85.0, throttle_bits=4)
+    monkeypatch.setattr(FakeHost, "state", lambda self: hot)
+    result = steps("def test_it(bench_step):\n    bench_step(step)\n")
+    result.stdout.fnmatch_lines(["*; the board reported throttling meanwhile: throttled"])
+    ((cell,),) = (summary.cells for summary in stored_steps(steps))
+    assert cell.notes == ("time, round 1: the board reported throttling meanwhile: throttled",)
 
 
 def test_each_call_is_a_row_of_pytest_benchmark(steps):

@@ -152,12 +152,12 @@ class Campaign:
     def shared_tasks(self) -> Iterator[TaskKey]:
         """A task for each further process that shows whether its board is like the others.
 
-        There is none if every cell has ranks to choose.
+        Every board measures the same cell: one without ranks to choose, if there is any.
         """
         simple = (
             name for name, cell in self._cells.items() if CALIBRATE not in passes_of(cell, ())
         )
-        cell = next(simple, None)
+        cell = next(simple, next(iter(self._cells), None))
         rounds = [key.round for key in self._measured if key.pass_name == FAMILY]
         while cell is not None:
             rounds.append(max(rounds, default=0) + 1)

@@ -25,6 +25,13 @@ class Metering(Protocol):
     def settle(self) -> None:
         """Wait until the meter has readings up to the last mark, or has stalled."""
 
+    def tells_of(self, moment: float) -> bool:
+        """Whether the meter has told of this moment, or will not any more."""
+
+    @property
+    def interval(self) -> float:
+        """The usual seconds between two readings; 0 for a counter."""
+
     def joules(self, start: float, end: float) -> float:
         """The energy between two marks; EnergyUnavailable with the reason if it is not known."""
 

@@ -121,6 +121,16 @@ class PrintedJoules:
             self._wait(left)
             self.mark()
 
+    def tells_of(self, moment: float) -> bool:
+        """Whether a reading is from this moment or later, or the meter has ended or stalled."""
+        is_late = time.perf_counter() > moment + self._trace.longest_gap
+        return bool(self._failure) or is_late or self._trace.reaches(moment)
+
+    @property
+    def interval(self) -> float:
+        """The usual time between two readings."""
+        return self._trace.interval or 0.0
+
     def joules(self, start: float, end: float) -> float:
         """The integral of the power between two moments."""
         if self._failure:

@@ -44,6 +44,7 @@ class CountedJoules:
     """The rise of the counters from mark to mark."""
 
     scope = Rapl.scope
+    interval = 0.0
 
     def __init__(self, rapl: Rapl) -> None:
         self._rapl = rapl
@@ -82,6 +83,10 @@ class CountedJoules:
 
     def settle(self) -> None:
         """Counters do not lag."""
+
+    def tells_of(self, moment: float) -> bool:
+        """Counters do not lag."""
+        return True
 
     def joules(self, start: float, end: float) -> float:
         """The difference of the counters at two marks."""

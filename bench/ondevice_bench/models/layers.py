@@ -129,6 +129,10 @@ def attention_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     return tuple(name for name, module in modules if isinstance(module, nn.MultiheadAttention))
 
 
+# how to find the modules that are a part of the layout as a whole
+MODULES_OF = {"blocks": block_names, "mlp": mlp_names, "attention": attention_names}
+
+
 def _is_in_head(name: str, layout: ModelLayout) -> bool:
     """Whether a module or a parameter is a part of the head, or of an auxiliary classifier."""
     heads = [each for each in (layout.head, *layout.auxiliary.split("|")) if each]

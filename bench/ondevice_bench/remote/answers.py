@@ -175,6 +175,7 @@ class _Description(StrictSchema):
     kinds: list[_Text]
     layout: dict[_Text, _Text]
     missing_parts: list[_Text]
+    missing_modules: list[_Text]
     has_own_loss: bool
 
 

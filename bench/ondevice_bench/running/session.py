@@ -150,7 +150,7 @@ class Session:
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
             forecast.learn(task, record.seconds)
-            budget.learn(task, record.seconds, _sampled(record, fewest))
+            _teach(budget, record, fewest)
             left = left[1:]
         if not self.missing():
             self.finish()
@@ -171,7 +171,7 @@ class Session:
         end = inf if seconds is None else time.monotonic() + seconds
         budget, fewest = Budget(end, suite.lasting), suite.sampling.min_samples
         for record in self.store.records(self.run.id):
-            budget.learn(record.key, record.seconds, _sampled(record, fewest))
+            _teach(budget, record, fewest)
         return budget
 
     def finish(self) -> None:
@@ -221,6 +221,12 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
                 f"`{request.command}` continues from there"
             ) from None
+
+
+def _teach(budget: Budget, record: Record, fewest: int) -> None:
+    """Tell the budget what a process took. One that gave up early says nothing about the others."""
+    if record.status in ("ok", "timeout"):
+        budget.learn(record.key, record.seconds, _sampled(record, fewest))
 
 
 def _sampled(record: Record, fewest: int) -> float:

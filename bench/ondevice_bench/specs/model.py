@@ -34,3 +34,5 @@ class ModelSpec:
     has_own_loss: bool = False  # `loss` of its module or file; else the cross-entropy
     # the words of `layers` that name no layer of a user's network with these options
     missing_parts: Callable[[Mapping[str, Value]], Collection[str]] = lambda _: ()
+    # the parts of its layout of which no module is one as a whole
+    missing_modules: Callable[[Mapping[str, Value]], Collection[str]] = lambda _: ()

@@ -14,7 +14,13 @@ from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, cross_entropy, model_output, scores_in, seeded
-from ondevice_bench.models.layers import NoSuchPart, complete_layout, kind_of, select_layers
+from ondevice_bench.models.layers import (
+    MODULES_OF,
+    NoSuchPart,
+    complete_layout,
+    kind_of,
+    select_layers,
+)
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
@@ -64,6 +70,7 @@ def _description(
         "kinds": sorted(present),
         "layout": asdict(layout),
         "missing_parts": [part for part in PARTS if _lacks(model, part, layout)],
+        "missing_modules": [part for part, find in MODULES_OF.items() if not find(model, layout)],
         "has_own_loss": network.loss is not cross_entropy,
     }
 

@@ -180,7 +180,7 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
         real = JobMaker(host, BatchStore(folder), *sources, memory_cap=limit)
 
         def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
-            reply = host.run(shapes.job(replace(cell, allocator=""), pass_name), TIMEOUT).reply
+            reply = shapes.reply(shapes.job(replace(cell, allocator=""), pass_name), TIMEOUT)
             if reply.status != "ok":
                 raise Unfit(reply.reason)
             return reply.result.metrics
@@ -190,6 +190,6 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
                 job = real.job(cell, "memory")
             except NoBatch as error:
                 return Reply("failed", reason=str(error))
-            return host.run(job, TIMEOUT).reply
+            return real.reply(job, TIMEOUT)
 
         yield ask, run

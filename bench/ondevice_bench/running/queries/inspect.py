@@ -66,7 +66,7 @@ def ask_about(
             job = jobs.job(cell, pass_name, ranks)
         except NoBatch as error:
             raise SkippedCell(str(error)) from None
-        reply = host.run(job, TIMEOUT).reply
+        reply = jobs.reply(job, TIMEOUT)
     if reply.status != "ok":
         raise BadInput(f"{asked(cell)}: {reply.reason}")
     return reply.result

@@ -11,7 +11,7 @@ from ondevice_bench import passes
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.passes import CALIBRATE
-from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
+from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, Reply, WeightsCall
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.named_files import NamedFiles
 from ondevice_bench.running.queries import user_models
@@ -104,6 +104,12 @@ class JobMaker:
             power=_power(self._host.profile),
             source=self._source() if described.reads_data else None,
         )
+
+    def reply(self, job: Job, timeout: float) -> Reply:
+        """What a worker replies; BadInput if a file of the user's is not the one that was named."""
+        reply = self._host.run(job, timeout).reply
+        self.files.require_unchanged(job.cell)
+        return reply
 
     def _cap(self, examples: Mapping[str, Path]) -> int | None:
         """The memory cap. All examples are in memory, which is not part of a training step."""

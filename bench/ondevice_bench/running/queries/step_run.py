@@ -102,6 +102,8 @@ def step_records(run: Run, cell: Cell, result: StepResult) -> tuple[Record, ...]
             samples=process.result.samples,
             unavailable=process.result.unavailable,
             details=process.result.details,
+            state_before=process.before,
+            state_after=process.after,
         )
         for process in result.processes
     )

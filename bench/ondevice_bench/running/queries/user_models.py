@@ -126,10 +126,15 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
     def missing_parts(options: Mapping[str, Value]) -> frozenset[str]:
         return frozenset(descriptions[_key(options)]["missing_parts"])
 
+    def missing_modules(options: Mapping[str, Value]) -> frozenset[str]:
+        # `bench` of an earlier commit, which `bench ab` asks, does not say it
+        return frozenset(descriptions[_key(options)].get("missing_modules", ()))
+
     registry.describe(
         name,
         inputs=inputs,
         missing_parts=missing_parts,
+        missing_modules=missing_modules,
         layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
         has_own_loss=first["has_own_loss"],
