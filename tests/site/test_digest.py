@@ -125,6 +125,23 @@ def test_a_run_of_which_more_rounds_failed_is_worse_as_in_a_comparison_of_runs()
     assert (verdict.tone, verdict.sentence) == ("worse", "Worse: rounds of 1 cell failed")
 
 
+def test_a_failed_look_at_a_board_of_a_fleet_is_no_failed_round_of_its_cell():
+    pair = [
+        replace(
+            run,
+            records=(
+                *run.records,
+                make_record(
+                    run.run.id, run.cells[0].cell, "family", status=status, reason="it is hot"
+                ),
+            ),
+        )
+        for run, status in zip(RUNS, ("ok", "timeout"), strict=False)
+    ]
+    assert compare(*map(summarise_content, pair)).failed == ()
+    assert compare(*(digest_of(each).summary() for each in pair)).failed == ()
+
+
 def test_a_cell_that_the_run_before_has_not_measured_is_not_judged():
     gone = {item.cell.id for item in RUNS[0].cells[:2]}
     records = tuple(r for r in RUNS[0].records if r.key.cell not in gone)

@@ -15,6 +15,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import Rounds
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
+from ondevice_bench.passes import OF_BOARD
 from ondevice_bench.record.merging import replaces
 from ondevice_bench.record.model import NOT_OK, Run, Status, TaskKey
 from ondevice_bench.record.origin import IMPORTED
@@ -199,11 +200,12 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
 
 
 def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
-    """How many rounds of each pass failed. A site does not store the reasons."""
+    """How many rounds of each pass over the cell failed. A site does not store the reasons."""
     found: dict[str, list[Status]] = {}
     for name, process in processes.items():
-        if process.status != "skipped":
-            found.setdefault(_task(name)[0], []).append(process.status)
+        pass_name, _ = _task(name)
+        if process.status != "skipped" and pass_name not in OF_BOARD:
+            found.setdefault(pass_name, []).append(process.status)
     return {
         name: Rounds(sum(each in NOT_OK for each in statuses), len(statuses))
         for name, statuses in found.items()
