@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.site import pairs
 from ondevice_bench.site import publish as publishing
+from ondevice_bench.site.digest import merged
+from ondevice_bench.site.make_digest import digest_of
 from ondevice_bench.site.manifest import FILE_NAME, _sum_of
 from ondevice_bench.site.places import slug
 from tests.site.conftest import content
@@ -114,6 +117,12 @@ def test_a_portion_of_a_fleet_that_was_measured_again_replaces_the_earlier_one(s
     sites.publish("b", second)
     assert sites.publish("b", first).grown == 0
     assert sites.files("a") == sites.files("b")
+    half, whole = (digest_of(bundle.read(path)[0]) for path in (first, second))
+    older = tuple(  # as an earlier version of bench stored them
+        replace(cell, processes={n: replace(p, unit="") for n, p in cell.processes.items()})
+        for cell in half.cells
+    )
+    assert merged("x", replace(half, cells=older), whole) == whole
 
 
 def contradictions():
