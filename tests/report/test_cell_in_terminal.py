@@ -91,6 +91,11 @@ def test_a_command_measures_the_cell_again(command, again):
     assert command_again(make_run(command=command), CELL) == wanted
 
 
+def test_no_command_measures_a_single_candidate_of_a_search_again():
+    run = make_run(command="bench recommend --model mcunet", suite="recommend-mcunet")
+    assert command_again(run, CELL) == ""
+
+
 def test_a_pass_that_no_suite_can_name_is_not_recommended(whole):
     lines = cell_lines(whole.cells[0])
     assert any("measure: +NAME" in line for line in lines)
