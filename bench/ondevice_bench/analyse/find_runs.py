@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ondevice_bench.errors import BadInput, suggestion, unknown
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import AB
 from ondevice_bench.record.store import FILE_NAME, OUT, Store
 from ondevice_bench.terminal import print_errors
 from ondevice_bench.units import by_time
@@ -98,11 +99,12 @@ def _require_store(name: str) -> Path:
 
 
 def latest_runs() -> tuple[tuple[Path, str], ...]:
-    """The latest run of each suite on each profile, in all stores."""
+    """The latest run of each suite on each profile, in all stores, without runs of `bench ab`."""
     latest = {
         (path, run.suite, run.profile): run.id
         for path, runs in from_each_store(Store.runs)
         for run in runs
+        if run.origin != AB
     }
     return tuple((path, run) for (path, _, _), run in latest.items())
 
