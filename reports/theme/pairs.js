@@ -104,7 +104,7 @@ function show() {
     const found = verdict(metric, before, after, between, [first, last], isInBoth);
     if (!found) continue;
     const word = wordOf(found);
-    counts[word] = (counts[word] ?? 0) + 1;
+    if (before || !isInBoth) counts[word] = (counts[word] ?? 0) + 1;
     if (found[1] === "quiet" && !all.checked) continue;
     const name = data.texts[workload];
     if (name !== heading) {
