@@ -76,6 +76,11 @@ def test_no_two_rows_have_the_same_name(summary_of):
     assert {"step", "step's own memory", "batch (peak)"} <= set(names)
 
 
+def test_no_command_measures_a_single_candidate_of_a_search_again():
+    run = make_run(command="bench recommend --model mcunet", suite="recommend-mcunet")
+    assert command_again(run, CELL) == ""
+
+
 @pytest.mark.parametrize(
     ("command", "again"),
     [
@@ -89,11 +94,6 @@ def test_no_two_rows_have_the_same_name(summary_of):
 def test_a_command_measures_the_cell_again(command, again):
     wanted = f"{again} --filter mcunet/vanilla/all/b8/s0"
     assert command_again(make_run(command=command), CELL) == wanted
-
-
-def test_no_command_measures_a_single_candidate_of_a_search_again():
-    run = make_run(command="bench recommend --model mcunet", suite="recommend-mcunet")
-    assert command_again(run, CELL) == ""
 
 
 def test_a_pass_that_no_suite_can_name_is_not_recommended(whole):
