@@ -43,11 +43,12 @@ def test_a_run_is_found_by_suite_id_or_store(stores, reference, suite, run_id):
     assert (path.parent.name, found) == (suite, run_id)
 
 
-def test_a_side_of_ab_is_no_latest_run_of_its_suite(stores):
+def test_a_side_of_ab_is_the_latest_run_only_by_its_name(stores):
     with Store.create(stores / "big/results.sqlite") as store:
         side = make_run("side", suite="big", origin="ab", created="2026-02-01T00:00:00+00:00")
         store.add_run(side, planned(CELL))
     assert {run for _, run in latest_runs()} == {"b1", "q2"}
+    assert (find_run(None)[1], find_run("big")[1]) == ("q2", "side")
 
 
 @pytest.mark.parametrize("reference", ["o@ut/a@b.sqlite", "./o@ut/a@b.sqlite@q1"])

@@ -130,11 +130,13 @@ def _by_id(reference: str) -> tuple[Path, str]:
 
 
 def _latest_of_all() -> tuple[Path, str]:
-    latest: tuple[datetime, Path, str] | None = None
+    """The run that began last. A side of `bench ab` only if there is no other run."""
+    latest: tuple[tuple[bool, datetime], Path, str] | None = None
     for path, runs in from_each_store(Store.runs):
         for run in runs:
-            if latest is None or by_time(run.created) >= latest[0]:
-                latest = (by_time(run.created), path, run.id)
+            order = run.origin != AB, by_time(run.created)
+            if latest is None or order >= latest[0]:
+                latest = (order, path, run.id)
     if latest is None:
         raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
     return latest[1], latest[2]
