@@ -143,9 +143,9 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
 
 
 @pytest.mark.parametrize("data", ["digits", "synthetic"])
-def test_a_step_that_is_too_noisy_to_use_gives_no_pace(decided, data):
+@pytest.mark.parametrize("steps", [[0.1, 0.2, 0.3, 1.0, 1.1, 1.2], [0.0]])
+def test_a_step_that_is_too_noisy_to_use_or_zero_gives_no_pace(decided, steps, data):
     cell = dataclasses.replace(synthetic.cells()[0], data=data)
-    steps = [0.1, 0.2, 0.3, 1.0, 1.1, 1.2]
     found = decided(
         cells=[cell], records=[make_record(cell=cell, samples={"step_seconds": steps})], data=data
     )
