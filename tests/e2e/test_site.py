@@ -241,6 +241,16 @@ def test_the_latest_runs_of_a_history_that_is_too_long_for_a_list_are_compared(
         assert visit.complaints == []
 
 
+def test_a_noisy_metric_that_another_machine_measured_is_not_missing(browser, tmp_path):
+    other = {**content(0).run.machine, "kernel": "7"}
+    bundle.write([content(0), content(1, machine=other)], tmp_path / "quick.bundle")
+    publish([tmp_path], tmp_path / "site", lambda _: {})
+    with Visit(browser, tmp_path / "site/quick/x86/compare-1-1.html", viewport=DESK) as visit:
+        found = counts_in(visit)
+        assert visit.complaints == []
+    assert found == {"unchanged": counts_of(0, 1)["unchanged"], "not compared": 12}
+
+
 @pytest.mark.parametrize(
     "name", ["index.html", "quick/x86/index.html", "quick/x86/compare-1-1.html"]
 )

@@ -111,7 +111,7 @@ def test_a_training_with_another_seed_may_be_disturbed(world):
 
     world.reply = reply
     found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
-    assert found.doubts == ("other processes ran beside 1 candidate during the samples",)
+    assert found.doubts == ("other processes or a quota disturbed the samples of 1 candidate",)
 
 
 def test_an_answer_without_time_says_how_sure_it_is_and_what_goes_on(world):

@@ -76,6 +76,11 @@ def test_no_two_rows_have_the_same_name(summary_of):
     assert {"step", "step's own memory", "batch (peak)"} <= set(names)
 
 
+def test_no_command_measures_a_single_candidate_of_a_search_again():
+    run = make_run(command="bench recommend --model mcunet", suite="recommend-mcunet")
+    assert command_again(run, CELL) == ""
+
+
 @pytest.mark.parametrize(
     ("command", "again"),
     [

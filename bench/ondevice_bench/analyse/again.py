@@ -23,11 +23,11 @@ def command_again(run: Run, cell: Cell) -> str:
 def command_of(run: Run) -> str:
     """The command of the run, without options that chose cells or changed the output.
 
-    Empty if the suite is in no file, because a program made it.
+    Empty if the suite is in no file, because a program or a search made it.
     """
-    if run.command.startswith(CALL):
-        return ""
     words = _words(run.command)
+    if run.command.startswith(CALL) or words[:2] == ["bench", "recommend"]:
+        return ""
     if _is_of_steps(run):
         return shlex.join(words)
     if words[:2] != ["bench", "run"]:

@@ -9,6 +9,11 @@ IMPORTED = "import"  # a bundle: such a run is never continued
 NO_COMMIT = "nocommit"  # the commit of a run outside of a repository
 
 
+def after_import(origin: str) -> str:
+    """What made an imported run. The runs of `bench ab` and pytest are never continued anyway."""
+    return origin if origin in (AB, PYTEST) else IMPORTED
+
+
 def commit_text(commit: str) -> str:
     """The commit of a run for people: "none" outside of a repository."""
     return "none" if commit == NO_COMMIT else commit
