@@ -184,6 +184,7 @@ def test_what_is_no_network_is_one_clear_line(said, model, options, says):
         ("layout = {'heads': 'x'}\n", "layout must be a dict with some of head, blocks"),
         ("layout = {'counts': 'conv'}\n", "layout: counts must be conv2d or linear, got 'conv'"),
         ("layout = {'mlp': ['x']}\n", "layout: mlp must be a text, got ['x']"),
+        ("layout = {'head': 'fc'}\n", "layout: head: the network has no module 'fc'"),
         ("def net(:\n", "cannot be loaded: SyntaxError: "),
     ],
 )
