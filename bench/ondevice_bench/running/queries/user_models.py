@@ -48,6 +48,7 @@ def describe(host: Host, suite: Suite) -> None:
                 "options": options,
                 "weights": None if weights is None else host.put(Path(weights)),
                 "head": None if registry.model(name).is_own else registry.model(name).layout.head,
+                "auxiliary": registry.model(name).layout.auxiliary,
             }
             for name, options, weights in questions
         ],
