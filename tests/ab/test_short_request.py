@@ -28,6 +28,7 @@ def described(question, request):
         "layout": {},
         "missing_parts": [],
         "has_own_loss": False,
+        "completes_layout": False,
     }
 
 

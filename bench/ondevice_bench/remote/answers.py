@@ -176,6 +176,7 @@ class _Description(StrictSchema):
     layout: dict[_Text, _Text]
     missing_parts: list[_Text]
     has_own_loss: bool
+    completes_layout: bool
 
 
 def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:

@@ -71,6 +71,7 @@ def _description(
         "layout": asdict(layout),
         "missing_parts": [part for part in PARTS if _lacks(model, part, layout)],
         "has_own_loss": network.loss is not cross_entropy,
+        "completes_layout": network.layout is not None and layout != network.layout,
     }
 
 

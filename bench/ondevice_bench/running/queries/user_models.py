@@ -134,6 +134,8 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
         has_own_loss=first["has_own_loss"],
+        # `bench` of an earlier commit, which `bench ab` asks, does not say it
+        completes_layout=first.get("completes_layout", False),
     )
 
 
