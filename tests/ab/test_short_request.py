@@ -28,6 +28,7 @@ def described(question, request):
         "layout": {},
         "missing_parts": [],  # as an earlier commit says it, without `missing_modules`
         "has_own_loss": False,
+        "completes_layout": False,
     }
 
 

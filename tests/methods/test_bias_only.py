@@ -90,6 +90,12 @@ def test_a_step_is_plain_training_of_biases_shifts_and_the_head():
         assert difference(ours(x), plain.eval()(x)) <= 1e-12
 
 
+def test_an_auxiliary_classifier_trains_as_the_head_does():
+    network = Network()
+    treat(network, "bias_only", layout=ModelLayout(head="head", auxiliary="fc|down"))
+    assert trained(network) == SHIFTS | HEAD | {"fc.weight", "down.weight"}
+
+
 def test_no_input_of_a_linear_convolution_or_batch_norm_is_kept():
     torch.manual_seed(0)
     network = nn.Sequential(

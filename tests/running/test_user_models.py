@@ -34,6 +34,7 @@ def test_inputs_and_layers_come_from_the_network(said):
     assert spec.inputs({}) == Images(channels=3, size=24, classes=7)
     assert spec.layer_kinds == {"conv2d", "linear"}
     assert (spec.layout.head, spec.layout.counts) == ("head", "conv2d")
+    assert not spec.completes_layout  # it has none
     assert suite.models[0].name.startswith("mynet.py:Net@")
 
 
@@ -132,13 +133,15 @@ def test_modules_that_a_network_lacks_are_known_to_the_plan(said, model, scope, 
 
 
 def test_a_file_may_bring_batch_loss_and_layout(said):
-    suite, spec = said("./batched.py")
+    suite, spec = said("./batched.py", layers=["last: 1"])
     assert spec.inputs({}) == OwnBatch()
     assert spec.layout.blocks == "trunk.*"
     assert spec.layout.counts == "linear"  # guessed, because the file does not say it
+    assert spec.completes_layout
     assert spec.has_own_loss
     (item,) = plan(suite, Board("here"))
     assert item.cell.data == "the batch function of the model's file"
+    assert item.cell.revision == 1  # an earlier version did not guess
 
 
 @pytest.mark.parametrize(
@@ -198,6 +201,7 @@ def test_what_is_no_network_is_one_clear_line(said, model, options, says):
         ("layout = {'heads': 'x'}\n", "layout must be a dict with some of head, blocks"),
         ("layout = {'counts': 'conv'}\n", "layout: counts must be conv2d or linear, got 'conv'"),
         ("layout = {'mlp': ['x']}\n", "layout: mlp must be a text, got ['x']"),
+        ("layout = {'head': 'fc'}\n", "layout: head: the network has no module 'fc'"),
         ("def net(:\n", "cannot be loaded: SyntaxError: "),
     ],
 )

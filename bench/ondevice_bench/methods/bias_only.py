@@ -1,4 +1,4 @@
-"""Only biases, shifts of normalisations and the head train. Few layers keep their input."""
+"""Only biases, shifts of normalisations and the heads train. Few layers keep their input."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
-from ondevice_bench.models.layers import layer_input
+from ondevice_bench.models.layers import is_in_head, layer_input
 from ondevice_bench.specs.layout import ModelLayout
 
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -89,10 +89,12 @@ class BiasOnly(Method):
                     f"bias_only freezes the weights that the other method is for ({name}): compose "
                     "it with methods that replace no layers"
                 )
-        trained_whole = {
+        _require_head(model, layout)
+        trained_whole = {id(each) for layer in left_out for each in layer.parameters()}
+        trained_whole |= {
             id(parameter)
-            for module in (_head(model, layout), *left_out)
-            for parameter in module.parameters()
+            for name, parameter in model.named_parameters(remove_duplicate=False)
+            if is_in_head(name, layout)
         }
         trained = {n: each for n, each in model.named_parameters() if each.requires_grad}
         frozen = {
@@ -157,14 +159,14 @@ def _place(network: nn.Module, name: str) -> tuple[nn.Module, str]:
     return network.get_submodule(owner), own
 
 
-def _head(model: nn.Module, layout: ModelLayout) -> nn.Module:
+def _require_head(model: nn.Module, layout: ModelLayout) -> None:
     if not layout.head:
         raise Refusal(
             "bias_only trains the head, and this network declares none: name it, as in "
             "`layout=ModelLayout(head='fc')` of ondevice_bench.specs.layout"
         )
     try:
-        return model.get_submodule(layout.head)
+        model.get_submodule(layout.head)
     except AttributeError:
         raise Refusal(
             f"bias_only trains the head, but the network has no module {layout.head!r}, which its "

@@ -56,6 +56,7 @@ class Treatment:
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
         self._frozen_norms: tuple[nn.Module, ...] = ()
+        self._also_frozen: tuple[str, ...] = ()  # names of frozen parameters in the other part
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has a network of its own, of which nothing is expected."""
@@ -140,7 +141,11 @@ class Treatment:
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
         of_methods = [note for method in self._methods for note in method.notes()]
-        return [*self._rank_notes, *of_methods, *self._replaced.notes()]
+        shared = [
+            f"{name} does not train: it is shared with the part that the choice of layers freezes"
+            for name in self._also_frozen
+        ]
+        return [*self._rank_notes, *shared, *of_methods, *self._replaced.notes()]
 
     @property
     def rank_notes(self) -> list[str]:
@@ -243,7 +248,7 @@ class Treatment:
         expect_no_more(self.module, self._expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
-        self._frozen_norms = ()
+        self._frozen_norms, self._also_frozen = (), ()
         if self._order is not None:
             self._order.remove()
         take_away(self.module, self._training)
@@ -318,6 +323,10 @@ class Treatment:
         )
         for each in self._frozen:
             freeze(each)
+        frozen = set(map(id, self._frozen))
+        self._also_frozen = tuple(
+            name for name in selection.also_frozen if id(self.module.get_parameter(name)) in frozen
+        )
 
     def apply(
         self,

@@ -110,7 +110,7 @@ class LayerGradient:
 
 @dataclass(frozen=True, slots=True)
 class TriedRate:
-    """A learning rate of the grid, and the accuracy on the validation examples.
+    """A learning rate of the grid, and the accuracy on so many validation examples.
 
     `reason` says why there is no accuracy.
     """
@@ -118,6 +118,7 @@ class TriedRate:
     rate: float
     accuracy: float | None = None
     reason: str = ""
+    examples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

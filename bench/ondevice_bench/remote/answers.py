@@ -177,6 +177,7 @@ class _Description(StrictSchema):
     missing_parts: list[_Text]
     missing_modules: list[_Text]
     has_own_loss: bool
+    completes_layout: bool
 
 
 def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:

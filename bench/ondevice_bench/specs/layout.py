@@ -18,3 +18,8 @@ class ModelLayout:
     attention: str = ""
     counts: str = ""
     auxiliary: str = ""  # names of other classifiers, `a|b`: never counted or frozen
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The names of the head and of the auxiliary classifiers."""
+        return tuple(name for name in (self.head, *self.auxiliary.split("|")) if name)

@@ -131,6 +131,14 @@ def accuracy(workload: Workload, examples: Examples, size: int) -> float:
     return right / total
 
 
+def notes_of_fewer(use: str, examples: Examples, wanted: int) -> list[str]:
+    """A note if the data has fewer examples for `use` than the suite asks for."""
+    found = len(examples[0])
+    if found >= wanted:
+        return []
+    return [f"{found} examples {use}, not {wanted}: the data has no more"]
+
+
 def notes_of_one_class(examples: Examples, use: str) -> list[str]:
     """A note if all examples for `use` have one class: then a constant answer is always right.
 

@@ -48,6 +48,7 @@ def describe(host: Host, suite: Suite) -> None:
                 "options": options,
                 "weights": None if weights is None else host.put(Path(weights)),
                 "head": None if registry.model(name).is_own else registry.model(name).layout.head,
+                "auxiliary": registry.model(name).layout.auxiliary,
             }
             for name, options, weights in questions
         ],
@@ -138,6 +139,8 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
         has_own_loss=first["has_own_loss"],
+        # `bench` of an earlier commit, which `bench ab` asks, does not say it
+        completes_layout=first.get("completes_layout", False),
     )
 
 

@@ -52,8 +52,8 @@ def measure(job: Job) -> PassResult:
             "foreign_cpu_share": interference.share_lost([interference.between(before, after)]),
             "notes": [
                 *workload.treatment.notes(),
-                *_fewer("to learn from", len(learned[0]), plan.examples),
-                *_fewer("to test on", len(tested[0]), plan.test),
+                *epochs.notes_of_fewer("to learn from", learned, plan.examples),
+                *epochs.notes_of_fewer("to test on", tested, plan.test),
                 *epochs.notes_of_one_class(tested, "to test on"),
                 *([f"the energy is that of {metering.scope}"] if metering and curve.joules else []),
             ],
@@ -112,9 +112,3 @@ def not_reached(accuracy: list[float], target: float | None) -> str:
     count = len(accuracy) - 1
     epochs_done = "one epoch" if count == 1 else f"{count} epochs"
     return f"no test reached {target:.1%} within {epochs_done} (highest: {max(accuracy):.1%})"
-
-
-def _fewer(use: str, found: int, wanted: int) -> list[str]:
-    if found >= wanted:
-        return []
-    return [f"{found} examples {use}, not {wanted}: the data has no more"]
