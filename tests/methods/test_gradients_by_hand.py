@@ -21,6 +21,7 @@ from tests.methods.loops import (
     FULL,
     RATE,
     batches,
+    EXACT,
     loss,
     network,
     plainly,
@@ -261,8 +262,8 @@ def test_a_step_that_maximizes_is_that_of_plain_training(method):
     assert same(treatment.merge(), plainly(maximizes))
 
 
-@FACTORED
-def test_two_optimizers_train_their_own_halves_of_a_network(method):
+@EXACT
+def test_two_optimizers_train_their_own_halves_of_a_network(method, options):
     def halves(module, optimizer):
         optimizers = optimizer(), optimizer()
         for each, part in zip(optimizers, (module[:2], module[2]), strict=True):
@@ -273,7 +274,7 @@ def test_two_optimizers_train_their_own_halves_of_a_network(method):
                 each.step()
                 each.zero_grad()
 
-    plain, treatment = network(), treated(method, **FULL)
+    plain, treatment = network(), treated(method, **options)
     halves(plain, lambda: torch.optim.SGD(plain.parameters(), lr=RATE))
     halves(treatment.module, lambda: treatment.optimizer(lr=RATE))
     assert same(treatment.merge(), plain)

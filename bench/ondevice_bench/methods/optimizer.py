@@ -62,11 +62,13 @@ class _Optimizer(TreatmentOptimizer):
         return {**super().__getstate__(), **kept}
 
     @torch.no_grad()
-    def update_alone(self, parameter: nn.Parameter) -> None:
-        """Update one parameter, as `step` does."""
+    def update_alone(self, parameter: nn.Parameter) -> bool:
+        """Update one parameter, as `step` does. False if another optimizer may have it."""
         projection = self.projections.get(parameter)
         groups = self.param_groups
-        own = next(g for g in groups if any(each is parameter for each in g["params"]))
+        own = next((g for g in groups if any(each is parameter for each in g["params"])), None)
+        if own is None:
+            return False
         alone = {**own, "params": [parameter]}
         self.param_groups = [alone if projection is None else {**alone, "weight_decay": 0.0}]
         try:
@@ -79,6 +81,7 @@ class _Optimizer(TreatmentOptimizer):
                 )
         finally:
             self.param_groups = groups
+        return True
 
     def _plain_step(self) -> None:
         """The step of torch's own class."""
@@ -88,8 +91,7 @@ class _Optimizer(TreatmentOptimizer):
         """Update all parameters: first those whose gradient is projected, then all others."""
         gradients = {}
         for parameter in self.projections:
-            if parameter.grad is not None:
-                self.update_alone(parameter)
+            if parameter.grad is not None and self.update_alone(parameter):
                 gradients[parameter], parameter.grad = parameter.grad, None
         self._plain_step()
         for parameter, gradient in gradients.items():
@@ -98,7 +100,7 @@ class _Optimizer(TreatmentOptimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient."""
         if self._backward_updates is not None:
-            self._backward_updates.require_step()
+            self._backward_updates.clear(set_to_none=set_to_none)
         super().zero_grad(set_to_none)
 
     def _begin_step(self, closure: Callable[[], Any] | None) -> Any:
