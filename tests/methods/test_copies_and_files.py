@@ -173,15 +173,18 @@ def test_an_average_of_files_is_refused_when_it_computes_and_each_file_is_not(me
         for name in files[0]
         if "basis_" not in name
     }
-    other = treated(method, **FULL).module
+    another = treated(method, **FULL)
+    other = another.module
     x = batches()[0][0]
     for file in files:
         other.load_state_dict(file)
         other(x)
     assert torch.equal(other(x), treatment.module(x))
     other.load_state_dict(average)
-    with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
-        other(x)
+    for use in (lambda: other(x), lambda: other[0][0].weight, another.merge):
+        with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
+            use()
+    assert type(other[0][0]) is not nn.Linear  # merge has changed nothing
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

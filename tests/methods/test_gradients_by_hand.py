@@ -152,6 +152,20 @@ def test_what_depends_on_the_weight_is_refused_before_a_step(method, change):
 
 
 @FACTORED
+def test_weights_that_decay_by_hand_before_a_step_are_refused(method):
+    treatment = treated(method, **FULL)
+    optimizer = treatment.optimizer(lr=RATE)
+    loss(treatment.module, batches()[0]).backward()
+    with torch.no_grad():
+        for parameter in treatment.module.parameters():
+            parameter.mul_(0.99)
+    before = weights(treatment.module)
+    with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
+        optimizer.step()
+    assert unchanged(treatment.module, before)
+
+
+@FACTORED
 def test_a_training_with_the_same_seed_is_the_same_to_the_last_bit(method):
     def clipped():
         treatment = treated(method, **FULL)

@@ -136,6 +136,11 @@ class LowRankLayer(ReplacementLayer):
 
     @abstractmethod
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
+    def require_mergeable(self) -> None:
+        """A Refusal if other code has averaged or changed the factors."""
+        if self.pending is not None:
+            self.pending.require_own_factors()
+
         """The output, through K features."""
 
     @abstractmethod
@@ -154,8 +159,7 @@ class LowRankLayer(ReplacementLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """The product. Where gradients are on, its backward leaves a gradient for the factors."""
-        if self.pending is not None:
-            self.pending.require_own_factors()
+        self.require_mergeable()
         if self.bypass or not (torch.is_grad_enabled() and self.left.requires_grad):
             return self.product(input, self.left, self.right, self.bias)
         if self.pending is not None:
@@ -168,6 +172,7 @@ class LowRankLayer(ReplacementLayer):
         """`L R` in the shape of the plain layer's weight. It is computed when it is read."""
         if torch.is_grad_enabled() and self.pending is not None:
             matrix: Tensor = _ReadWeight.apply(self.left, self.right, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        self.require_mergeable()
         else:
             matrix = self.dense()
         return self.in_plain_shape(matrix)

@@ -186,11 +186,13 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         return {each: groups[id(each.left)] for each in self._pending if id(each.left) in groups}
 
     def _check(self) -> None:
-        """Refuse momentum that a schedule has set, and gradients that factors got themselves."""
+        """Refuse momentum of a schedule, changed factors, and gradients of the factors alone."""
         for group in self.param_groups:
             self._refuse_momentum(group["momentum"])
         groups = self._groups()
         for layer, pending in self._pending.items():
+            if id(layer.left) in groups:
+                pending.require_own_factors()
             if not layer.left.requires_grad:  # R may train alone, as an ordinary parameter
                 continue
             if (id(layer.left) in groups) != (id(pending.norm) in groups):

@@ -239,7 +239,7 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place. A Refusal changes nothing."""
-        self._replaced.require_own_parameters()
+        self._replaced.require_mergeable()
         expect_no_more(self.module, self._expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
