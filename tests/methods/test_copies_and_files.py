@@ -77,7 +77,8 @@ def as_of_an_earlier_version(module, number):
         if isinstance(each, PendingGradient):
             each._mark.__dict__ = {"_number": 3}
             each.norm = nn.Parameter(torch.full((2,), number, dtype=each.norm.dtype))
-            del each.__dict__["_share"], each.__dict__["was_frozen"]
+            for added in ("_share", "was_frozen", "_applied", "_is_added"):
+                del each.__dict__[added]
         each.__dict__.pop("trains_down", None)
     return pickle.loads(pickle.dumps(module))
 
@@ -217,7 +218,7 @@ def test_a_file_of_an_earlier_version_has_its_mark_in_a_row(method):
     treatment = treated(method, **FULL)
     train(treatment.module, treatment.optimizer(lr=RATE))
     file = treatment.module.state_dict()
-    early = {name: each.flatten() if "norm" in name else each for name, each in file.items()}
+    early = {name: each[1] if "norm" in name else each for name, each in file.items()}
     other = treated(method, **FULL)
     other.module.load_state_dict(early)
     for each in (treatment, other):

@@ -220,7 +220,6 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             else:
                 _update_factors(layer, *found, held[layer])
                 pending.count_update()
-                layer.schedule.advance()
         return loss
 
     def _plain_step(self) -> None:
@@ -230,7 +229,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         """Clear every gradient of this optimizer, also those of factored weights."""
         super().zero_grad(set_to_none)
         for layer in self._held():
-            self._pending[layer].clear()
+            self._pending[layer].clear(set_to_none=set_to_none)
 
 
 class ClippedAdamW(_Optimizer, torch.optim.AdamW):
@@ -262,7 +261,7 @@ class ClippedAdamW(_Optimizer, torch.optim.AdamW):
 
 
 def _update_factors(
-    layer: LowRankLayer, gradient: WeightGradient, scale: float, group: Mapping[str, Any]
+    layer: LowRankLayer, gradient: WeightGradient | None, scale: float, group: Mapping[str, Any]
 ) -> None:
     """Update in place, as each optimizer does: other code may hold the factors, or have saved them.
 
@@ -271,9 +270,13 @@ def _update_factors(
     rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
     if group["maximize"]:
         rate = -rate
-    left, right = updated(layer, gradient, decay, rate * scale)
-    layer.left.copy_(left)
-    layer.right.copy_(right)
+    if gradient is not None:
+        left, right = updated(layer, gradient, decay, rate * scale)
+        layer.left.copy_(left)
+        layer.right.copy_(right)
+        layer.schedule.advance()
+    elif layer.right.grad is None:  # if R trains alone, it has its decay already
+        layer.right.mul_(decay)
 
 
 def _without_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
