@@ -138,6 +138,15 @@ def test_a_gradient_of_an_earlier_step_is_not_applied_again():
     assert torch.equal(network.conv.weight, weight)
 
 
+def test_statistics_are_found_anew_where_torch_is_asked_to():
+    plain, ours, data = by_hand(Network()), Network(), [randn(4, 3, 8, 8), randn(4, 3, 8, 8)]
+    treat(ours, "bias_only", layout=LAYOUT)
+    for each in (plain, ours):
+        torch.optim.swa_utils.update_bn(data, each)
+    assert torch.equal(ours.norm.running_mean, plain.norm.running_mean)
+    assert torch.equal(ours.norm.running_var, plain.norm.running_var)
+
+
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm3d])
 @pytest.mark.parametrize("affine", [True, False])
 def test_every_batch_norm_computes_as_in_evaluation(kind, affine):

@@ -37,14 +37,20 @@ class WithoutInput:
 
 @dataclass(frozen=True)
 class InEvaluation:
-    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is."""
+    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is.
+
+    torch's `update_bn` finds the statistics anew: without gradients, and as means.
+    """
 
     is_plain: bool  # its class is torch's own
+    has_means: bool  # its statistics are means always
 
     def __call__(self, call: Call) -> Any:
         """The output with the running statistics. They stay as they are."""
         norm = call.module
         assert isinstance(norm, BatchNorm)
+        if norm.momentum is None and not self.has_means and not torch.is_grad_enabled():
+            return call.run()
         has_statistics = norm.running_mean is not None and norm.running_var is not None
         trains_scale = norm.weight is not None and norm.weight.requires_grad
         if self.is_plain and has_statistics and not trains_scale and torch.is_grad_enabled():
@@ -67,9 +73,10 @@ class BiasOnly(Method):
         self._check: RemovableHandle | None = None
         self._left_out: tuple[str, ...] = ()
         self._of_convolutions: Surrounding = WithoutInput()
-        # by whether the class of the norm is torch's own
-        self._of_norms: dict[bool, Surrounding] = {
-            is_plain: InEvaluation(is_plain) for is_plain in (True, False)
+        self._of_norms: dict[tuple[bool, bool], Surrounding] = {
+            (is_plain, has_means): InEvaluation(is_plain, has_means)
+            for is_plain in (True, False)
+            for has_means in (True, False)
         }
 
     def leave_out(self, layers: Sequence[str]) -> None:
@@ -130,7 +137,7 @@ class BiasOnly(Method):
     def _surrounding(self, module: nn.Module) -> Surrounding | None:
         """What the forward of this module needs around it."""
         if isinstance(module, BatchNorm):
-            return self._of_norms[type(module) in _PLAIN_NORMS]
+            return self._of_norms[type(module) in _PLAIN_NORMS, module.momentum is None]
         if (
             isinstance(module, nn.Conv2d)
             and no_plain_layer(module, nn.Conv2d) is None

@@ -125,6 +125,9 @@ class ReplacementLayer(nn.Module):
     def calibrate(self, x: Tensor) -> None:
         """Keep what the layer needs of its input in the calibration batch."""
 
+    def require_mergeable(self) -> None:
+        """Before `merge`: a Refusal if other code has changed the layer in a wrong way."""
+
     def merge(self) -> nn.Module:
         """A plain layer that computes the same."""
         raise NotImplementedError(f"{type(self).__name__} defines no merge()")
