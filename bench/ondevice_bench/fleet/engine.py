@@ -63,6 +63,8 @@ class DaskEngine:
     ) -> None:
         if scheduler:
             _require_safe(scheduler)
+        if scheduler and scheduler.startswith("tls:"):
+            _require_certificates(scheduler)
         if dashboard and not find_spec("bokeh"):
             raise BadInput("--dashboard needs bokeh: pip install bokeh")
         self._told = told
@@ -207,10 +209,7 @@ def _require_safe(scheduler: str) -> None:
     """Refuse a scheduler without TLS: everybody who reaches it can run code on this machine."""
     scheme, _, rest = scheduler.partition("://")
     host = rest.rpartition(":")[0].strip("[]")
-    if scheme == "tls":
-        _require_certificates(scheduler)
-        return
-    if scheme == "tcp" and host in ("localhost", LOOPBACK, "::1"):
+    if scheme == "tls" or (scheme == "tcp" and host in ("localhost", LOOPBACK, "::1")):
         return
     raise BadInput(
         f"--scheduler {scheduler}: must be tls://HOST:PORT, with dask's own settings for TLS, or "
