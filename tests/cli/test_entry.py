@@ -93,6 +93,13 @@ def test_an_error_of_a_path_or_a_limit_is_one_line(monkeypatch, capsys, number, 
     assert ended(capsys) == (2, f"bench: {said}\n")
 
 
+def test_a_command_in_a_folder_that_was_removed_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    monkeypatch.setattr(entry, "_invoke", lambda _: os.getcwd())
+    assert ended(capsys) == (2, "bench: the working directory was removed\n")
+
+
 ENDLESS = """
 import contextlib, os, signal, time
 from ondevice_bench.cli import stopping
