@@ -1,7 +1,6 @@
 """What `--benchmark` adds to a pytest session: suites, runs, and the last lines."""
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ondevice_bench.analyse.compare import SURE
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, of_the_system
+from ondevice_bench.record.command import command_text
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.gate.github import annotations, require_summary, write_summary
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
@@ -73,7 +73,7 @@ class CellSession:
         paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
         self._suites = {path.resolve() for path in paths}
         self._interleave = options.interleave
-        command = shlex.join(["pytest", *config.invocation_params.args])
+        command = command_text(["pytest", *config.invocation_params.args])
         self._runs = OpenRuns(command, folder, self._gate, interleaved=self._interleave)
         self._quiet = config.get_verbosity() < 0
         self._deselected = 0

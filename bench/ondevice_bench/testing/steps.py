@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, BenchError
+from ondevice_bench.record.command import command_text
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.gate.github import require_summary
 from ondevice_bench.report.quantities import quantity_of
@@ -120,7 +120,7 @@ def _session(config: pytest.Config, options: StepOptions) -> tuple[StepRunner, S
         host = config.hook.pytest_bench_host(config=config, hardware=options.hardware)
         runner = StepRunner(host)
         config.add_cleanup(runner.close)
-        command = shlex.join(["pytest", *config.invocation_params.args])
+        command = command_text(["pytest", *config.invocation_params.args])
         folder = OUT if options.store is None else Path(options.store)
         try:
             session = StepSession(host, command, folder, options.baseline)
