@@ -185,6 +185,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CellSession(config, options), "ondevice-bench-cells")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    """Let `--benchmark-only` keep the tests of steps: pytest-benchmark looks for its fixture."""
+    is_wanted = config.getoption("benchmark_only", False)
+    tests = [item for item in items if is_wanted and isinstance(item, pytest.Function)]
+    of_steps = [test.fixturenames for test in tests if "bench_step" in test.fixturenames]
+    for names in of_steps:
+        names.append("benchmark")
+    try:
+        return (yield)
+    finally:
+        for names in of_steps:
+            names.remove("benchmark")
+
+
 class _ForSteps:
     """Lets a session fail if an option for steps or cells found neither."""
 
