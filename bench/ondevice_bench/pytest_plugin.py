@@ -158,6 +158,10 @@ def pytest_configure(config: pytest.Config) -> None:
     given = config.stash.get(_GIVEN, {})
     if not given:
         return
+    if _BASELINE in given:
+        from ondevice_bench.testing.whole_files import WHOLE_FILES, WholeFiles
+
+        config.pluginmanager.register(WholeFiles(), WHOLE_FILES)
     if _CELLS not in given:
         for option, name in given.items():
             if option.needs_cells:

@@ -29,7 +29,7 @@ from ondevice_bench.running.queries.user_step import (
 from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.step_session import StepSession
-from ondevice_bench.testing.whole_files import ran_all_of
+from ondevice_bench.testing.whole_files import WHOLE_FILES, WholeFiles
 
 # functions of which a call runs nothing, and what runs it
 _LAZY = (
@@ -146,11 +146,13 @@ class _LastLines:
         self._last: list[str] = []
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Store the run. A session that could compare no step with those of the baseline fails."""
+        """Store the run. A session that compared no step with those of the baseline fails."""
         _, steps = self._config.stash[_RUNNER]
-        self._last = steps.finish(partial(ran_all_of, session))
-        if steps.has_lost_all and session.exitstatus == pytest.ExitCode.OK:
-            self._last.append("no step of the baseline could be compared")
+        # there is no such plugin without a baseline
+        files = self._config.pluginmanager.get_plugin(WHOLE_FILES) or WholeFiles()
+        self._last = steps.finish(partial(files.ran_all_of, session))
+        if steps.why_nothing and session.exitstatus == pytest.ExitCode.OK:
+            self._last.append(steps.why_nothing)
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     @pytest.hookimpl(trylast=True)
