@@ -225,12 +225,16 @@ def _cell(value: object) -> str:
 
 
 def _plain_lines(printed: Table) -> Iterator[str]:
-    """The table's titles and rows, each column as wide as its longest text."""
+    """Titles and rows, each on one line, each column as wide as its longest text."""
     if printed.heading:
         yield printed.heading
-    widths = [max(map(len, column)) for column in zip(printed.titles, *printed.rows, strict=True)]
-    for row in (printed.titles, ["─" * width for width in widths], *printed.rows):
-        cells = (one_line(text).ljust(width) for text, width in zip(row, widths, strict=True))
+    titles, *rows = (
+        [one_line(text.replace("\n", " ")) for text in row]
+        for row in (printed.titles, *printed.rows)
+    )
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, ["─" * width for width in widths], *rows):
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
         yield " " + "   ".join(cells).rstrip()
 
 

@@ -250,6 +250,15 @@ def test_there_is_no_report_of_nothing(tests):
     assert not (tests.path / "page.html").exists()
 
 
+def test_two_suites_of_one_name_are_refused_before_anything_is_measured(tests, hosts):
+    tests.makefile(".yaml", **{"more/small": SUITE})
+    names = ("--suite", "small", "--suite", "more/small.yaml")
+    result = tests.runpytest("--benchmark", *names, "--interleave")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*suites/small.yaml and more/small.yaml are suites of one name*"])
+    assert hosts.jobs == []
+
+
 def test_a_report_that_cannot_be_written_is_said_and_is_not_green(tests):
     (tests.path / "closed").mkdir()
     asked = ("--benchmark", "--suite", "small", "--bench-report", "closed/" + "x" * 300)

@@ -250,6 +250,20 @@ def test_benchmarks_can_be_skipped(steps):
     )
 
 
+def test_a_session_of_benchmarks_only_keeps_the_steps(steps):
+    test = """\
+import pytest
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_it(bench_step, width):
+    bench_step(step)
+
+def test_other():
+    pass
+"""
+    steps(test, "--benchmark-only").assert_outcomes(passed=2, skipped=1)
+
+
 def test_processes_are_started_once_a_session(steps, hosts):
     test = "def test_one(bench_step):\n    bench_step(step)\n"
     steps(test + test.replace("one", "two")).assert_outcomes(passed=2)

@@ -1,5 +1,6 @@
 """The command that measures a cell again."""
 
+import re
 import shlex
 
 from ondevice_bench.record.model import Run
@@ -8,6 +9,7 @@ from ondevice_bench.suite.cell import Cell
 
 _WITH_VALUE = {"--filter", "--retry", "--budget"}
 _ALONE = {"--fresh", "--json", "--open"}
+_FURTHER_CALL = re.compile(r" \(\d+\)$")  # of `bench_step` in one test
 CALL = "run("  # the beginning of the stored command if a Python program made the suite
 
 
@@ -15,7 +17,7 @@ def command_again(run: Run, cell: Cell) -> str:
     """The command that measures this cell alone; empty if the suite is in no file."""
     if _is_of_steps(run):
         test = next((str(value) for name, value in cell.model_options if name == "test"), "")
-        return shlex.join(["pytest", test])
+        return shlex.join(["pytest", _FURTHER_CALL.sub("", test)])
     command = command_of(run)
     return f"{command} --filter {shlex.quote(cell.id)}" if command else ""
 

@@ -89,6 +89,8 @@ def report(
     from ondevice_bench.suite.fit_file import read_fits
     from ondevice_bench.validation.claims import with_what_is_not_measured
 
+    if as_json and form not in ("html", "json"):
+        raise BadInput(f"--json and --format {form}: give one of them")
     selected = report_runs(runs or (), other_boards=compare_hardware)
     if baseline is not None and baseline not in (methods := selected.methods()):
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")

@@ -31,6 +31,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 SUITE = "steps"
 MEASURE = ["trace", "time", "memory"]
+_DATA = "setup()"  # of the cell of a step
 
 
 def step_cell(host: Host, step: UserStep, test: str) -> PlannedCell:
@@ -46,10 +47,16 @@ def step_cell(host: Host, step: UserStep, test: str) -> PlannedCell:
         model_options=(("test", test),),
         method="vanilla",
         batch=1,
-        data="setup()",
+        data=_DATA,
         allocator=allocator,
     )
     return PlannedCell(cell, host.profile.name, "planned", "")
+
+
+def file_of(cell: Cell) -> str:
+    """The file of the step's test, as pytest names it; empty for a cell that is not a step."""
+    test = str(dict(cell.model_options).get("test", "")) if cell.data == _DATA else ""
+    return test.partition("::")[0]
 
 
 def step_run(host: Host, command: str) -> Run:
