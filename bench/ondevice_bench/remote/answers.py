@@ -188,7 +188,8 @@ def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:
         ModelLayout(**description.layout)
         if description.inputs is not None:
             given = kinds.from_dict(description.inputs)
-            _checked(_inputs_schema(type(given)), vars(given))
+            kind: Any = type(given)
+            _checked(_inputs_schema(kind), vars(given))
             if not all(0 <= each < 1 << 31 for each in _numbers(vars(given).values())):
                 raise BadAnswer("the inputs of a network are no sizes")
     except (TypeError, LookupError, ValueError):
