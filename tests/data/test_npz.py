@@ -147,7 +147,7 @@ class TestNpz:
             ),
             (
                 _array_of("{'descr': '|V0', 'fortran_order': False, 'shape': (3,)}"),
-                "no type of numbers",
+                "not a type of numbers",
             ),
             (
                 _array_of("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"),

@@ -49,7 +49,7 @@ def test_a_board_that_dies_leaves_its_cells_to_the_other_and_the_page_compares_b
     ended = bench("fleet", "run", "tiny")
     thread.join()
     assert ended.code == 0, ended.err
-    assert "board2 takes no part any more: board2: did not come back within 2 s" in ended.err
+    assert "board2 no longer takes part: board2: did not come back within 2 s" in ended.err
     run, found = records(workplace)
     assert run.finished
     assert "unit" not in run.machine

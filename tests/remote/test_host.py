@@ -277,7 +277,7 @@ def test_the_command_of_a_meter_gets_no_folder_of_this_side(quick_board, tmp_pat
 @pytest.mark.parametrize("place", ["../x", "/x", "a/../../x", "", "a\0b", "a/" * 600])
 def test_no_file_lands_outside_of_its_folder(tmp_path, place):
     files = ReceivedFiles(tmp_path / "files")
-    with pytest.raises(NotReceived, match="no place for a file"):
+    with pytest.raises(NotReceived, match="is not a place for a file"):
         files.receive(place, 1, "0", lambda: b"x")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["files"]
 

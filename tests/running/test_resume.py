@@ -201,7 +201,9 @@ def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
 
     host.answer = answer
     with (
-        pytest.raises(Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` goes on"),
+        pytest.raises(
+            Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` continues"
+        ),
         world() as session,
     ):
         session.perform_all(Silent())
