@@ -271,6 +271,18 @@ def test_names_of_data(tmp_path, said, name):
     assert parse(said, tmp_path).name == name
 
 
+def test_a_class_whose_folder_is_a_link_counts_in_the_hash_of_the_folder(tmp_path):
+    kept, data = tmp_path / "kept", tmp_path / "pets"
+    for folder in (kept, data / "cat"):
+        folder.mkdir(parents=True)
+    (data / "dog").symlink_to(kept)
+    names = set()
+    for content in ("", "a", "ab"):
+        (kept / "1.png").write_text(content)
+        names.add(parse({"folder": str(data)}, tmp_path).name)
+    assert len(names) == 3
+
+
 def test_the_name_of_the_text_stands_for_its_bytes():
     assert hashlib.sha256(CORPUS.read_bytes()).hexdigest().startswith(TEXT_DIGEST)
     assert CORPUS.read_bytes().isascii()
