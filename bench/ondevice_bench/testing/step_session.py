@@ -145,5 +145,5 @@ class StepSession:
 
 
 def _file_of(cell: Cell) -> str:
-    """The file of the step's test; empty for a cell that is not a step."""
+    """The file of the step's test; empty for a cell that is no step."""
     return str(dict(cell.model_options).get("test", "")).partition("::")[0]
