@@ -164,7 +164,7 @@ def _notes_of_throttling(prepared: PreparedTask, after: Mapping[str, Any]) -> li
     causes = throttled_between(prepared.before, after)
     if passes.BY_NAME[name].lasts or not causes or not units & _SLOWED:
         return []
-    return [f"the board reported throttling during this pass: {', '.join(causes)}"]
+    return [f"the board reported throttling meanwhile: {', '.join(causes)}"]
 
 
 def now() -> str:
