@@ -77,7 +77,7 @@ def test_a_time_under_throttling_has_a_note_and_a_count_has_none(
     with Store.open(workplace / "out" / FILE_NAME) as store:
         records = list(store.records(run_id))
     found = {(record.key.pass_name, *record.details.get("notes", [])) for record in records}
-    notes = [f"the board reported throttling during this pass: {causes}"] if causes else []
+    notes = [f"the board reported throttling meanwhile: {causes}"] if causes else []
     assert found == {("trace",), ("time", *notes)}
 
 

@@ -170,7 +170,7 @@ def notes_of_throttling(
     causes = throttled_between(before, after)
     if passes.BY_NAME[pass_name].lasts or not causes or not units & _SLOWED:
         return []
-    return [f"the board reported throttling during this pass: {', '.join(causes)}"]
+    return [f"the board reported throttling meanwhile: {', '.join(causes)}"]
 
 
 def now() -> str:
