@@ -228,7 +228,7 @@ class PendingGradient(nn.Module):
     def clear(self, *, set_to_none: bool = True) -> None:
         """Forget the gradient. A forward call before it may still get its backward."""
         if set_to_none:
-            self.norm.grad = None
+            self.norm.grad = self._applied = None
         elif self.norm.grad is not None:
             self.norm.grad.zero_()
         self._forget()
