@@ -174,7 +174,14 @@ def test_a_step_without_time_is_refused(tmp_path, pass_name, metric):
         assert reply.reason == "the worker's reply has a step without time"
 
 
-DESCRIBED = {"kinds": ["linear"], "layout": {}, "missing_parts": [], "has_own_loss": False}
+DESCRIBED = {
+    "kinds": ["linear"],
+    "layout": {},
+    "missing_parts": [],
+    "missing_modules": [],
+    "has_own_loss": False,
+    "completes_layout": False,
+}
 OF_IMAGES = inputs.to_dict(inputs.Images(3, 32, 10, False, *inputs.SYMMETRIC))
 
 

@@ -43,7 +43,7 @@ def test_options_go_to_the_factory_and_change_its_inputs(said):
     sizes = [spec.inputs(dict(item.cell.model_options)).size for item in plan(suite, Board("here"))]
     assert sizes == [32, 16]
     (_, item) = plan(suite, Board("here"))
-    assert "(image_size=16,classes=3)/vanilla/all/b8/s0" in item.cell.id
+    assert "(classes=3,image_size=16)/vanilla/all/b8/s0" in item.cell.id
 
 
 def test_two_suites_use_a_network_with_different_options(said):
