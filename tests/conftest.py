@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ondevice_bench.record import migrate
 from ondevice_bench.running.hosts import launch, local
 from tests.command import Command, Ended
 from tests.torch_server import TorchServer, fork_workers_from
@@ -34,6 +35,10 @@ for number, usual in (
 # what tests read is as wide as it needs to be; readline sets the variable behind Python's back
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
+
+# tests kill processes, but none takes the power away: a store need not wait for the disk
+DURABILITY = migrate.DURABILITY
+migrate.DURABILITY = "OFF"
 
 # the same examples every time, and no limit on a wall clock that others share
 settings.register_profile("bench", derandomize=True, deadline=None)
@@ -84,6 +89,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory outside any checkout."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that this process opens wait for the disk, as those of users do."""
+    monkeypatch.setattr(migrate, "DURABILITY", DURABILITY)
 
 
 @pytest.fixture(scope="session")
