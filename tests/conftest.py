@@ -112,6 +112,12 @@ def command(torch_server: TorchServer) -> Iterator[Command]:
 
 
 @pytest.fixture
+def forking_bench(torch_server: TorchServer) -> tuple[str, ...]:
+    """The words of the real command, to which a test sends signals. Its workers are forked."""
+    return (sys.executable, "-P", str(TESTS / "forking_bench.py"), str(torch_server.path))
+
+
+@pytest.fixture
 def forked(torch_server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that the test starts have their imports done."""
     for module in (launch, local):
