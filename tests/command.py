@@ -111,8 +111,10 @@ def _import_the_parents_modules() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             __import__(module.name)
     from ondevice_bench.hardware.profile import profiles
+    from ondevice_bench.record import migrate
 
     profiles()  # each command would parse the files again
+    migrate.DURABILITY = "OFF"  # as in `conftest.py`
     assert "torch" not in sys.modules, ondevice_bench.__file__
     gc.collect()
     gc.freeze()  # collections in a forked process look at its own objects only

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ondevice_bench.record import migrate
 from ondevice_bench.running.hosts import launch, local
 from tests.command import Command, Ended
 from tests.torch_server import TorchServer, fork_workers_from
@@ -31,9 +32,16 @@ for number, usual in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
+# the same as the command: by default much of the time goes to garbage
+gc.set_threshold(100_000, 50, 100)
+
 # what tests read is as wide as it needs to be; readline sets the variable behind Python's back
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
+
+# tests kill processes, but none takes the power away: a store need not wait for the disk
+DURABILITY = migrate.DURABILITY
+migrate.DURABILITY = "OFF"
 
 # the same examples every time, and no limit on a wall clock that others share
 settings.register_profile("bench", derandomize=True, deadline=None)
@@ -86,6 +94,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that this process opens wait for the disk, as those of users do."""
+    monkeypatch.setattr(migrate, "DURABILITY", DURABILITY)
+
+
 @pytest.fixture(scope="session")
 def torch_server() -> Iterator[TorchServer]:
     """A process that forks workers with their imports done."""
@@ -98,6 +112,12 @@ def command(torch_server: TorchServer) -> Iterator[Command]:
     """The command `bench`, with its imports done, and those of its workers."""
     with Command(torch_server.path) as command:
         yield command
+
+
+@pytest.fixture
+def forking_bench(torch_server: TorchServer) -> tuple[str, ...]:
+    """The words of the real command, to which a test sends signals. Its workers are forked."""
+    return (sys.executable, "-P", str(TESTS / "forking_bench.py"), str(torch_server.path))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A sample of the campaign in the ordinary tests, and all of it in those that take hours."""
 
 import os
+import shlex
 import signal
 import subprocess
 from collections import Counter
@@ -10,7 +11,7 @@ import pytest
 import typer
 
 from ondevice_bench.cli.app import app
-from tests.campaign import kills
+from tests.campaign import kills, place
 from tests.campaign.inputs import try_inputs
 from tests.campaign.kills import try_kills
 from tests.campaign.kinds import KINDS
@@ -44,7 +45,13 @@ def test_a_file_without_a_change_is_read(kind):
         pytest.param(1000, 20, marks=pytest.mark.nightly),
     ],  # of the two, one is a run, one a site
 )
-def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(count, seed):
+def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(
+    count, seed, forking_bench, tmp_path, monkeypatch
+):
+    program = tmp_path / "bench"  # for the commands that nobody ends before and after
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(forking_bench)} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(place, "BENCH", program)
     tallies = try_kills(count, seed)
     assert not [failure for tally in tallies for failure in tally.failures]
     assert sum(tally.tried for tally in tallies) == count
@@ -65,9 +72,9 @@ def test_a_command_hears_a_signal_that_the_campaign_ignores(number):
 
 
 def test_a_campaign_in_parts_ends_the_same_commands(monkeypatch, capsys):
-    monkeypatch.setattr(kills, "prepare", lambda place: None)
+    monkeypatch.setattr(kills, "prepare", lambda _: None)
     monkeypatch.setattr(
-        kills, "_killed", lambda place, verb, chance: (f"{verb.name} {chance.random()}", [])
+        kills, "_killed", lambda _, verb, chance: (f"{verb.name} {chance.random()}", [])
     )
     for check in ("_whole", "_left"):
         monkeypatch.setattr(kills, check, lambda *_: [])

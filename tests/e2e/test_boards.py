@@ -47,8 +47,9 @@ def test_what_does_not_fit_under_a_cap_is_a_result(bench, suite_file):
     assert "highest resident memory before" in reasons
 
 
-def test_the_same_machine_held_back_is_another_profile(bench, suite_file, workplace):
-    suite_file(TINY + "measure: memory\nhardware: [x86, x86-1core-2g]\n")
+def test_the_same_machine_held_back_is_another_profile_and_compared(bench, suite_file, workplace):
+    suite_file(TINY + "measure: [memory, trace]\nhardware: [x86, x86-1core-2g]\n")
+    assert bench("run", "tiny", "--hardware", "x86").code == 0
     ended = bench("run", "tiny", "--hardware", "x86-1core-2g", "--json")
     assert ended.code == 0, ended.err
     states = [cell["status"] for cell in ended.json()["cells"]]
@@ -56,6 +57,11 @@ def test_the_same_machine_held_back_is_another_profile(bench, suite_file, workpl
     assert sorted(states) == ["ok", "pending"]
     page = (workplace / "bench-out/tiny/report.html").read_text()
     assert "2 GiB that a worker may allocate" in page
+    ended = bench("report", "tiny", "--compare-hardware", "-o", "boards.html")
+    assert ended.code == 0, ended.err
+    page = (workplace / "boards.html").read_text()
+    assert "Board by board" in page
+    assert "<span>x86</span> ÷ <span>x86-1core-2g</span>" in page
 
 
 def test_a_cap_that_is_none_is_refused(bench, suite_file):

@@ -78,22 +78,23 @@ def test_the_table_sorts_filters_and_is_copied(used):
     )
 
 
-def test_a_reader_chooses_the_columns_by_keyboard(browser, whole):
-    with Visit(browser, whole, viewport={"width": 1280, "height": 800}) as visit:
-        page = visit.page
-        heads = "[...document.querySelectorAll('table.cells thead th')].map(e => e.textContent)"
-        before = page.evaluate(heads)
-        numbers = "document.querySelectorAll('table.cells tbody tr:first-child td.number').length"
-        assert page.evaluate(numbers) == len(before) - 3
-        page.locator(".columns summary").focus()
-        page.keyboard.press("Enter")
-        page.keyboard.press("Tab")
-        page.keyboard.press("Space")
-        assert page.evaluate(heads) == [name for name in before if name != "step"]
-        assert page.evaluate(numbers) == len(before) - 4
-        page.keyboard.press("Space")
-        assert page.evaluate(heads) == before
-        assert visit.complaints == []
+def test_a_reader_chooses_the_columns_by_keyboard(desk):
+    page = desk.page
+    heads = "[...document.querySelectorAll('table.cells thead th')].map(e => e.textContent)"
+    before = page.evaluate(heads)
+    numbers = "document.querySelectorAll('table.cells tbody tr:first-child td.number').length"
+    assert page.evaluate(numbers) == len(before) - 3
+    page.locator(".columns summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert page.evaluate(heads) == [name for name in before if name != "step"]
+    assert page.evaluate(numbers) == len(before) - 4
+    page.keyboard.press("Space")
+    assert page.evaluate(heads) == before
+    page.locator(".columns summary").press("Enter")
+    page.evaluate("scrollTo(0, 0)")
+    assert desk.complaints == []
 
 
 def test_every_number_says_what_it_is(wide):

@@ -132,16 +132,6 @@ def test_export_here_and_import_there(user):
     assert reported.stdout == "report: there/report.html\n"
 
 
-def test_hardware_comparison(user):
-    held = user.does("bench", "run", "mine", "--hardware", "x86-1core-2g", "--filter", "Mine")
-    assert held.returncode == 0, held.stderr
-    ended = user.does("bench", "report", "mine", "--compare-hardware", "-o", "boards.html")
-    assert ended.returncode == 0, ended.stderr
-    page = (user.work / "boards.html").read_text()
-    assert "Board by board" in page
-    assert "<span>x86</span> ÷ <span>x86-1core-2g</span>" in page
-
-
 def test_own_model_behind_a_gate_in_ci(user):
     """Two commits of a network of one's own: the second keeps more for its backward pass."""
 

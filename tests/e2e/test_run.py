@@ -49,7 +49,7 @@ title: One that ends and one that does not
 models: [./nets.py:quick: {batch: 2}, ./nets.py:slow: {batch: 2}]
 methods: [vanilla]
 measure: [trace]
-timeout: 3
+timeout: 2
 """
 READING = """\
 from torch import nn
@@ -259,18 +259,18 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(bench, suite_file, w
     quick, failed = ended.json()["cells"]
     assert quick["status"] == "ok"
     assert failed["status"] == "timeout"
-    assert "no result within 3 s" in failed["problems"][0]
-    assert "no result within 3 s" in (workplace / "bench-out/tiny/report.html").read_text()
+    assert "no result within 2 s" in failed["problems"][0]
+    assert "no result within 2 s" in (workplace / "bench-out/tiny/report.html").read_text()
     again = bench("run", "tiny", "--retry", "failed", "-q", "--json")
     assert again.json()["run"] == ended.json()["run"]
 
 
-def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, suite_file, workplace):
+def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, forking_bench, suite_file, workplace):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored
     suite_file(TINY + "seeds: [0, 1, 2]\nmeasure: [trace]\n")
     for number in (signal.SIGINT, signal.SIGTERM):
         with subprocess.Popen(
-            [BENCH, "run", "tiny", "--filter", "s"],
+            [*forking_bench, "run", "tiny", "--filter", "s"],
             cwd=workplace,
             stderr=subprocess.PIPE,
             text=True,
@@ -289,11 +289,15 @@ def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, suite_file, workpl
         assert len(store.runs()) == 1
 
 
-def test_a_terminal_sees_one_live_line_that_goes_away(suite_file, workplace):
+def test_a_terminal_sees_one_live_line_that_goes_away(forking_bench, suite_file, workplace):
     suite_file(TINY + "measure: [trace]\n")
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [BENCH, "run", "tiny"], cwd=workplace, stdout=subprocess.PIPE, stderr=theirs, text=True
+        [*forking_bench, "run", "tiny"],
+        cwd=workplace,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
     )
     os.close(theirs)
     table, _ = running.communicate(timeout=120)

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from tests.conftest import BENCH, TINY
+from tests.conftest import TINY
 
 STEPS = "{warmup: 1, min_samples: 20, max_samples: MOST, max_seconds: SECONDS, precision: 0.0001}"
 
@@ -15,11 +15,13 @@ def suite(most, seconds):
     return f"{head}measure: [time]\ntime: {steps}\n"
 
 
-def test_a_run_beside_another_one_says_that_its_times_were_disturbed(bench, workplace):
+def test_a_run_beside_another_one_says_that_its_times_were_disturbed(
+    bench, forking_bench, workplace
+):
     (workplace / "long.yaml").write_text(suite(100_000, 300))
     (workplace / "short.yaml").write_text(suite(400, 3))
     with subprocess.Popen(
-        [BENCH, "run", "long.yaml", "-q"], cwd=workplace, stdout=subprocess.DEVNULL
+        [*forking_bench, "run", "long.yaml", "-q"], cwd=workplace, stdout=subprocess.DEVNULL
     ) as other:
         try:
             end = time.monotonic() + 60

@@ -25,7 +25,8 @@ def install(wheel: Path, environment: Path) -> None:
     """Make the environment, install the wheel there, and link what the wheel needs."""
     venv.create(environment, with_pip=False)
     python = environment / "bin/python"
-    _run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", wheel)
+    words = ("install", "-q", "--no-deps", "--no-compile", wheel)
+    _run(sys.executable, "-m", "pip", "--python", python, *words)
     (packages,) = environment.glob("lib/python*/site-packages")
     (metadata,) = packages.glob("ondevice_bench-*.dist-info")
     for needed in _needed(Distribution.at(metadata), "", {}).values():

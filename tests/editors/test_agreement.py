@@ -6,6 +6,7 @@
 import copy
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,7 @@ def changed(draw, values):
     return values
 
 
+@cache
 def shipped(kind):
     return [read(path).values for path in sorted(ROOT.glob(BY_NAME[kind].files))]
 

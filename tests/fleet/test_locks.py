@@ -52,24 +52,24 @@ def test_the_last_line_says_why_there_is_no_lock():
 
 
 def test_locks_are_awaited_side_by_side_and_a_line_says_which(monkeypatch, tmp_path):
-    monkeypatch.setattr(locks, "LOCK_SECONDS", 3)
-    monkeypatch.setattr(locks, "TELL_SECONDS", 0.5)
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(locks, "TELL_SECONDS", 0.3)
     told = []
     boards = [board(f"board{n}", ("sleep", "60")) for n in range(8)]
     boards.append(board("free", ("true",), ("touch", str(tmp_path / "given back"))))
     began = time.monotonic()
     with locked(boards, told.append) as problems:
         assert problems.keys() == {f"board{n}" for n in range(8)}
-        assert set(problems.values()) == {"its lock command did not end within 3 s"}
+        assert set(problems.values()) == {"its lock command did not end within 1 s"}
         assert not (tmp_path / "given back").exists()
-    assert time.monotonic() - began < 20  # one after the other would take 24 s
+    assert time.monotonic() - began < 7  # one after the other would take 8 s
     names = "board0, board1, board2, board3, board4, 3 more"
-    assert told == [f"waiting for the lock command of {names}, at most 3 s"]
+    assert told == [f"waiting for the lock command of {names}, at most 1 s"]
     assert (tmp_path / "given back").exists()
 
 
 def test_whoever_stops_the_wait_gives_back_what_is_locked_and_waits_no_more(monkeypatch, tmp_path):
-    monkeypatch.setattr(locks, "TELL_SECONDS", 0.5)
+    monkeypatch.setattr(locks, "TELL_SECONDS", 0.1)
     boards = [
         board("taken", ("sleep", "60"), ("touch", str(tmp_path / "never"))),
         board("free", ("true",), ("touch", str(tmp_path / "given back"))),

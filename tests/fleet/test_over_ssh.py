@@ -35,13 +35,13 @@ def test_a_board_that_dies_leaves_its_cells_to_the_other_and_the_page_compares_b
 ):
     suite_file(SUITE)
     lab(
-        {name: {"seconds": 1.5, "step": step} for name, step in (("board1", 1.0), ("board2", 1.05))}
+        {name: {"seconds": 0.5, "step": step} for name, step in (("board1", 1.0), ("board2", 1.05))}
     )
     jobs = workplace / "there-board2/jobs"
 
     def die():
         while not jobs.exists() or " trace " not in jobs.read_text():
-            time.sleep(0.05)
+            time.sleep(0.02)
         own_server.stop()
 
     thread = threading.Thread(target=die, daemon=True)
@@ -174,7 +174,7 @@ def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
     bench, workplace, suite_file, lab
 ):
     suite_file(SUITE)
-    lab({name: {"seconds": 1} for name in ("board1", "board2")})
+    lab({name: {"seconds": 0.5} for name in ("board1", "board2")})
     words = [BENCH, "fleet", "run", "tiny"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
     jobs = workplace / "there-board1/jobs"

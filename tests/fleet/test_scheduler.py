@@ -69,7 +69,7 @@ def test_a_desk_without_a_certificate_is_one_line(tls, role, cert):
 def test_a_scheduler_that_does_not_answer_is_one_line(workplace, monkeypatch):
     from ondevice_bench.fleet import engine
 
-    monkeypatch.setitem(engine._SETTINGS, "distributed.comm.timeouts.connect", "1s")
+    monkeypatch.setitem(engine._SETTINGS, "distributed.comm.timeouts.connect", "300ms")
     with pytest.raises(BadInput, match=r"^--scheduler tcp://127.0.0.1:1: ") as raised:
         simulate(
             write_suite(workplace, 1),
@@ -86,7 +86,7 @@ def test_a_scheduler_that_goes_away_ends_the_run_with_one_line(workplace):
     cluster = distributed.LocalCluster(
         n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
     )
-    closing = threading.Timer(2.0, cluster.close)
+    closing = threading.Timer(1.0, cluster.close)
     closing.start()
     with pytest.raises(BadInput, match="dask") as raised:
         simulate(

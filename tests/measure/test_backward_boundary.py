@@ -1,5 +1,7 @@
 """Activation bytes at the boundary of forward and backward, against closed formulas."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,13 @@ from ondevice_bench.measure.backward_boundary import (
 
 BATCH, WIDE, OUT = 16, 64, 8
 HIDDEN = BATCH * WIDE * 4  # bytes of the ReLU's result, which the second linear saves too
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_objects():
+    """Each look for tensors is at what these tests make, not at all that earlier ones left."""
+    gc.collect()
+    gc.freeze()
 
 
 class Step:

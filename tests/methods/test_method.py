@@ -182,6 +182,7 @@ def test_a_method_that_overrides_nothing_is_plain_training():
     assert treatment.merge() is layer
 
 
+@pytest.mark.usefixtures("forked")
 def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
     file = tmp_path / "old.py"
     file.write_text("class Old:\n    def applies(self, layer): ...\n")

@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import time
 
+import pytest
+
 from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_record, make_run, planned
 
@@ -21,6 +23,7 @@ def write_for_ever(path, report):
             os.write(report, b"%d\n" % number)
 
 
+@pytest.mark.usefixtures("durable")
 def test_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path):
     path = tmp_path / "results.sqlite"
     moments = random.Random(7)

@@ -29,6 +29,12 @@ def test_a_run_comes_back_as_it_was_stored(store):
     assert store.run("r1").finished == "2026-01-02"
 
 
+@pytest.mark.usefixtures("durable")
+def test_each_transaction_is_on_disk_before_it_ends(store):
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)  # which is FULL
+    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_one_run_is_found_without_reading_the_others(store):
     for name in ("r1", "r2", "r3"):
         store.add_run(make_run(name), planned(CELL))

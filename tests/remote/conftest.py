@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def quick_python(tmp_path):
     """An interpreter for `python:` in hosts.yaml that starts the quick board."""
     path = tmp_path / "quick python"  # with a space, as any path may have one
     path.write_text(f'#!/bin/sh\nexec {" ".join(QUICK)} "$4"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def forking_python(tmp_path, torch_server):
+    """An interpreter for `python:` in hosts.yaml. Workers there have their imports done."""
+    program = (sys.executable, "-P", str(Path(__file__).with_name("forking_board.py")))
+    path = tmp_path / "forking-python"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(program)} {torch_server.path} "$4"\n')
     path.chmod(0o755)
     return path
 

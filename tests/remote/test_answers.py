@@ -63,7 +63,7 @@ def greeting(**changes) -> bytes:
     ],
 )
 def test_what_a_board_says_is_checked_before_it_is_used(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(hosts, "HELLO_SECONDS", 2.0)
+    monkeypatch.setattr(hosts, "HELLO_SECONDS", 1.0)
     monkeypatch.setattr(links, "STALL_SECONDS", 1.0)
     with pytest.raises(BadInput) as error:
         SshHost(PipeWay(tmp_path, program=saying(content, tmp_path)))

@@ -146,11 +146,11 @@ def test_a_job_that_always_breaks_the_connection_fails_alone(quick_board, tmp_pa
 
 def test_a_board_that_does_not_come_back_is_one_line(quick_board):
     with SshHost(quick_board) as host:
-        host.patience = 1.0
+        host.patience = 0.3
         quick_board.links[-1]._process.kill()
         quick_board.program = ("false",)
         with pytest.raises(
-            BoardLost, match=r"did not come back within 1 s: .*continues from there"
+            BoardLost, match=r"did not come back within 0.3 s: .*continues from there"
         ):
             host.state()
 

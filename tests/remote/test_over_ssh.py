@@ -82,7 +82,7 @@ def test_a_board_recommends_by_its_own_times(bench, server, hosts_file, workplac
     )
 
 
-NASTY = ("my board", "a'b\"c", "$(touch owned)", "`touch owned`", "-x; touch owned", "ü & |")
+NASTY = ("-my board'\"; touch owned", "$(touch owned) `touch owned` ü & |")
 
 
 @pytest.mark.parametrize("name", NASTY)

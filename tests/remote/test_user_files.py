@@ -35,12 +35,12 @@ NAME = 'my net\'s "x" $(touch owned) ü.py'
 
 
 def test_own_files_with_any_name_give_the_numbers_of_a_run_here(
-    bench, server, hosts_file, workplace
+    bench, server, hosts_file, forking_python, workplace
 ):
     (workplace / "shared.py").write_text(SHARED)
     (workplace / NAME).write_text(MODEL)
     (workplace / "mine.py").write_text(METHOD)
-    hosts_file(server, workplace / "there")
+    hosts_file(server, workplace / "there", forking_python)
     suite = {
         "schema": 1,
         "title": "Own",
@@ -63,9 +63,11 @@ def test_own_files_with_any_name_give_the_numbers_of_a_run_here(
     assert not list(workplace.rglob("owned"))
 
 
-def test_a_fault_in_an_own_file_is_told_with_its_name_here(bench, server, hosts_file, workplace):
+def test_a_fault_in_an_own_file_is_told_with_its_name_here(
+    bench, server, hosts_file, forking_python, workplace
+):
     (workplace / "broken.py").write_text("import torch\n1 / 0\n")
-    hosts_file(server, workplace / "there")
+    hosts_file(server, workplace / "there", forking_python)
     ended = bench("plan", "--model", "./broken.py:net", "--on", "board1")
     assert ended.code == 2
     assert "broken.py" in ended.err

@@ -109,6 +109,15 @@ def test_a_zygote_that_hangs_after_its_handshake_costs_one_cell(program, odd_job
         assert zygote.can_fork  # another has started in its place
 
 
+def children_with(word):
+    """The children of this process that have this word in their command lines."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            found += [child] if word in child.cmdline() else []
+    return found
+
+
 GOOD = '{"status": "ok", "reason": "", "traceback": "", "result": {}}\\n'
 
 
@@ -130,6 +139,7 @@ GOOD = '{"status": "ok", "reason": "", "traceback": "", "result": {}}\\n'
         ("while True: time.sleep(0.01); say(b'x')", "timeout", "no result within 0.5 s"),
         ("fork_and_sleep(); os._exit(7)", "failed", "the worker ended with status 7"),
         ("os.kill(os.getpid(), 40)", "failed", "killed by signal 40"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "failed", "killed by SIGSEGV"),
     ],
 )
 def test_whatever_comes_through_the_reply_pipe_becomes_an_outcome(
@@ -137,10 +147,13 @@ def test_whatever_comes_through_the_reply_pipe_becomes_an_outcome(
 ):
     monkeypatch.setattr(worker_reply, "MOST_REPLY_BYTES", 1 << 20)
     limit = 0.5 if status == "timeout" else 60
-    outcome = SpawnLauncher({}, program(does)).launch(odd_job("well"), limit, lambda: None)
+    path = program(f"print('here', flush=True)\n{does}")
+    outcome = SpawnLauncher({}, path).launch(odd_job("well"), limit, lambda: None)
     assert outcome.reply.status == status
     assert outcome.reply.reason.startswith(reason)
+    assert outcome.output.startswith("here\n")
     assert outcome.seconds < 30
+    assert not children_with(path)
 
 
 def test_a_reply_that_lies_ready_at_the_deadline_counts(program, odd_job):

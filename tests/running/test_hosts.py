@@ -82,6 +82,7 @@ def test_a_job_has_the_files_of_the_host_and_none_of_this_side(workplace):
     assert str(workplace) not in job.to_text()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_of_another_protocol_is_refused_before_it_measures(monkeypatch):
     monkeypatch.setattr(launch, "VERSION", VERSION + 1)
     with local_host() as host, pytest.raises(HostError) as error:
@@ -89,6 +90,7 @@ def test_a_worker_of_another_protocol_is_refused_before_it_measures(monkeypatch)
     assert str(error.value) == f"its worker protocol is {VERSION}, ours is {VERSION + 1}"
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_question_without_an_answer_says_why(workplace):
     (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
     request = {"model": "deadly.py:net", "options": {}, "weights": None, "head": None}

@@ -109,20 +109,18 @@ print(*{name.partition(".")[0] for name in sys.modules})
 
 
 @pytest.mark.parametrize(
-    ("kind", "does", "status", "reason"),
+    ("does", "status", "reason"),
     [
-        ("zygote", "raise", "failed", "ValueError: a model that cannot be"),
-        ("spawner", "raise", "failed", "ValueError: a model that cannot be"),
-        ("zygote", "exit", "failed", "the worker ended with status 7 and no result"),
-        ("zygote", "segfault", "failed", "killed by SIGSEGV"),
-        ("spawner", "segfault", "failed", "killed by SIGSEGV"),
-        ("zygote", "kill", "failed", "killed by SIGKILL"),
-        ("zygote", "huge", "oom", "the model: could not allocate 4294967296.00 MiB"),
+        ("raise", "failed", "ValueError: a model that cannot be"),
+        ("exit", "failed", "the worker ended with status 7 and no result"),
+        ("segfault", "failed", "killed by SIGSEGV"),
+        ("kill", "failed", "killed by SIGKILL"),
+        ("huge", "oom", "the model: could not allocate 4294967296.00 MiB"),
     ],
 )
-def test_whatever_a_worker_does_becomes_an_outcome(request, odd_job, kind, does, status, reason):
-    launcher = request.getfixturevalue(kind)
-    outcome = launcher.launch(odd_job(does), 120, lambda: None)
+def test_whatever_a_worker_does_becomes_an_outcome(zygote, odd_job, does, status, reason):
+    """`test_deadlines.py` has the same of spawned workers."""
+    outcome = zygote.launch(odd_job(does), 120, lambda: None)
     assert outcome.reply.status == status
     assert outcome.reply.reason.startswith(reason)
     assert f"constructing {does}" in outcome.output
@@ -145,12 +143,12 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_any_other(
     assert outcome.reply.reason == "killed by the kernel because memory ran out"
 
 
-@pytest.mark.parametrize(("kind", "seconds"), [("zygote", 1.5), ("spawner", 3)])
-def test_a_worker_that_does_not_end_is_killed(request, odd_job, kind, seconds):
-    launcher = request.getfixturevalue(kind)
+def test_a_worker_that_does_not_end_is_killed_and_the_parent_sleeps_until_then(zygote, odd_job):
     ticks = []
-    outcome = launcher.launch(odd_job("sleep"), seconds, lambda: ticks.append(1))
-    assert outcome.reply == Reply("timeout", reason=f"no result within {seconds:g} s")
+    before = time.process_time()
+    outcome = zygote.launch(odd_job("sleep"), 2, lambda: ticks.append(1))
+    assert time.process_time() - before < 0.05
+    assert outcome.reply == Reply("timeout", reason="no result within 2 s")
     assert ticks
     assert not [worker for child in workers_below(os.getpid()) for worker in child.children()]
 
@@ -208,12 +206,6 @@ def test_workers_die_with_a_parent_that_is_killed(odd_folder, odd_job):
         parent.kill()
     gone, alive = psutil.wait_procs(family, timeout=20)
     assert (len(gone), alive) == (2, [])
-
-
-def test_the_parent_sleeps_while_a_worker_measures(zygote, odd_job):
-    before = time.process_time()
-    zygote.launch(odd_job("sleep"), 2, lambda: None)
-    assert time.process_time() - before < 0.05
 
 
 def test_a_workers_environment_is_an_allow_list_plus_the_profiles_threads(monkeypatch):
@@ -307,14 +299,6 @@ def test_a_zygote_ends_the_family_of_a_worker_that_crashed(zygote, odd_job):
     assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
 
 
-def test_a_worker_that_stops_its_zygote_costs_one_cell(zygote, odd_job, monkeypatch):
-    for name in ("ANSWER_SECONDS", "EXIT_GRACE_SECONDS"):
-        monkeypatch.setattr(launch, name, 0.3)
-    outcome = zygote.launch(odd_job("stop the zygote"), 2, lambda: None)
-    assert outcome.reply.status == "failed"
-    assert outcome.reply.reason.endswith("it did not answer within 0.3 s")
-
-
 def test_an_interrupt_stays_one_if_the_zygote_does_not_answer(zygote, odd_job, monkeypatch):
     for name in ("ANSWER_SECONDS", "EXIT_GRACE_SECONDS"):
         monkeypatch.setattr(launch, name, 0.3)
@@ -327,3 +311,11 @@ def test_an_interrupt_stays_one_if_the_zygote_does_not_answer(zygote, odd_job, m
         zygote.launch(odd_job("sleep"), 120, interrupt)
     monkeypatch.undo()
     assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
+
+
+def test_a_worker_that_stops_its_zygote_costs_one_cell(zygote, odd_job, monkeypatch):
+    for name in ("ANSWER_SECONDS", "EXIT_GRACE_SECONDS"):
+        monkeypatch.setattr(launch, name, 0.3)
+    outcome = zygote.launch(odd_job("stop the zygote"), 2, lambda: None)
+    assert outcome.reply.status == "failed"
+    assert outcome.reply.reason.endswith("it did not answer within 0.3 s")

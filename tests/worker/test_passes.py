@@ -14,6 +14,8 @@ from ondevice_bench.worker.passes import shapes, trace
 from tests.workers import CONV
 
 SMALL_VIT = {"model_options": (("depth", 1), ("image_size", 64), ("classes", 10))}
+# a step of some length; three tests share what the passes find
+DEEP = {"model_options": (("depth", 2),), "train": Train(momentum=0.9)}
 MIB = 2**20
 TOP_K = Path(__file__).parent.parent / "methods/samples/top_k.py"
 
@@ -141,11 +143,9 @@ def test_the_parts_of_the_peak_add_up_to_it(run):
     )
 
 
-@pytest.mark.parametrize(
-    ("train", "moments"), [(Train(momentum=0.9), 1), (Train(optimizer="adamw"), 2)]
-)
+@pytest.mark.parametrize(("train", "moments"), [(DEEP["train"], 1), (Train(optimizer="adamw"), 2)])
 def test_the_optimizers_state_is_a_part_of_its_own(run, train, moments):
-    with_state = {"train": train, "model_options": (("depth", 2),)}
+    with_state = {**DEEP, "train": train}
     traced = run("trace", "vit_b_32", **with_state).metrics
     found = run("memory", "vit_b_32", **with_state).metrics
     state = traced["optimizer_state_bytes"]
@@ -179,7 +179,7 @@ def test_the_state_of_adamw_is_in_the_estimates(run):
 
 
 def test_the_curve_of_a_step_is_seen_from_outside(run):
-    found = run("memory", "vit_b_32", model_options=(("depth", 2),))
+    found = run("memory", "vit_b_32", **DEEP)
     drawn = found.details["curve"]
     names = [name for name, _ in drawn["marks"]]
     assert names == [
@@ -211,8 +211,8 @@ def test_a_pass_that_swapped_has_no_figures(monkeypatch, make_job):
 
 
 def test_memory_sees_weights_gradients_and_activations_of_known_size(run):
-    traced = run("trace", "vit_b_32", model_options=(("depth", 2),)).metrics
-    found = run("memory", "vit_b_32", model_options=(("depth", 2),)).metrics
+    traced = run("trace", "vit_b_32", **DEEP).metrics
+    found = run("memory", "vit_b_32", **DEEP).metrics
     assert found["rss_weights_bytes"] == pytest.approx(traced["parameter_bytes"], abs=4 * MIB)
     # the first linear's gradient appears when most activations are still there
     least = max(traced["gradient_bytes"], traced["activation_bytes"])

@@ -69,7 +69,9 @@ def record_allocations() -> Iterator[Allocations]:
     assert profiler.profiler is not None
     results = profiler.profiler.kineto_results
     assert results is not None
-    events = sorted(_flat(results.experimental_event_tree(), ""), key=lambda event: event.time)
+    events: list[_Event] = []
+    _add_events(events, results.experimental_event_tree(), "")
+    events.sort(key=lambda event: event.time)
     allocations.sizes = tuple(event.size for event in events if not event.mark)
     allocations.spans = tuple(_spans(events))
 
@@ -118,21 +120,23 @@ class _Event:
     mark: str = ""  # "+name" at the beginning of a span, "-name" at its end
 
 
-def _flat(nodes: list[Any], module: str) -> Iterator[_Event]:
-    """Allocations with their module, and the marks of spans."""
+def _add_events(events: list[_Event], nodes: list[Any], module: str) -> None:
+    """Add the allocations with their module, and the marks of spans."""
     for node in nodes:
         kind, fields = node.typed
         if kind == _EventType.Allocation:
-            yield _Event(node.start_time_ns, int(fields.alloc_size), int(fields.ptr or 0), module)
+            size, address = int(fields.alloc_size), int(fields.ptr or 0)
+            events.append(_Event(node.start_time_ns, size, address, module))
             continue
-        inside = node.name.removeprefix(_MODULE) if node.name.startswith(_MODULE) else module
-        if node.name.startswith(_SPAN):
-            name = node.name.removeprefix(_SPAN)
-            yield _Event(node.start_time_ns, mark=f"+{name}")
-            yield from _flat(node.children, inside)
-            yield _Event(node.end_time_ns, mark=f"-{name}")
+        name = node.name
+        inside = name.removeprefix(_MODULE) if name.startswith(_MODULE) else module
+        if name.startswith(_SPAN):
+            span_name = name.removeprefix(_SPAN)
+            events.append(_Event(node.start_time_ns, mark=f"+{span_name}"))
+            _add_events(events, node.children, inside)
+            events.append(_Event(node.end_time_ns, mark=f"-{span_name}"))
         else:
-            yield from _flat(node.children, inside)
+            _add_events(events, node.children, inside)
 
 
 def _spans(events: list[_Event]) -> Iterator[MarkedSpan]:

@@ -15,6 +15,7 @@ from ondevice_bench.errors import BadInput
 
 APPLICATION_ID = 0x0BE7C401
 VERSION = 1
+DURABILITY = "FULL"  # a board may lose power at any moment
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -97,7 +98,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     try:
         _distrust(connection)
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")  # a board may lose power at any moment
+        connection.execute(f"PRAGMA synchronous = {DURABILITY}")
         _make_or_convert(connection, path)
         _use_write_ahead_log(connection)
     except BaseException:
