@@ -84,8 +84,8 @@ def test_last_counts_convolutions_in_a_cnn():
     ("layers", "says"),
     [
         ("pattern:blocks.3.conv", "matches no layer; near it: blocks"),
-        ("last:99", "but this network counts 42 such layers"),
-        ("last:99 of *depth_conv*", "but this network counts 14 such layers"),
+        ("last:99", "but this network has only 42 of these layers"),
+        ("last:99 of *depth_conv*", "but this network has only 14 of these layers"),
         ("last:1 of *mlp*", "matches no layer; near it: "),
         ("last_blocks:15", "but this network declares 14 blocks"),
         ("mlp", "this network declares no such part"),

@@ -61,7 +61,10 @@ def test_a_mix_that_one_model_has_layers_for_is_no_mistake(required):
             "methods[1].all: 'all' matches no layer that is left for it",
         ),
         ("{mlp: lora}", "methods[1].mlp: 'mlp': this network declares no such part"),
-        ("{last:3: lora}", "methods[1].last:3: 'last:3', but this network counts 2 such layers"),
+        (
+            "{last:3: lora}",
+            "methods[1].last:3: 'last:3', but this network has only 2 of these layers",
+        ),
     ],
 )
 def test_an_entry_without_layers_in_any_model_is_one_line(required, mix, says):

@@ -3,7 +3,7 @@
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.specs.signature import keywords
+from ondevice_bench.specs.signature import options_of_method
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.matrix import choices
 from ondevice_bench.suite.suite import Axis
@@ -54,14 +54,32 @@ def test_an_option_that_nobody_has_is_one_line(shared):
         shared("TopK", "kep=0.1")
 
 
-def test_the_keywords_of_a_class_come_from_its_syntax(tmp_path):
+def test_the_options_of_a_class_come_from_its_syntax(tmp_path):
     file = tmp_path / "topk.py"
-    assert keywords(file, "TopK") is None
+    assert options_of_method(file, "TopK") is None
     file.write_text(METHODS)
-    assert keywords(file, "TopK") == {"keep", "classes"}
-    assert keywords(file, "Any") is keywords(file, "Inherits") is keywords(file, "No") is None
+    assert options_of_method(file, "TopK") > {"keep", "classes", "rank"}
+    for name in ("Any", "Inherits", "No"):
+        assert options_of_method(file, name) is None
     file.write_text("class (")
-    assert keywords(file, "TopK") is None
+    assert options_of_method(file, "TopK") is None
+
+
+@pytest.mark.parametrize(
+    ("bases", "body", "has_ranks"),
+    [
+        ("LayerMethod", "", False),
+        ("methods.LayerMethod", "", False),
+        ("LayerMethod", "ranked = {'weight'}", True),
+        ("LayerMethod, Ranked", "", True),
+    ],
+)
+def test_a_class_without_ranks_has_no_rank_rules(tmp_path, bases, body, has_ranks):
+    file = tmp_path / "mine.py"
+    file.write_text(f"class Mine({bases}):\n    {body}\n    def __init__(self, *, share=1): ...\n")
+    found = options_of_method(file, "Mine")
+    assert found is not None
+    assert ("fraction" in found, "share" in found) == (has_ranks, True)
 
 
 def test_a_cell_has_the_allocators_of_the_command_line():

@@ -212,7 +212,7 @@ def _last(
 ) -> LayerSelection:
     if count > len(counted):
         raise NoSuchLayers(
-            f"layers: {layers!r}, but this network counts {len(counted)} such layers"
+            f"layers: {layers!r}, but this network has only {len(counted)} of these layers"
         )
     last = counted[-count:]
     return _freezing(model, LayerSelection(last), last[0], layout)

@@ -118,7 +118,7 @@ def _method_options(
 
 
 def _of_method(method: str) -> frozenset[str] | None:
-    """The options of a method. A class in a file may have any rank rule; None: its file hides them.
+    """The options of a method; None if its file hides them.
 
     A class that hides them gets what no model has.
     """
