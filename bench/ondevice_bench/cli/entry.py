@@ -65,6 +65,7 @@ def _invoke(arguments: list[str]) -> int:
     except typer.TyperException as error:
         formatter = getattr(error, "format_message", None)
         message = " ".join((formatter() if formatter is not None else str(error)).split())
+        message = message.replace("Value error, ", "")  # pydantic's words before those of typer
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "bench"
         terminal.print_errors(f"{message} (see `{command} --help`)")
