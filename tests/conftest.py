@@ -32,9 +32,6 @@ for number, usual in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
-# the same as the command: by default much of the time goes to garbage
-gc.set_threshold(100_000, 50, 100)
-
 # what tests read is as wide as it needs to be; readline sets the variable behind Python's back
 os.environ.pop("COLUMNS", None)
 os.unsetenv("COLUMNS")
