@@ -40,7 +40,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
         plot.x_axis("batch, log scale", type="log", dtick=0.30103)
         values = [y.estimate for points in several.values() for _, y in points]
         crowded = () if metric == PEAK else values  # a limit is drawn on a linear axis
-        plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero", automargin=True)
+        plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero")
         if metric == PEAK:
             drawing.memory_limit(plot, "y", group.limit_bytes, max(values))
         return plot
