@@ -74,6 +74,7 @@ class FixedPower:
     """A meter of a power that does not change; None stalls."""
 
     scope = "a test"
+    interval = 0.0
 
     def __init__(self, watts: float | None) -> None:
         self.marks: list[float] = []
@@ -89,6 +90,9 @@ class FixedPower:
 
     def settle(self) -> None:
         pass
+
+    def tells_of(self, moment: float) -> bool:
+        return True
 
     def joules(self, start: float, end: float) -> float:
         if self._watts is None:

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
@@ -52,11 +53,17 @@ _OF_THE_SYSTEM = {
     errno.ENOSPC,
     errno.EROFS,
 }
+# only the error of a working directory that was removed names no path
+_REMOVED = str(OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
 
 
 def of_the_system(error: BaseException) -> BadInput | None:
     """What an error of a path, a disk or a limit says in one line; None for any other error."""
-    if not isinstance(error, OSError) or error.errno not in _OF_THE_SYSTEM:
+    if not isinstance(error, OSError):
+        return None
+    if str(error) == _REMOVED:
+        return BadInput("the working directory was removed")
+    if error.errno not in _OF_THE_SYSTEM:
         return None
     path = "" if error.filename is None else f"{error.filename}: "
     cure = ": raise the limit (`ulimit -n`)" if error.errno == errno.EMFILE else ""

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, and zip files from anybody."""
+"""Files that are written completely or not at all, and zip files from unknown sources."""
 
 import contextlib
 import io
@@ -18,9 +18,9 @@ LONGEST_LIST = 1 << 20  # bytes of a zip file that list its members
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Write a new file, then rename it to `path`: nobody reads half a file.
+    """Write a new file, then rename it to `path`: no reader sees half a file.
 
-    While it is written it has no name, where the file system can do that: so nothing of it stays
+    While it is written it has no name, if the file system can do that: so nothing of it stays
     behind when the process is killed.
     """
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
@@ -54,7 +54,7 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 def _without_name(folder: Path) -> BinaryIO | None:
-    """A new file that no folder lists; None where the file system or /proc cannot do that."""
+    """A new file that no folder lists; None if the file system or /proc cannot do that."""
     if not Path("/proc/self/fd").is_dir():
         return None
     try:
@@ -66,7 +66,7 @@ def _without_name(folder: Path) -> BinaryIO | None:
 def require_regular(path: Path) -> None:
     """BadInput for a pipe, a socket or a device: to open one can wait for ever."""
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise BadInput(f"{path}: is no regular file")
+        raise BadInput(f"{path}: is not a regular file")
 
 
 @contextlib.contextmanager

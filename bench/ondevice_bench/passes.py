@@ -28,7 +28,7 @@ class Pass:
     batch: Batch = "cell"  # the batch that the process reads
     in_suites: Choice = "never"  # whether `measure` may name it
     rounds: int | None = None  # processes of each cell unless the suite says more; None: always one
-    is_spawned: bool = False  # a new interpreter; other passes are forked where possible
+    is_spawned: bool = False  # a new interpreter; other passes are forked if possible
     is_capped: bool = (
         False  # under the memory cap of the cell, which is not for the memory of probes
     )

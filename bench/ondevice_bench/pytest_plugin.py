@@ -158,6 +158,10 @@ def pytest_configure(config: pytest.Config) -> None:
     given = config.stash.get(_GIVEN, {})
     if not given:
         return
+    if _BASELINE in given:
+        from ondevice_bench.testing.whole_files import WHOLE_FILES, WholeFiles
+
+        config.pluginmanager.register(WholeFiles(), WHOLE_FILES)
     if _CELLS not in given:
         for option, name in given.items():
             if option.needs_cells:
@@ -183,6 +187,23 @@ def pytest_configure(config: pytest.Config) -> None:
         interleave=bool(_INTERLEAVE.value(config)),
     )
     config.pluginmanager.register(CellSession(config, options), "ondevice-bench-cells")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    """Let `--benchmark-only` keep the tests of steps: pytest-benchmark looks for its fixture."""
+    is_wanted = config.getoption("benchmark_only", False)
+    tests = [item for item in items if is_wanted and isinstance(item, pytest.Function)]
+    of_steps = [test.fixturenames for test in tests if "bench_step" in test.fixturenames]
+    for names in of_steps:
+        names.append("benchmark")
+    try:
+        return (yield)
+    finally:
+        for names in of_steps:
+            names.remove("benchmark")
 
 
 class _ForSteps:

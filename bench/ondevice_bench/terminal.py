@@ -20,8 +20,8 @@ from typing import Any, Literal
 from ondevice_bench.errors import BadInput
 
 PIPE_WIDTH = 160
-# control characters but tab and new line; what changes the direction of text, ends a line or is not
-# seen; halves of characters
+# control characters except tab and new line; characters that change the direction of text, end a
+# line or are invisible; half characters
 UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
@@ -116,7 +116,7 @@ def print_tables(*printed: Table) -> None:
 
 
 def print_notes(*lines: str) -> None:
-    """Lines on standard output, wrapped between words where the width is known."""
+    """Lines on standard output, wrapped between words if the width is known."""
     print_lines(*(wrapped(text, known_width()) for text in lines))
 
 
@@ -164,7 +164,7 @@ def print_json(value: Any) -> None:
 
 
 def open_streams() -> None:
-    """Make the standard streams fit to write: a closed one leads nowhere, each sign has a form.
+    """Make the standard streams writable: a closed one discards all, each character has a code.
 
     The next file that is opened would take a closed descriptor.
     """
@@ -185,7 +185,7 @@ def flush() -> None:
 
 
 def _write(name: Literal["stdout", "stderr"], text: str, *, has_commands: bool = False) -> None:
-    """Write to a stream. If nobody reads it any more, the command goes on in silence.
+    """Write to a stream. If nothing reads it any more, the command continues in silence.
 
     In a job of GitHub, only text that has commands of ours has any: names may be foreign.
     """
@@ -225,12 +225,16 @@ def _cell(value: object) -> str:
 
 
 def _plain_lines(printed: Table) -> Iterator[str]:
-    """The table's titles and rows, each column as wide as its longest text."""
+    """Titles and rows, each on one line, each column as wide as its longest text."""
     if printed.heading:
         yield printed.heading
-    widths = [max(map(len, column)) for column in zip(printed.titles, *printed.rows, strict=True)]
-    for row in (printed.titles, ["─" * width for width in widths], *printed.rows):
-        cells = (one_line(text).ljust(width) for text, width in zip(row, widths, strict=True))
+    titles, *rows = (
+        [one_line(text.replace("\n", " ")) for text in row]
+        for row in (printed.titles, *printed.rows)
+    )
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, ["─" * width for width in widths], *rows):
+        cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
         yield " " + "   ".join(cells).rstrip()
 
 

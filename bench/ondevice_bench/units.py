@@ -121,7 +121,7 @@ def clock(value: float) -> str:
 
 
 def instant(text: str) -> datetime | None:
-    """An ISO 8601 time in UTC; None for a text that is no time, as a bundle may have it.
+    """An ISO 8601 time in UTC; None for a text that is not a time, as a bundle may have it.
 
     A time without a zone counts as UTC.
     """
@@ -133,7 +133,7 @@ def instant(text: str) -> datetime | None:
 
 
 def by_time(text: str) -> datetime:
-    """The key that sorts times of any zone by their instant. What is no time comes first."""
+    """The key that sorts times of any zone by their instant. What is not a time comes first."""
     return instant(text) or _EARLIEST
 
 
@@ -155,7 +155,7 @@ def moment(text: str) -> str:
 
 
 def seconds_between(begin: str, end: str) -> float:
-    """The seconds between two ISO 8601 times; 0 if a text is no time, as a bundle may have it."""
+    """The seconds between two ISO 8601 times; 0 if a text, perhaps of a bundle, is no time."""
     first, last = instant(begin), instant(end)
     return 0.0 if first is None or last is None else (last - first).total_seconds()
 

@@ -34,11 +34,15 @@ function ratio(before, after) {
   return text === "1.00×" && before !== after ? "less than 0.5 %" : text;
 }
 
-// the verdict in words, and the colour of a proven verdict
-function verdict(metric, before, after, changes, [first, last]) {
+// the verdict in words, and the colour of a proven verdict. `isInBoth`: both runs have the metric, perhaps in two rows
+function verdict(metric, before, after, changes, [first, last], isInBoth) {
   const [base, next] = [runAt(first), runAt(last)];
   const [, , isExact, lowerIsBetter, isOfKernels] = metric;
   if (!before && !after) return null;
+  if (isInBoth && !(before && after)) {
+    const others = base[4] !== next[4] ? "machines" : "boards, another meter or another start of processes";
+    return [`not compared: other ${others}`, "quiet"];
+  }
   if (!before) return ["only in the later run", ""];
   if (!after) return ["missing: only in the earlier run", "warning"];
   if (isOfKernels && base[5] !== next[5]) return ["not compared: other kernels", "quiet"];
@@ -87,14 +91,20 @@ function show() {
   const lines = [];
   const both = [first, last].map((place) => places.indexOf(place));
   let heading = null;
+  // a noisy metric has a row for each machine
+  const [inFirst, inLast] = both.map((index) => new Set(data.rows
+    .filter(([, , , , values, runs]) => valueAt(values, runs, index))
+    .map((row) => row.slice(0, 3).join())));
   for (const [workload, label, metricIndex, machine, values, runs, changes] of data.rows) {
     const metric = data.metrics[metricIndex];
     const [before, after] = both.map((place) => valueAt(values, runs, place));
     const between = changes.filter(([start, end]) => start < last && end > first);
-    const found = verdict(metric, before, after, between, [first, last]);
+    const key = [workload, label, metricIndex].join();
+    const isInBoth = inFirst.has(key) && inLast.has(key);
+    const found = verdict(metric, before, after, between, [first, last], isInBoth);
     if (!found) continue;
     const word = wordOf(found);
-    counts[word] = (counts[word] ?? 0) + 1;
+    if (before || !isInBoth) counts[word] = (counts[word] ?? 0) + 1;
     if (found[1] === "quiet" && !all.checked) continue;
     const name = data.texts[workload];
     if (name !== heading) {

@@ -1,5 +1,7 @@
 """Which file a suite's name means in each of two trees."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.ab.find_suite import suite_files
@@ -51,6 +53,13 @@ def test_a_side_without_a_file_has_the_suite_of_ours_with_that_name(trees):
         builtin("suites") / "quick.yaml",
         new.root / "suites/quick.yaml",
     )
+
+
+def test_a_ref_of_our_own_repository_has_only_the_suites_of_its_commit(trees):
+    """There, our own suites are those of the working tree."""
+    top = builtin("suites").parent
+    base, new = (replace(tree, top=top) for tree in trees([], ["suites/quick.yaml"]))
+    assert suite_files(base, new, "quick") == (None, new.root / "suites/quick.yaml")
 
 
 def test_a_suite_that_neither_has_is_the_same_for_both_and_must_be_here(trees, workplace):

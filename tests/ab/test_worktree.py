@@ -103,6 +103,18 @@ def test_only_our_own_lost_trees_are_forgotten(repository):
     assert not any("bench-ab" in line for line in trees())
 
 
+def test_a_tree_leaves_the_index_of_a_new_commit_alone(repository, monkeypatch):
+    """`git commit -a` names it in a variable for its hooks."""
+    (repository / "file").write_text("y")
+    git("add", "file")
+    index = repository / ".git/index"
+    before = index.read_bytes()
+    monkeypatch.setenv("GIT_INDEX_FILE", str(index))
+    with tree_of("HEAD") as tree:
+        assert (tree.root / "file").read_text() == "x"
+    assert index.read_bytes() == before
+
+
 def said_by_a_child(play):
     """What a child process writes to its standard error while it plays."""
     read, write = os.pipe()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ondevice_bench.analyse.find_runs import find_run, find_stores
+from ondevice_bench.analyse.find_runs import find_run, find_stores, latest_runs
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_run, planned
@@ -41,6 +41,14 @@ def stores(workplace):
 def test_a_run_is_found_by_suite_id_or_store(stores, reference, suite, run_id):
     path, found = find_run(reference)
     assert (path.parent.name, found) == (suite, run_id)
+
+
+def test_a_side_of_ab_is_the_latest_run_only_by_its_name(stores):
+    with Store.create(stores / "big/results.sqlite") as store:
+        side = make_run("side", suite="big", origin="ab", created="2026-02-01T00:00:00+00:00")
+        store.add_run(side, planned(CELL))
+    assert {run for _, run in latest_runs()} == {"b1", "q2"}
+    assert (find_run(None)[1], find_run("big")[1]) == ("q2", "side")
 
 
 @pytest.mark.parametrize("reference", ["o@ut/a@b.sqlite", "./o@ut/a@b.sqlite@q1"])

@@ -94,8 +94,8 @@ def test_runs_since_a_day_or_a_commit(store, text, expected):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("2026-13-01", "is no date: give one such as 2026-03-01, or a commit"),
-        ("9999-12-31T23:59:59-14:00", "is no date: give one such as 2026-03-01, or a commit"),
+        ("2026-13-01", "is not a date: give one such as 2026-03-01, or a commit"),
+        ("9999-12-31T23:59:59-14:00", "is not a date: give one such as 2026-03-01, or a commit"),
         ("bbbc000000", "is neither a date nor a commit of these runs; did you mean 'bbbb000000'"),
         ("b", "is neither a date nor a commit of these runs$"),  # too short for a commit
     ],

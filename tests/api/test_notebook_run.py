@@ -82,7 +82,7 @@ def test_a_notebook_runs_a_suite_is_stopped_goes_on_and_compares(executed):
     assert "of 4 measurements are stored in bench-out/mine/results.sqlite" in error["evalue"]
     bar, result = gone_on
     assert bar["output_type"] == "display_data"
-    assert "going on with mine-" in bar["data"]["text/html"]  # the note stays, the bar is gone
+    assert "continuing mine-" in bar["data"]["text/html"]  # the note stays, the bar is gone
     assert "<progress" not in bar["data"]["text/html"]
     shown = result["data"]["text/html"]
     assert shown.index("mcunet") < shown.index("<table>")

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from ondevice_bench.cli import entry
+from ondevice_bench.cli.arguments import command_line
 from ondevice_bench.cli.stopping import SIGNALS
 from ondevice_bench.errors import BadInput, BenchError, ExitCode
 
@@ -91,6 +92,18 @@ def test_an_error_of_a_path_or_a_limit_is_one_line(monkeypatch, capsys, number, 
 
     monkeypatch.setattr(entry, "_invoke", invoke)
     assert ended(capsys) == (2, f"bench: {said}\n")
+
+
+def test_a_command_in_a_folder_that_was_removed_says_so(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    monkeypatch.setattr(entry, "_invoke", lambda _: os.getcwd())
+    assert ended(capsys) == (2, "bench: the working directory was removed\n")
+
+
+def test_the_command_that_is_stored_has_no_debug(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/bench", "--debug", "run", "a b"])
+    assert command_line() == "bench run 'a b'"
 
 
 ENDLESS = """

@@ -47,7 +47,7 @@ def test_a_damaged_table_is_one_line(package, tmp_path):
     with pytest.raises(NoBatch, match="has rows of 10 numbers, not of 785"):
         make(SOURCE, INPUTS, 2, "s")
     mnist.MNIST.path().write_bytes(b"no gzip")
-    with pytest.raises(NoBatch, match="is no table of digits: Not a gzipped file"):
+    with pytest.raises(NoBatch, match="is not a table of digits: Not a gzipped file"):
         make(SOURCE, INPUTS, 2, "s")
 
 

@@ -147,11 +147,11 @@ class TestNpz:
             ),
             (
                 _array_of("{'descr': '|V0', 'fortran_order': False, 'shape': (3,)}"),
-                "no type of numbers",
+                "not a type of numbers",
             ),
             (
                 _array_of("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}"),
-                "images holds object, which is no type of numbers",
+                "images holds object, which is not a type of numbers",
             ),
             (_array_of("(" * 9_000), "header that cannot be read"),
             (_array_of("{'descr': ("), "header that cannot be read"),
@@ -190,7 +190,7 @@ class TestNpz:
 
         evil = numpy.array([Evil()], dtype=object)
         source = self.source(tmp_path, images=evil, labels=evil, other=evil)
-        with pytest.raises(NoBatch, match="images holds object, which is no type of numbers"):
+        with pytest.raises(NoBatch, match="images holds object, which is not a type of numbers"):
             make(source, IMAGES, 2, "batch 0")
         assert "code was run" not in capsys.readouterr().out
 
@@ -200,5 +200,5 @@ class TestNpz:
         at = data.index(b"PK\x01\x02")  # in the list of members: where the member begins
         data[at + 42 : at + 46] = (at - 30).to_bytes(4, "little")
         (tmp_path / "x.npz").write_bytes(data)
-        with pytest.raises(NoBatch, match=r"is no file of plain arrays: ."):
+        with pytest.raises(NoBatch, match=r"is not a file of plain arrays: ."):
             make(parse("npz: x.npz", tmp_path), IMAGES, 2, "batch 0")

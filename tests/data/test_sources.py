@@ -139,7 +139,7 @@ class TestFolder:
     def test_a_broken_image_is_named(self, root):
         for file in root.glob("*/*.png"):
             file.write_text("no image")
-        with pytest.raises(NoBatch, match=r"\.png: is no image that can be read"):
+        with pytest.raises(NoBatch, match=r"\.png: is not an image that can be read"):
             make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
 
     @pytest.mark.parametrize(("suffix", "kind"), [("png", "<u2"), ("tif", ">u2")])
@@ -159,7 +159,9 @@ class TestFolder:
         for file in root.glob("*/*.png"):
             file.unlink()
             Image.fromarray(numpy.ones((9, 9), dtype=kind)).save(file.with_suffix(".tif"))
-        with pytest.raises(NoBatch, match=r"\.tif: is no image that can be read: its pixels are"):
+        with pytest.raises(
+            NoBatch, match=r"\.tif: is not an image that can be read: its pixels are"
+        ):
             make(parse({"folder": str(root)}, root), IMAGES, 4, "batch 0")
 
     @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_001, 10_000)])
@@ -251,7 +253,7 @@ class TestCifar10:
     @pytest.mark.parametrize("name", ["data_batch_1", "data_batch_1.bin"])
     def test_another_file_is_refused(self, tmp_path, name):
         (tmp_path / name).write_bytes(b"something else")
-        with pytest.raises(NoBatch, match="is no batch of CIFAR-10"):
+        with pytest.raises(NoBatch, match="is not a batch of CIFAR-10"):
             make(parse({"cifar10": str(tmp_path)}, tmp_path), Images(3, 32, 10), 2, "batch 0")
 
 
@@ -267,6 +269,18 @@ class TestCifar10:
 )
 def test_names_of_data(tmp_path, said, name):
     assert parse(said, tmp_path).name == name
+
+
+def test_a_class_whose_folder_is_a_link_counts_in_the_hash_of_the_folder(tmp_path):
+    kept, data = tmp_path / "kept", tmp_path / "pets"
+    for folder in (kept, data / "cat"):
+        folder.mkdir(parents=True)
+    (data / "dog").symlink_to(kept)
+    names = set()
+    for content in ("", "a", "ab"):
+        (kept / "1.png").write_text(content)
+        names.add(parse({"folder": str(data)}, tmp_path).name)
+    assert len(names) == 3
 
 
 def test_the_name_of_the_text_stands_for_its_bytes():

@@ -112,7 +112,7 @@ def test_a_header_that_is_long_or_deep_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / "x.safetensors"
     for text in (b" " * ((8 << 20) + 1), b"[" * 100_000):
         path.write_bytes(len(text).to_bytes(8, "little") + text)
-        with pytest.raises(tensorfile.NoTensorFile, match="is no safetensors file"):
+        with pytest.raises(tensorfile.NoTensorFile, match="is not a safetensors file"):
             tensorfile.read(path)
 
 

@@ -99,7 +99,7 @@ def test_bad_texts_are_one_line(tmp_path, text, said):
         make(parse("texts: reviews.tsv", tmp_path), BYTES, 2, "s")
     assert said in str(caught.value)
     (tmp_path / "reviews.tsv").write_bytes(b"a\t\xff\n")
-    with pytest.raises(NoBatch, match="is no text in UTF-8"):
+    with pytest.raises(NoBatch, match="is not text in UTF-8"):
         make(parse("texts: reviews.tsv", tmp_path), BYTES, 2, "s")
     with pytest.raises(ValueError, match="no such file or folder"):
         parse("texts: none.tsv", tmp_path)
@@ -144,7 +144,7 @@ def test_word_pieces_are_the_longest_that_are_known(tmp_path, monkeypatch):
     assert read("un " * 9, 4) == ["[CLS]", "un", "un", "[SEP]"]  # cut
     file.write_text("[PAD]\n")
     word_pieces._vocabulary.cache_clear()
-    with pytest.raises(NoBatch, match="is no list of 30522 word pieces"):
+    with pytest.raises(NoBatch, match="is not a list of 30522 word pieces"):
         read("a")
 
 
@@ -183,5 +183,5 @@ def test_solar_cells_are_whole_or_have_a_defect(tmp_path, monkeypatch):
     assert sorted(places) == [0, 5, 10, 15]
     assert found["targets"].tolist() == [int(place % 4 >= 2) for place in places]
     table.write_text("one word\n")
-    with pytest.raises(NoBatch, match="is no table of solar cells"):
+    with pytest.raises(NoBatch, match="is not a table of solar cells"):
         make(DataSource("elpv"), Images(3, 10, 2), 2, "s")

@@ -64,6 +64,7 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("list",), 2, "Missing command. (see `bench list --help`)"),
         (("run", "quick", "--fresh", "--retry", "failed"), 2, "`fresh` starts a new run"),
         (("report",), 2, "no runs in bench-out: start with `bench run quick`"),
+        (("report", "--json", "--format", "md"), 2, "--json and --format md: give one of them"),
         (("report", "none.sqlite"), 2, "none.sqlite: no such store"),
         (("compare", "a", "b"), 2, "no run, suite or store 'a'"),
     ],

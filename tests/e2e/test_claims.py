@@ -2,13 +2,14 @@
 
 import os
 import shlex
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from ondevice_bench.cli import report
+from ondevice_bench.cli import claims, report
 from ondevice_bench.errors import BadInput
 from ondevice_bench.models import mcunet
 from ondevice_bench.papers.published import Paper, PublishedClaims
@@ -95,7 +96,18 @@ def test_a_report_judges_the_claims_of_its_layout_without_code_of_the_user(
     assert judged == [()]
     (refused,) = report._accounts_of(None, [(Words(["./net.py:net"]), None)])
     assert isinstance(refused, BadInput)
-    assert "a report runs no code of yours" in str(refused)
+    assert "a report does not run your code" in str(refused)
+
+
+def test_a_page_of_no_run_is_refused_even_if_there_was_nothing_to_measure(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(
+        "ondevice_bench.papers.claims_file.load_published",
+        lambda _: PublishedClaims((Paper("mine", "Mine", ""),), ()),
+    )
+    with pytest.raises(BadInput, match="no run to draw"):
+        claims.claims(paper="mine", measure_all=True, out=Path("page.html"))
+    assert not Path("page.html").exists()
 
 
 def _stored_by(workplace, cell, suite="mine"):
@@ -218,7 +230,7 @@ def test_weights_and_data_that_decide_nothing_are_one_line(bench, workplace, own
             ("--claims", "texts.yaml", "--weights", "minilm=trained.pt", *data),
             "the model takes tokens",
         ),
-        (("--weights", "mcunet=pipe.pt", *data), "pipe.pt: is no file"),
+        (("--weights", "mcunet=pipe.pt", *data), "pipe.pt: is not a file"),
         (("--data", "handwriting:loop"), "loop: no such folder"),
         (("--data", f"handwriting:{'long' * 99}"), "no such folder"),
         (

@@ -46,7 +46,7 @@ def test_a_report_runs_no_code_of_the_folder(folder, bench):
     ended = bench("report", "r1")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "bench: reports/claims.yaml:5: claim c: ./net.py:net: a report runs no code of yours; "
+        "bench: reports/claims.yaml:5: claim c: ./net.py:net: a report does not run your code; "
         "`bench claims --out` does\n"
     )
     (folder / "reports" / "claims.yaml").unlink()

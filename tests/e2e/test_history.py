@@ -121,7 +121,7 @@ def test_too_few_runs_of_a_noisy_metric_decide_nothing(bench, workplace, commits
         (["--cell", "wassi"], "--cell: no cell matches 'wassi'"),
         (
             ["--since", "2026-02-30"],
-            "--since: '2026-02-30' is no date: give one such as 2026-03-01, or a commit",
+            "--since: '2026-02-30' is not a date: give one such as 2026-03-01, or a commit",
         ),
         (["--since", "v9"], "--since: 'v9' is neither a date nor a commit of these runs"),
         (["--threshold", "2"], "--threshold: must be in (0, 1), got 2"),

@@ -58,7 +58,7 @@ def test_the_lines_that_it_prints_train_the_users_network(bench, folder):
     assert again.code in (0, 5), again.err
     first, *_ = again.out.splitlines()
     assert first.startswith("mynet.py:net on ")
-    assert "going on with recommend-mynet-net-" in again.err
+    assert "continuing recommend-mynet-net-" in again.err
     page = bench("report", "recommend-mynet-net", "--format", "text")
     assert page.code == 0, page.err
 

@@ -280,10 +280,10 @@ def test_an_interrupt_ends_cleanly_and_the_run_goes_on(bench, suite_file, workpl
             rest = running.stderr.read()
         assert running.returncode == 130
         assert "Traceback" not in rest
-        assert "`bench run tiny --filter s` goes on from there" in rest.splitlines()[-1]
+        assert "`bench run tiny --filter s` continues from there" in rest.splitlines()[-1]
     ended = bench("run", "tiny", "--filter", "s", "--json")
     assert ended.code == 0
-    assert "going on with tiny-" in ended.err
+    assert "continuing tiny-" in ended.err
     assert [c["status"] for c in ended.json()["cells"]] == ["ok"] * 3
     with Store.open(workplace / "bench-out/tiny/results.sqlite") as store:
         assert len(store.runs()) == 1

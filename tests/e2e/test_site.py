@@ -69,7 +69,7 @@ def test_boards_publish_into_one_site_and_each_call_needs_only_the_newest(bench,
         (["empty"], "empty: neither a bundle (*.bundle) nor a store in it"),
         (["broken.bundle"], "broken.bundle: damaged, or not a bundle: "),
         (["broken.sqlite"], "broken.sqlite: not a store of bench"),
-        (["-o", "taken"], "taken: is no site of bench, and is not empty: it has 'letter'"),
+        (["-o", "taken"], "taken: is not a site of bench, and is not empty: it has 'letter'"),
         (["-o", "broken.sqlite"], "broken.sqlite: is a file, not the folder of a site"),
         (["-o", "fresh"], "no run to publish: "),
         (["other.bundle", "-o", "known"], "other.bundle: contradicts the site: "),
@@ -239,6 +239,16 @@ def test_the_latest_runs_of_a_history_that_is_too_long_for_a_list_are_compared(
         assert found["regressed"] == counts_of(first, RUNS - 1)["regressed"]
         assert found["unchanged"] == counts_of(first, RUNS - 1)["unchanged"]
         assert visit.complaints == []
+
+
+def test_a_noisy_metric_that_another_machine_measured_is_not_missing(browser, tmp_path):
+    other = {**content(0).run.machine, "kernel": "7"}
+    bundle.write([content(0), content(1, machine=other)], tmp_path / "quick.bundle")
+    publish([tmp_path], tmp_path / "site", lambda _: {})
+    with Visit(browser, tmp_path / "site/quick/x86/compare-1-1.html", viewport=DESK) as visit:
+        found = counts_in(visit)
+        assert visit.complaints == []
+    assert found == {"unchanged": counts_of(0, 1)["unchanged"], "not compared": 12}
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ CANNOT_SAY = (
     # what two keys say together
     (
         "min_samples .* exceeds|threads .* exceeds|memory_cap exceeds|none of the suite's|"
-        "must have at least two rates|unknown paper|is there twice|no cell can have this condition|"
+        "must have at least two rates|unknown paper|appears twice|no cell can have this condition|"
         "needs ratio_of|no ratio_of|a measured claim needs|momentum is for sgd"
     ),
     # the rank rule in an override, or beside `extends` and `defaults`
@@ -38,11 +38,11 @@ CANNOT_SAY = (
     # which methods go together, and in which order
     (
         "two or more different methods|compose one of them|works on the whole network|"
-        "is there already|has all layers that are left|freezes the layers|gives no layers|"
+        "appears twice|has all layers that are left|freezes the layers|gives no layers|"
         "has ranks for one|one value for each option|the label of another mix"
     ),
     # how much a text means
-    "is no command: No closing quotation|is no command: No escaped character|must be from 2m to 4h|must be at least 256M|groups must divide|the kernel covers",
+    "is not a command: No closing quotation|is not a command: No escaped character|must be from 2m to 4h|must be at least 256M|groups must divide|the kernel covers",
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.fleet.campaign import Campaign, opened
+from ondevice_bench.fleet.campaign import MOST_ATTEMPTS, Campaign, opened
 from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.lane import Began, Ended, Lane, Measured
 from ondevice_bench.fleet.portion import Rest
@@ -165,6 +165,17 @@ def test_a_ticket_that_a_lost_board_never_began_has_lost_no_attempt(desk):
         Ended(other, "board0", "lost", "gone"),
     )
     assert (tried.attempts, untried.attempts) == (1, 0)
+
+
+def test_no_address_of_a_board_that_was_lost_is_stored(desk):
+    desk._give_out()
+    ticket, *_ = desk._engine.given
+    desk._out[ticket].waiting.attempts = MOST_ATTEMPTS - 1
+    said = "board0: ssh: connect to host 10.0.0.7 port 22: Connection refused"
+    happens(desk, Began(ticket, "board0"), Ended(ticket, "board0", "lost", said))
+    records = desk.campaign.store.records(desk.campaign.run.id)
+    reason = "not measured: 5 attempts failed; the last: its board was lost"
+    assert [record.reason for record in records] == [reason] * 4
 
 
 def test_a_portion_goes_to_a_board_to_which_the_way_did_not_fail(desk):

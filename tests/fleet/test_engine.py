@@ -2,12 +2,15 @@
 
 import queue
 import threading
+import urllib.error
+import urllib.request
 from dataclasses import dataclass, field
 
 import pytest
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
 
+from ondevice_bench.fleet import engine as engines
 from ondevice_bench.fleet.engine import DaskEngine
 from ondevice_bench.fleet.lane import Ended
 
@@ -57,3 +60,30 @@ def test_work_that_has_ended_on_a_board_that_is_lost_then_is_told_and_not_done_a
     finally:
         is_dropped.set()
         engine.close()
+
+
+class OfOurs:
+    """What only this environment can load."""
+
+    def __call__(self, ticket):
+        raise AssertionError
+
+    def __reduce__(self):
+        return __import__, ("a_package_that_nobody_has",)
+
+
+def test_a_scheduler_that_cannot_read_the_work_is_a_problem_of_the_desk(monkeypatch):
+    """It has no bench. The cells have not failed: nobody has tried them."""
+    inbox = queue.SimpleQueue()
+    monkeypatch.setattr(engines, "_do", OfOurs())
+    engine = DaskEngine([Board("one")], inbox.put)
+    try:
+        engine.submit(Ticket("a"), "desk")
+        ended = inbox.get(timeout=20)
+        page = f"http://127.0.0.1:{engine._cluster.scheduler.http_server.port}/"
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # without --dashboard
+            urllib.request.urlopen(page, timeout=20)
+    finally:
+        engine.close()
+    assert (ended.ticket, ended.how) == ("a", "desk")
+    assert "if the Scheduler and Client have different environments" in ended.reason

@@ -1,13 +1,17 @@
 """Commands that lock a board: they hang, print without end, or leave a process behind."""
 
+import os
 import time
 
 import pytest
 
 from ondevice_bench.fleet import locks
 from ondevice_bench.fleet.fleet_file import FleetBoard
+from ondevice_bench.fleet.lock_notes import FOLDER, LeftLock, LockNote, left_locks
 from ondevice_bench.fleet.locks import locked
 from ondevice_bench.remote.address import Address
+
+pytestmark = pytest.mark.usefixtures("workplace")
 
 
 def board(name, lock=(), unlock=()):
@@ -80,3 +84,54 @@ def test_whoever_stops_the_wait_gives_back_what_is_locked_and_waits_no_more(monk
     assert time.monotonic() - began < 20
     assert (tmp_path / "given back").exists()
     assert not (tmp_path / "never").exists()
+
+
+def names_in_notes():
+    return {path.read_text() for path in FOLDER.glob("*")}
+
+
+def test_the_next_command_says_what_a_killed_one_has_not_given_back():
+    boards = [board(name, ("mkdir", name), ("rmdir", name)) for name in ("one", "the other")]
+    with locked(boards, print) as problems:
+        assert problems == {}
+        (noted,) = names_in_notes()
+        assert left_locks([each.name for each in boards]) == []  # this command lives
+    assert names_in_notes() == set()
+    killed = LockNote(FOLDER)
+    killed.keep({each.name: each.unlock for each in boards})
+    killed._file.close()  # as the kernel does
+    assert names_in_notes() == {noted}
+    os.mkdir("the other")  # and somebody has given back the first one
+    told = []
+    with locked(boards, told.append) as problems:
+        assert problems.keys() == {"the other"}
+    left = LeftLock("the other", "rmdir 'the other'")
+    assert told == [left.line]
+    assert left_locks([each.name for each in boards]) == [left]
+    os.rmdir("the other")
+    with locked(boards, told.append) as problems:
+        assert problems == {}
+    assert names_in_notes() == set()
+    assert told == [left.line]
+
+
+def test_a_board_whose_unlock_command_fails_is_not_given_back():
+    with locked([board("one", ("true",), ("false",))], print):
+        pass
+    assert left_locks(["one"]) == [LeftLock("one", "false")]
+
+
+def test_without_a_place_for_notes_boards_are_locked_all_the_same(tmp_path):
+    FOLDER.parent.write_text("no folder")
+    with locked([board("one", ("true",), ("touch", "given back"))], print) as problems:
+        assert problems == {}
+    assert (tmp_path / "given back").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[" * 10_000, "[]", '{"one": 1}', '{"one": []}', "\xff"])
+def test_a_note_that_cannot_be_read_is_left_alone(text):
+    FOLDER.mkdir(parents=True)
+    (FOLDER / "x.note").write_text(text, encoding="latin-1")
+    with locked([board("one", ("true",), ("true",))], print) as problems:
+        assert problems == {}
+    assert left_locks(["one"]) == []

@@ -20,7 +20,7 @@ def board(number, **what):
 
 
 @pytest.fixture
-def muster(tmp_path):
+def muster(workplace):
     """Muster hosts that stand for boards; a text stands for a board that does not answer."""
 
     def run(hosts, **what):
@@ -33,7 +33,7 @@ def muster(tmp_path):
                 raise BadInput(f"{each.name}: {host}")
             return host
 
-        fleet, told = Fleet(tmp_path / "fleet.yaml", boards), []
+        fleet, told = Fleet(workplace / "fleet.yaml", boards), []
         with mustered(fleet, told.append, threading.Event(), connect) as found:
             return [each.board.name for each in found], told
 

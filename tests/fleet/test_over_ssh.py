@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from ondevice_bench.fleet.lock_notes import FOLDER
 from ondevice_bench.record.store import Store
 from tests.conftest import BENCH
 from tests.remote.test_end import processes_there, wait_until
@@ -48,7 +49,7 @@ def test_a_board_that_dies_leaves_its_cells_to_the_other_and_the_page_compares_b
     ended = bench("fleet", "run", "tiny")
     thread.join()
     assert ended.code == 0, ended.err
-    assert "board2 takes no part any more: board2: did not come back within 2 s" in ended.err
+    assert "board2 no longer takes part: board2: did not come back within 2 s" in ended.err
     run, found = records(workplace)
     assert run.finished
     assert "unit" not in run.machine
@@ -78,14 +79,19 @@ def test_the_status_says_what_every_board_does(bench, workplace, suite_file, lab
     ended = bench("fleet", "run", "tiny")
     assert ended.code == 0, ended.err
     own_server.stop()
+    FOLDER.mkdir()
+    (FOLDER / "killed.note").write_text('{"board1": ["rmdir", "lock"]}\n')
     status = json.loads(bench("fleet", "status", "--json").out)
+    assert status["left_locks"] == [{"board": "board1", "unlock": "rmdir lock"}]
     one, other = status["boards"]
     assert (one["board"], one["unit"], one["now"]) == ("board1", UNITS[0], "ready")
     assert (other["board"], other["unit"]) == ("board2", "–")
     assert "refused" in other["now"]
     (run,) = status["runs"]
     assert run["measured"] == "6/6"
-    assert "board1" in bench("fleet", "status").out
+    ended = bench("fleet", "status")
+    assert "board1" in ended.out
+    assert "run `rmdir lock`" in ended.out
 
 
 def test_what_a_lab_can_get_wrong_is_one_line_each(bench, workplace, suite_file, lab, own_server):
@@ -178,7 +184,7 @@ def test_ctrl_c_ends_everything_there_and_the_next_command_completes_the_run(
     assert process.returncode == 130, errors
     last = errors.splitlines()[-1]
     assert last.startswith("bench: interrupted: ")
-    assert last.endswith("fleet run tiny` goes on from there")
+    assert last.endswith("fleet run tiny` continues from there")
     for name in ("board1", "board2"):
         there = workplace / f"there-{name}"
         wait_until(lambda: not processes_there(there))  # noqa: B023  # it is called at once

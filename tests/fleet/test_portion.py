@@ -1,10 +1,12 @@
 """Portions of a run: what belongs together, and what is left."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ondevice_bench.fleet.campaign import Campaign
 from ondevice_bench.fleet.portion import portions, rest
 from ondevice_bench.record.model import TaskKey
 from ondevice_bench.suite.cell import Cell
@@ -86,3 +88,12 @@ def test_another_allocator_is_in_the_same_portion_but_another_batch_is_not():
     cells = {each.id: each for each in (one, other, cell(batch=2))}
     found = portions([TaskKey(name, "time", 1) for name in cells], cells)
     assert [len(each.tasks) for each in found] == [2, 1]
+
+
+def test_boards_share_a_cell_even_if_every_cell_has_ranks_to_choose():
+    def shared(*cells):
+        campaign = SimpleNamespace(_cells={each.id: each for each in cells}, _measured={})
+        return next(Campaign.shared_tasks(campaign)).cell
+
+    asi, lean = cell("asi"), cell("lean")
+    assert (shared(asi), shared(asi, lean)) == (asi.id, lean.id)

@@ -19,6 +19,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running.session import Interrupted
+from ondevice_bench.specs import sources
 from tests.fleet.simulation import Rules, simulate, write_suite
 
 pytest.importorskip("distributed", reason="dask is not installed: pip install '.[fleet]'")
@@ -93,7 +94,7 @@ def test_a_board_out_of_family_measures_nothing_but_the_shared_cell(workplace):
     assert of_odd == ["family"] * MOST_PROCESSES
     assert found.hosts[2].renewals == MOST_PROCESSES - 1  # workers of one process share a pace
     assert len({record.key for record in records}) == len(records)
-    assert any("board2 takes no part any more: out of family: its step" in n for n in found.notes)
+    assert any("board2 no longer takes part: out of family: its step" in n for n in found.notes)
     with Store.open(workplace / "out" / FILE_NAME) as store:
         summary = summarise(store, store.runs()[0])
     (outside,) = [each for each in boards_in_family(summary.cells) if each.is_outside]
@@ -107,7 +108,7 @@ def test_boards_of_two_kinds_all_measure_and_a_line_says_so(workplace):
     found, (records,) = simulate(write_suite(workplace, 6), workplace / "out", 4, rules)
     require_whole(found, records, 24)
     assert len({record.details["unit"] for record in of_cells(records)}) == 4
-    said = "in the step of the shared cell: board0 and board1 and board2 and board3; nobody knows"
+    said = "in the step of the shared cell: board0 and board1 and board2 and board3; it is unknown"
     assert any(said in note for note in found.notes)
 
 
@@ -115,8 +116,8 @@ def test_one_process_of_the_shared_cell_that_fails_costs_no_board(workplace):
     rules = Rules(slow={2: 1.5}, failing_once=frozenset({1}), **FAST)
     found, (records,) = simulate(write_suite(workplace, 4), workplace / "out", 4, rules)
     require_whole(found, records, 16)
-    assert [note for note in found.notes if "takes no part" in note] == [
-        note for note in found.notes if "board2 takes no part any more: out of family" in note
+    assert [note for note in found.notes if "takes part" in note] == [
+        note for note in found.notes if "board2 no longer takes part: out of family" in note
     ]
 
 
@@ -174,7 +175,7 @@ def test_a_hot_board_leaves_its_work_to_others_and_a_hot_fleet_skips_it(workplac
     )
     require_whole(found, records, 8)
     assert {record.details["unit"] for record in records} == {found.hosts[1].unit}
-    assert any("board0 takes no part any more: the board has 90.0 °C" in n for n in found.notes)
+    assert any("board0 no longer takes part: the board has 90.0 °C" in n for n in found.notes)
     rules = Rules(hot={0: 10**6}, **FAST)
     found, (records,) = simulate(
         write_suite(workplace, 2), workplace / "all", 1, rules, Cooling(70, 0)
@@ -213,7 +214,7 @@ def test_a_board_that_measures_nothing_does_not_take_the_work_of_others(workplac
     found, (records,) = simulate(write_suite(workplace, 12), workplace / "out", 3, rules)
     require_whole(found, records, 48)
     assert not [record for record in records if record.reason.startswith("not measured")]
-    assert any("board0 takes no part any more: 3 portions in a row" in n for n in found.notes)
+    assert any("board0 no longer takes part: 3 portions in a row" in n for n in found.notes)
 
 
 def test_a_problem_of_the_desk_ends_the_run_with_its_line_and_costs_no_board(
@@ -314,6 +315,26 @@ def test_two_kinds_of_boards_have_a_run_each_and_go_on_with_their_own(workplace)
     with Store.open(out / FILE_NAME) as store:
         assert sorted(run.profile for run in store.runs()) == ["generic", "x86"]
         assert all(run.finished for run in store.runs())
+
+
+def test_a_file_of_the_users_is_read_once_for_each_board_and_not_for_each_portion(
+    workplace, monkeypatch
+):
+    """Weights may have gigabytes."""
+    (workplace / "mine.py").write_text("class Mine:\n    pass\n")
+    suite = write_suite(workplace, 4)
+    suite.write_text(suite.read_text().replace("vanilla", "./mine.py:Mine"))
+    digest, read_by = sources.digest, []
+
+    def spied(file):
+        read_by.append(threading.get_ident())
+        return digest(file)
+
+    monkeypatch.setattr(sources, "digest", spied)
+    simulate(suite, workplace / "out", 2, Rules(**FAST))
+    boards = Counter(read_by)
+    del boards[threading.get_ident()]  # of the plan
+    assert set(boards.values()) == {1}
 
 
 def test_no_board_for_a_cell_is_one_line(workplace):

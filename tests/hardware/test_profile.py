@@ -57,7 +57,7 @@ def test_a_named_profile_wins_a_tie_but_not_against_the_facts(machine_tree, own)
     own("b", 'recognise: {cpu: "0x41*"}\n')
     machine = probe(machine_tree(pi5()))
     assert recognise(machine, "b").name == "b"
-    with pytest.raises(BadInput, match="this machine is no x86: arch is 'aarch64', not 'x86_64'"):
+    with pytest.raises(BadInput, match="this machine is not x86: arch is 'aarch64', not 'x86_64'"):
         recognise(machine, "x86")
 
 

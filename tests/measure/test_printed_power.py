@@ -26,6 +26,7 @@ def spent(program, seconds=0.3, **what):
         time.sleep(seconds)
         end = metering.mark()
         metering.settle()
+        assert metering.tells_of(end)
         return metering.joules(start, end) / (end - start)
 
 

@@ -90,6 +90,12 @@ def test_a_step_is_plain_training_of_biases_shifts_and_the_head():
         assert difference(ours(x), plain.eval()(x)) <= 1e-12
 
 
+def test_an_auxiliary_classifier_trains_as_the_head_does():
+    network = Network()
+    treat(network, "bias_only", layout=ModelLayout(head="head", auxiliary="fc|down"))
+    assert trained(network) == SHIFTS | HEAD | {"fc.weight", "down.weight"}
+
+
 def test_no_input_of_a_linear_convolution_or_batch_norm_is_kept():
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -130,6 +136,15 @@ def test_a_gradient_of_an_earlier_step_is_not_applied_again():
     weight = network.conv.weight.clone()
     optimizer.step()
     assert torch.equal(network.conv.weight, weight)
+
+
+def test_statistics_are_found_anew_where_torch_is_asked_to():
+    plain, ours, data = by_hand(Network()), Network(), [randn(4, 3, 8, 8), randn(4, 3, 8, 8)]
+    treat(ours, "bias_only", layout=LAYOUT)
+    for each in (plain, ours):
+        torch.optim.swa_utils.update_bn(data, each)
+    assert torch.equal(ours.norm.running_mean, plain.norm.running_mean)
+    assert torch.equal(ours.norm.running_var, plain.norm.running_var)
 
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm3d])

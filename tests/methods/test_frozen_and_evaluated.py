@@ -1,6 +1,7 @@
 """Weights that are frozen, and training in which the method has no effect."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -83,15 +84,17 @@ IN_TRAINING = pytest.mark.parametrize(
 
 @IN_TRAINING
 def test_training_in_evaluation_mode_is_refused_before_a_step(method, options):
-    treatment = treated(method, **options)
-    module = treatment.module.eval()  # as networks of transformers come
-    optimizer = torch.optim.SGD(module.parameters(), lr=RATE)
-    before = weights(module)
-    with pytest.raises(Refusal, match=r"has no effect: call train\(\) on the network"):
+    original = treated(method, **options)
+    copies = copy.deepcopy(original), pickle.loads(pickle.dumps(original))
+    for treatment in (original, *copies):
+        module = treatment.module.eval()  # as networks of transformers come
+        optimizer = torch.optim.SGD(module.parameters(), lr=RATE)
+        before = weights(module)
+        with pytest.raises(Refusal, match=r"has no effect: call train\(\) on the network"):
+            train(module, optimizer)
+        assert unchanged(module, before)
+        treatment.merge()
         train(module, optimizer)
-    assert unchanged(module, before)
-    treatment.merge()
-    train(module, optimizer)
 
 
 @IN_TRAINING
@@ -108,6 +111,14 @@ def test_evaluation_with_gradients_before_training_is_not_refused(method, option
     module.train()
     treatment.backward(batch)
     optimizer.step()
+
+
+def test_a_copy_of_which_a_layer_is_called_in_training_mode_has_an_effect():
+    original = treated("asi", **FULL)
+    train(original.module, original.optimizer(lr=RATE))
+    module = copy.deepcopy(original.module)
+    module[0].eval()
+    train(module, torch.optim.SGD(module.parameters(), lr=RATE))
 
 
 def test_a_loop_that_calls_only_parts_of_the_network_is_refused():

@@ -15,8 +15,13 @@ from torch import nn
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import factor_mark
 from ondevice_bench.methods.optimizer_guard import WrongOptimizer
-from ondevice_bench.methods.pending_gradient import ChangedGradient, UnconsumedUpdate
+from ondevice_bench.methods.pending_gradient import (
+    ChangedGradient,
+    UnclearedGradient,
+    UnconsumedUpdate,
+)
 from tests.methods.loops import (
+    EXACT,
     FACTORED,
     FULL,
     RATE,
@@ -65,6 +70,12 @@ def has_momentum(parameter, state, name):
 
 def decays(parameter, state, name):
     parameter.grad.add_(parameter.detach(), alpha=1e-2)
+
+
+def centres(parameter, state, name):
+    """Gradient centralization."""
+    if parameter.ndim > 1:
+        parameter.grad.sub_(parameter.grad.mean(dim=1, keepdim=True))
 
 
 def clips_units(parameter, state, name):
@@ -141,13 +152,81 @@ def test_gradients_of_other_steps_or_networks_are_refused(method, loop):
 
 
 @FACTORED
-@pytest.mark.parametrize("change", [decays, clips_units])
-def test_what_depends_on_the_weight_is_refused_before_a_step(method, change):
+@pytest.mark.parametrize("change", [decays, centres, clips_units])
+def test_what_depends_on_single_rows_or_the_weight_is_refused_before_a_step(method, change):
     treatment = treated(method, **FULL)
     before = weights(treatment.module)
     with pytest.raises(ChangedGradient, match=r"^0\.0: .*one factor"):
         changed_by(change)(treatment.module, treatment.optimizer(lr=RATE))
     assert unchanged(treatment.module, before)
+
+
+@FACTORED
+def test_weights_that_decay_by_hand_before_a_step_are_refused(method):
+    treatment = treated(method, **FULL)
+    optimizer = treatment.optimizer(lr=RATE)
+    loss(treatment.module, batches()[0]).backward()
+    with torch.no_grad():
+        for parameter in treatment.module.parameters():
+            parameter.mul_(0.99)
+    before = weights(treatment.module)
+    with pytest.raises(Refusal, match=r"^0\.0: other code has averaged, copied or changed"):
+        optimizer.step()
+    assert unchanged(treatment.module, before)
+
+
+@EXACT
+def test_a_layer_that_a_step_skips_decays_if_its_gradient_is_zero(method, options):
+    def skips(module, optimizer, clears, set_to_none):
+        optimizer.param_groups[0]["weight_decay"] = 0.1
+        shorter = nn.Sequential(module[0], module[2])
+        for each, batch in zip((module, shorter, shorter, module), batches(4), strict=True):
+            loss(each, batch).backward()
+            optimizer.step()
+            (module if clears == "network" else optimizer).zero_grad(set_to_none)
+
+    ways = [("optimizer", True), ("optimizer", False), ("network", False)]
+    for way in ways[:2] if method == "update_in_backward" else ways:
+        treatment, plain = treated(method, **options), network()
+        skips(treatment.module, treatment.optimizer(lr=RATE), *way)
+        skips(plain, torch.optim.SGD(plain.parameters(), lr=RATE), *way)
+        assert same(treatment.merge(), plain)
+
+
+@FACTORED
+@pytest.mark.parametrize("has_backward", [True, False])
+def test_a_gradient_that_is_not_cleared_is_not_applied_again(method, has_backward):
+    treatment = treated(method, **FULL)
+    optimizer = treatment.optimizer(lr=RATE)
+    first, second = batches(2)
+    loss(treatment.module, first).backward()
+    optimizer.step()
+    before = weights(treatment.module)
+    if has_backward:
+        loss(treatment.module, second).backward()
+    with pytest.raises(UnclearedGradient, match=r": .* call zero_grad\(\) after each step\(\)"):
+        optimizer.step()
+    assert unchanged(treatment.module, before)
+
+
+@FACTORED
+def test_a_gradient_of_another_loss_that_is_cleared_leaves_no_trace(method):
+    def adversary(module, optimizer):
+        made = nn.Linear(4, 6).double()
+        nn.init.ones_(made.weight)
+        other = torch.optim.SGD(made.parameters(), lr=RATE)
+        for x, _ in batches():
+            optimizer.zero_grad()
+            (module(x).square().mean() + module(made(x[:, :4]).detach()).mean()).backward()
+            optimizer.step()
+            other.zero_grad()
+            fake = made(x[:, :4])
+            (module(fake) + module(2 * fake)).mean().backward()  # into the gradients of both
+            other.step()
+
+    treatment = treated(method, **FULL)
+    adversary(treatment.module, treatment.optimizer(lr=RATE))
+    assert same(treatment.merge(), plainly(adversary))
 
 
 @FACTORED
@@ -261,8 +340,8 @@ def test_a_step_that_maximizes_is_that_of_plain_training(method):
     assert same(treatment.merge(), plainly(maximizes))
 
 
-@FACTORED
-def test_two_optimizers_train_their_own_halves_of_a_network(method):
+@EXACT
+def test_two_optimizers_train_their_own_halves_of_a_network(method, options):
     def halves(module, optimizer):
         optimizers = optimizer(), optimizer()
         for each, part in zip(optimizers, (module[:2], module[2]), strict=True):
@@ -273,7 +352,7 @@ def test_two_optimizers_train_their_own_halves_of_a_network(method):
                 each.step()
                 each.zero_grad()
 
-    plain, treatment = network(), treated(method, **FULL)
+    plain, treatment = network(), treated(method, **options)
     halves(plain, lambda: torch.optim.SGD(plain.parameters(), lr=RATE))
     halves(treatment.module, lambda: treatment.optimizer(lr=RATE))
     assert same(treatment.merge(), plain)
@@ -375,7 +454,7 @@ def marks_of_a_process():
     spec = importlib.util.find_spec(factor_mark.__name__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    mark, beside, found = module.FactorMark(), torch.zeros(2, 1), []
+    mark, beside, found = module.FactorMark(), torch.zeros(module.SHAPE), []
     for _ in range(8):
         mark.renew(beside)
         found.append(tuple(beside.flatten().tolist()))

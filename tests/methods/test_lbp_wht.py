@@ -208,7 +208,7 @@ def test_a_network_without_any_grid_is_refused_in_the_first_forward(shape):
     "layer", [nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1, padding=1), nn.Conv2d(4, 4, 1, groups=2)]
 )
 def test_other_convolutions_are_left_alone_with_the_reason(layer):
-    with pytest.raises(Refusal, match="0 is no pointwise convolution"):
+    with pytest.raises(Refusal, match="0 is not a pointwise convolution"):
         treat(nn.Sequential(layer), "lbp_wht")
 
 

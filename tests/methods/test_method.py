@@ -18,7 +18,7 @@ from ondevice_bench.running.queries import conformance
 from ondevice_bench.specs.rank_rules import ACTIVATION
 
 NO_METHOD = (
-    "is no training method: derive it from Method, or from LayerMethod if it replaces layers; both "
+    "is not a training method: derive it from Method, or from LayerMethod if it replaces layers; both "
     "are in ondevice_bench.methods"
 )
 BOTH = "ranks for activations need both, 'activation' in `ranked` and a scheme as `reference`"
@@ -185,7 +185,7 @@ def test_a_method_that_overrides_nothing_is_plain_training():
 def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
     file = tmp_path / "old.py"
     file.write_text("class Old:\n    def applies(self, layer): ...\n")
-    with pytest.raises(BadInput, match=r"Old is no training method: derive it from") as caught:
+    with pytest.raises(BadInput, match=r"Old is not a training method: derive it from") as caught:
         conformance.check(local_host(), f"{file}:Old", [])
     assert "\n" not in str(caught.value)
 
@@ -195,7 +195,7 @@ def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
     [
         (["rank=0"], "asi: rank must be an integer of at least 1, or one for each mode such as"),
         (["sequential=true"], "asi: needs one of rank, epsilon"),
-        (["rank=4", "rank=8"], "--option rank: is there twice, and the checks take one value"),
+        (["rank=4", "rank=8"], "--option rank: is given twice, and the checks take one value"),
     ],
 )
 def test_check_method_checks_options_before_it_starts_a_process(options, says):

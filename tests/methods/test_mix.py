@@ -209,7 +209,7 @@ def test_each_rule_chooses_the_ranks_that_it_chooses_alone():
         ({"all": "lean"}, "a mix with `all` alone gives no layers to a method of their own"),
         ({"cnv": "lora"}, "must be all, mlp, .*, got 'cnv'; did you mean 'conv'"),
         ({"last:0": "lora"}, "last must be an integer of at least 1, got 0"),
-        ({"last:1": "lora", "last: 1": "svd"}, "'last:1' is there already"),
+        ({"last:1": "lora", "last: 1": "svd"}, "'last:1' appears twice"),
         ({"all": "lora", "conv": "lora"}, "'all' has all layers that are left: put it last"),
         ({"conv": "lroa"}, "unknown method 'lroa'; did you mean 'lora'"),
         ({"conv": "lean"}, "Lean works on the whole network: give it to `all`"),

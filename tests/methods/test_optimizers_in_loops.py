@@ -92,6 +92,16 @@ def test_options_that_change_between_backward_and_step_are_refused():
         optimizer.step()
 
 
+def test_weights_that_change_between_backward_and_step_are_refused():
+    treatment = treated("update_in_backward")
+    optimizer = treatment.optimizer(lr=RATE)
+    loss(treatment.module, batches()[0]).backward()
+    with torch.no_grad():
+        treatment.module[2].weight.mul_(0.99)
+    with pytest.raises(Refusal, match=r"other code changed a weight between backward and step"):
+        optimizer.step()
+
+
 @FACTORED
 def test_factors_are_updated_in_place(method):
     treatment = treated(method, **FULL)

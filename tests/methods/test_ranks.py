@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.ranks import (
     GRID,
     NotCalibrated,
@@ -180,6 +181,13 @@ def test_a_budget_that_cannot_be_met_takes_the_least_of_the_grid_with_a_note(rul
     met = treat(network(), method, budget_mib=0.1, **more, least=True)
     met.calibrate(BATCH)
     assert met.rank_notes == []
+
+
+def test_a_budget_is_not_for_a_layer_that_is_called_several_times():
+    layer = nn.Linear(4, 4)
+    treatment = treat(nn.Sequential(layer, nn.ReLU(), layer), "asi", budget_mib=1.0)
+    with pytest.raises(Refusal, match=r"^0: budget_mib is for layers that are called once"):
+        treatment.calibrate((torch.ones(2, 4), torch.zeros(2, dtype=torch.int64)))
 
 
 def test_a_larger_budget_is_never_more_wrong():

@@ -21,7 +21,7 @@ METHODS = {
     "lora_fa": {"rank": 1, "alpha": 1.0},
     "wsi_svd": {"fraction": 1.0},
 }
-NO_PARAMETER = "has a weight that is no parameter (pruning, weight_norm, spectral_norm or other "
+NO_PARAMETER = "has a weight that is not a parameter (pruning, weight_norm, spectral_norm or other "
 PARAMETRIZATION = "has a parametrization, which makes its weight or bias from other parameters"
 
 
@@ -67,7 +67,7 @@ def treated(layer, method):
         (weight_norm, NO_PARAMETER),
         (spectral_norm, NO_PARAMETER),
         (computed, NO_PARAMETER),
-        (pruned_bias, "has a bias that is no parameter"),
+        (pruned_bias, "has a bias that is not a parameter"),
         (parametrizations.weight_norm, PARAMETRIZATION),
         (parametrizations.orthogonal, PARAMETRIZATION),
         (of_two, "has a weight of the class TwoTensor, which may compute another way"),

@@ -117,7 +117,39 @@ def test_what_a_layout_leaves_out_is_as_without_a_layout(part):
     linears = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     layout = ModelLayout(counts="linear")
     assert treat(linears, "asi", "last:1", rank=2, layout=layout).chosen == ("0",)
-    assert treat(nn.Linear(4, 4), "vanilla", "last:1", layout=layout).chosen == ("",)
+    single = nn.Linear(4, 4)
+    assert treat(single, "vanilla", "last:1", layout=layout).chosen == ("",)
+    assert all(each.requires_grad for each in single.parameters())
+
+
+def test_a_head_that_the_network_lacks_is_refused():
+    model = nn.ModuleDict({"body": nn.Linear(4, 4), "classifier": nn.Linear(4, 2)})
+    says = "layout: head: the network has no module 'clasifier'; did you mean 'classifier'?"
+    with pytest.raises(Refusal) as error:
+        treat(model, "vanilla", "last:1", layout=ModelLayout(head="clasifier"))
+    assert str(error.value) == says
+
+
+def test_a_block_without_parameters_ends_what_is_frozen():
+    blocks = (nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(2))
+    first, second = blocks
+    model = nn.Sequential(first, nn.Dropout(), second, nn.Linear(4, 2))
+    treatment = treat(model, "vanilla", "last_blocks:2", layout=ModelLayout(blocks="[0-2]"))
+    assert treatment.chosen == ("2.0",)
+    assert [p.requires_grad for p in model.parameters()] == [False] * 2 + [True] * 4
+
+
+def test_a_head_that_shares_its_weight_with_the_frozen_part_is_named():
+    model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 5))
+    model[3].weight = model[0].weight
+    treatment = treat(model, "vanilla", "last:1")
+    trained = [name for name, each in model.named_parameters() if each.requires_grad]
+    assert trained == ["2.weight", "2.bias", "3.bias"]
+    assert treatment.notes() == [
+        "3.weight does not train: it is shared with the part that the choice of layers freezes"
+    ]
+    model[0].requires_grad_(False)  # by the user
+    assert treat(model, "vanilla", "last:1").notes() == []
 
 
 @pytest.mark.parametrize("affine", [True, False])

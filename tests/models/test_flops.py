@@ -1,12 +1,14 @@
 """FLOPs of every network against a count of its function calls, taken above the dispatcher."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from torch.overrides import TorchFunctionMode
 
 from ondevice_bench.measure.flops import FlopCounter, count_step, step_flops
 from ondevice_bench.models import vit
+from ondevice_bench.papers.counting import account_pass
 from ondevice_bench.specs import registry
 from ondevice_bench.worker.fake_workload import fake_workload
 from ondevice_bench.worker.passes import layers, shapes, trace
@@ -126,6 +128,25 @@ def test_fake_tensors_save_and_compute_what_real_ones_do(job, traced):
         assert found["parameter_bytes"] == traced["parameter_bytes"]
     for name in ("forward_flops", "backward_flops", "update_flops", "step_elements"):
         assert planned[name] == traced[name] >= 0, name
+
+
+def test_a_layer_that_is_called_twice_counts_twice_or_not_at_all(make_job, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.conv = nn.Conv2d(3, 3, 3)\n"
+        "        self.head = nn.Linear(3, 10)\n\n    def forward(self, x):\n"
+        "        return self.head(self.conv(self.conv(x)).mean((2, 3)))\n"
+    )
+    job = make_job("layers", "mcunet")
+    job = replace(job, model=f"{tmp_path / 'net.py'}:Net", model_options={}, layout=None)
+    rows = layers.measure(job).details["layers"]
+    assert [row["input"] for row in rows] == [[2, 3, 64, 64], [2, 3]]
+    total = sum(row["forward_flops"] for row in rows)
+    assert total == shapes.measure(job).metrics["forward_flops"]
+    account = account_pass.measure(job).details
+    assert set(account["layers"]) == {"head"}
+    reason = "is called 2 times in a forward, and an account is of one call"
+    assert account["left_alone"] == {"conv": reason}
 
 
 @pytest.mark.parametrize("method", METHODS)

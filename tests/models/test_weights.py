@@ -15,12 +15,13 @@ from ondevice_bench.models import llama, loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import seeded
 from ondevice_bench.models.spectrum import decaying, give_spectrum, rotation, turn
+from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.specs.weights import WeightSource, parse
 from ondevice_bench.worker.passes import trace
 from ondevice_bench.worker.workload import build_model, initial_model
 from tests.models.conftest import options_of
 
-HEAD = "fc"
+HEAD = ("fc",)
 pytestmark = pytest.mark.full_size
 
 
@@ -76,6 +77,29 @@ def test_a_new_head_is_fine_and_said(saved):
     assert loading.load(model, without, HEAD).new == ("fc.weight", "fc.bias")
 
 
+@pytest.mark.parametrize("kept", ["embed", "head"])
+def test_a_shared_weight_may_have_one_of_its_names_in_the_file(tmp_path, kept):
+    def tied():
+        model = nn.ModuleDict({"embed": nn.Embedding(5, 4), "head": nn.Linear(4, 5, bias=False)})
+        model["head"].weight = model["embed"].weight
+        return model
+
+    path, model, weight = tmp_path / "w.safetensors", tied(), torch.randn(5, 4)
+    tensorfile.write(path, {f"{kept}.weight": weight.numpy()})
+    assert loading.load(model, path, ("head",)).whole
+    assert torch.equal(model["head"].weight, weight)
+    assert torch.equal(model["embed"].weight, weight)
+
+
+def test_every_head_may_be_new(tmp_path):
+    model = nn.ModuleDict({name: nn.Linear(2, 3) for name in ("trunk", "head", "other")})
+    torch.save({"trunk.weight": torch.ones(3, 2), "trunk.bias": torch.ones(3)}, tmp_path / "w.pt")
+    loaded = loading.load(
+        model, tmp_path / "w.pt", ModelLayout(head="head", auxiliary="other").heads
+    )
+    assert loaded.new == ("head.weight", "head.bias", "other.weight", "other.bias")
+
+
 def test_what_the_network_lacks_is_left_over_and_said(saved):
     more = saved(change=lambda s: {**s, "extra.weight": torch.zeros(1)})
     assert loading.load(small_resnet(), more, HEAD).unused == ("extra.weight",)
@@ -119,12 +143,12 @@ class Evil:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("text.pt", b"these are no weights", "is no file of weights"),
-        ("empty.pt", b"", "is no file of weights"),
+        ("text.pt", b"these are no weights", "is not a file of weights"),
+        ("empty.pt", b"", "is not a file of weights"),
         ("evil.pt", pickle.dumps({"w": Evil()}), "holds more than tensors, so it is not loaded"),
-        ("text.safetensors", b"these are no weights", "is no safetensors file"),
-        ("short.safetensors", b"\x08\0\0\0\0\0\0\0{", "is no safetensors file, or is cut short"),
-        ("list.safetensors", b"\x02\0\0\0\0\0\0\0[]", "is no safetensors file"),
+        ("text.safetensors", b"these are no weights", "is not a safetensors file"),
+        ("short.safetensors", b"\x08\0\0\0\0\0\0\0{", "is not a safetensors file, or is cut short"),
+        ("list.safetensors", b"\x02\0\0\0\0\0\0\0[]", "is not a safetensors file"),
         (
             "outside.safetensors",
             b'\x40\0\0\0\0\0\0\0{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}   ',
@@ -168,7 +192,7 @@ def test_any_error_of_torch_names_the_file(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(torch, "load", fail)
-    with pytest.raises(loading.BadWeights, match=r"damaged\.pt: is no file of weights"):
+    with pytest.raises(loading.BadWeights, match=r"damaged\.pt: is not a file of weights"):
         loading.read(path)
 
 

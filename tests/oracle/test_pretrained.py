@@ -37,7 +37,7 @@ def constructed(name, **options):
 def test_all_tensors_find_their_place(trained):
     name, path = trained
     model, spec = constructed(name)
-    loaded = loading.load(model, path, spec.layout.head)
+    loaded = loading.load(model, path, spec.layout.heads)
     if name == "efficientnet_lite0":
         assert (loaded.loaded, loaded.new, loaded.unused) == (296, (), ())
     else:
@@ -53,7 +53,7 @@ def efficientnet():
     if pretrained.path() is None:
         pytest.skip("its weights are not installed (tox -e oracle)")
     model, spec = constructed("efficientnet_lite0")
-    loading.load(model, pretrained.path(), spec.layout.head)
+    loading.load(model, pretrained.path(), spec.layout.heads)
     return model, spec.inputs({option.name: option.default for option in spec.options})
 
 

@@ -189,7 +189,7 @@ def test_what_is_wrong_in_a_file_is_said_with_its_line(workplace, wrong, line, s
 def test_a_claim_stands_once(workplace):
     path = workplace / "mine.yaml"
     path.write_text(OWN + OWN[OWN.index("  - id") :])
-    with pytest.raises(BadInput, match="'mine-memory' is there twice"):
+    with pytest.raises(BadInput, match="'mine-memory' appears twice"):
         load_published(path)
 
 

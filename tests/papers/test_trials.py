@@ -178,7 +178,7 @@ def test_what_the_user_gave_wrong_is_one_line(
 
 def test_nothing_is_given_twice(claims, weights):
     published = claims(one=TRAINED)
-    with pytest.raises(BadInput, match="--weights mcunet: is there twice"):
+    with pytest.raises(BadInput, match="--weights mcunet: is given twice"):
         given(published, [f"mcunet={weights}"] * 2, [])
 
 

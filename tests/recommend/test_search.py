@@ -8,8 +8,10 @@ import pytest
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.recommend.question import Limits, Question, goal_named
 from ondevice_bench.recommend.text import headline, rivals_table
 from ondevice_bench.record.store import FILE_NAME, Store
+from ondevice_bench.suite.cell import Cell
 from ondevice_bench.terminal import table_text
 from ondevice_bench.units import MIB
 from tests.recommend.conftest import Truth
@@ -212,6 +214,13 @@ def test_few_page_faults_cost_the_same_whatever_the_batch(world):
     assert rival.cost == found.winner.cost  # both are negligible
     shown = "\n".join((*headline(found), table_text(rivals_table(found), 80)))
     assert re.search(r"\b10(\.0+)? faults", shown)  # the batch of 64, by one example
+
+
+def test_many_page_faults_of_one_batch_are_told_apart():
+    """100 faults of a step are negligible, not 100 of each example."""
+    question = Question(goal_named("step_minor_faults"), Limits(1))
+    cell = Cell(id="a", model="mcunet", method="vanilla", batch=64)
+    assert [question.cost(cell, each, 64) for each in (0, 100, 6400)] == [100 / 64, 100 / 64, 100]
 
 
 def test_several_ways_of_training_are_cells_of_one_run(world):

@@ -111,7 +111,7 @@ def test_a_training_with_another_seed_may_be_disturbed(world):
 
     world.reply = reply
     found = world.search(min_cosine=None, min_accuracy=0.8, data="digits")
-    assert found.doubts == ("other processes ran beside 1 candidate during the samples",)
+    assert found.doubts == ("other processes or a quota disturbed the samples of 1 candidate",)
 
 
 def test_an_answer_without_time_says_how_sure_it_is_and_what_goes_on(world):
@@ -139,7 +139,8 @@ def test_a_near_rival_may_still_be_better_if_the_budget_ends_before_the_winner_i
 
 
 @pytest.mark.parametrize(
-    ("minimise", "title"), [("activation_bytes", "costlier (2): "), ("peak_rss", "costlier in the")]
+    ("minimise", "title"),
+    [("activation_bytes", "cost more (2): "), ("peak_rss", "cost more in the")],
 )
 def test_an_exact_number_that_is_higher_is_costlier_and_not_only_likely(world, minimise, title):
     def reply(job):

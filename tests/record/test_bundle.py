@@ -60,7 +60,7 @@ def test_what_is_read_is_what_was_written_and_equal_runs_are_equal_bytes(written
         (lambda run: run["records"][0].update(status="great"), "records.0.status"),
         (lambda run: run["records"][0].update(seconds=-1), "records.0.seconds"),
         (lambda run: run["records"][0]["metrics"].update(a="1"), "records.0.metrics.a"),
-        (lambda run: run["records"][0]["metrics"].update(a=1e999), "is no number of a bundle"),
+        (lambda run: run["records"][0]["metrics"].update(a=1e999), "is not a number of a bundle"),
         (lambda run: run["records"][0]["details"].update(a=1 << 70), "beyond 63 bits"),
         (lambda run: run["records"][0]["details"].update(notes="x"), "records.0.details.notes"),
         (lambda run: run["records"][1].update(metrics={"a": 1.0}), "is oom has no metrics"),

@@ -130,7 +130,7 @@ def stat(name, value):
         (lambda values: values.update(benchmarks=[]), "no benchmark in it"),
         (
             lambda values: values["benchmarks"].append(values["benchmarks"][0]),
-            "a benchmark is there twice",
+            "a benchmark appears twice",
         ),
         (lambda values: values.update(datetime="yesterday"), "datetime: no date, got 'yesterday'"),
     ],

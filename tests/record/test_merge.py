@@ -29,6 +29,15 @@ def test_an_import_adds_what_is_not_there_and_never_doubles(tmp_path):
         assert store.cells("r1") == found.cells
 
 
+@pytest.mark.parametrize(
+    ("origin", "here"), [("ab", "ab"), ("pytest", "pytest"), ("fleet", IMPORTED), ("x", IMPORTED)]
+)
+def test_an_import_keeps_what_leaves_a_run_out_of_histories(tmp_path, origin, here):
+    with Store.create(tmp_path / "results.sqlite") as store:
+        store.merge(make_run(origin=origin), planned(CELL), [])
+        assert store.run("r1").origin == here
+
+
 def test_an_import_brings_the_end_of_a_run_that_was_unfinished(tmp_path):
     with Store.create(tmp_path / "results.sqlite") as store:
         store.merge(make_run(), planned(CELL), [])

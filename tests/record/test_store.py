@@ -80,7 +80,8 @@ def test_a_run_is_stored_whole_or_not_at_all(store):
 def test_known_times_are_the_latest_of_that_machine(store):
     for name, machine in (("r1", {"a": 1}), ("r2", {"a": 1}), ("r3", {"a": 2})):
         store.add_run(make_run(name, machine=machine), planned(CELL))
-    for name, seconds in (("r1", 1.0), ("r2", 2.0), ("r3", 9.0)):
+    store.add_run(make_run("side", machine={"a": 1}, origin="ab"), planned(CELL))
+    for name, seconds in (("r1", 1.0), ("r2", 2.0), ("r3", 9.0), ("side", 0.1)):
         store.add_record(make_record(name, seconds=seconds))
     store.add_record(make_record("r2", pass_name="trace", status="failed", reason="x"))
     assert store.seconds_by_fingerprint({"a": 1}) == {(CELL.fingerprint, "time"): 2.0}

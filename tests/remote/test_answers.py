@@ -1,5 +1,6 @@
 """What a board says is checked before it is used."""
 
+import json
 import platform
 import sys
 
@@ -12,10 +13,12 @@ from ondevice_bench.protocol.frames import MARK, packed
 from ondevice_bench.remote import answers
 from ondevice_bench.remote import host as hosts
 from ondevice_bench.remote import link as links
+from ondevice_bench.remote.answers import BadAnswer
 from ondevice_bench.remote.far_side import hello
 from ondevice_bench.remote.host import SshHost
 from ondevice_bench.running.queries.aa_trial import CELL
 from ondevice_bench.running.queries.jobs import JobMaker
+from ondevice_bench.specs import inputs
 from tests.board import MACHINE
 from tests.remote.pipe import PipeWay
 
@@ -149,7 +152,7 @@ def test_what_a_shell_prints_at_its_start_is_left_out(tmp_path):
 def test_an_error_in_place_of_a_state_is_one_line(tmp_path):
     content = greeting() + packed({"state": STATE}) + packed({"error": "I/O error"})
     board = PipeWay(tmp_path, program=saying(content, tmp_path))
-    with SshHost(board) as host, pytest.raises(BadInput, match="cannot go on: I/O error"):
+    with SshHost(board) as host, pytest.raises(BadInput, match="cannot continue: I/O error"):
         host.state()
 
 
@@ -169,3 +172,55 @@ def test_a_step_without_time_is_refused(tmp_path, pass_name, metric):
     with SshHost(PipeWay(tmp_path, program=saying(content, tmp_path))) as host:
         reply = host.run(JobMaker(host, None).job(CELL, pass_name), 1).reply
         assert reply.reason == "the worker's reply has a step without time"
+
+
+DESCRIBED = {
+    "kinds": ["linear"],
+    "layout": {},
+    "missing_parts": [],
+    "missing_modules": [],
+    "has_own_loss": False,
+    "completes_layout": False,
+}
+OF_IMAGES = inputs.to_dict(inputs.Images(3, 32, 10, False, *inputs.SYMMETRIC))
+
+
+def described(found):
+    text = json.dumps([{"inputs": found, **DESCRIBED}])
+    return answers.answers("describe", text, [{"head": None}])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        inputs.Images(3, 32, 10),
+        inputs.Images(3, 32, 10, True, *inputs.SYMMETRIC),
+        inputs.Tokens(8, 100, 2),
+        inputs.LayerTensors((3, 4), (3, 5)),
+        inputs.OwnBatch(),
+    ],
+)
+def test_a_board_may_describe_a_network_with_any_inputs(given):
+    (found,) = described(inputs.to_dict(given))
+    assert inputs.from_dict(found["inputs"]) == given
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"size": 32.5},
+        {"size": -1},
+        {"channels": [3]},
+        {"mean": 0.5},
+        {"mean": [0.5, 0.5]},
+        {"mean": [0.5, 0.5, "x"]},
+        {"deviation": [float("nan")] * 3},
+        {"deviation": [float("inf")] * 3},
+        {"kind": "sounds"},
+        {"kind": []},
+        {"length": 3},
+    ],
+)
+def test_inputs_that_no_network_takes_are_refused(changed):
+    with pytest.raises(BadAnswer):
+        described({**OF_IMAGES, **changed})

@@ -1,5 +1,6 @@
 """A board behind a pipe: what is refused, what is asked again, and which files travel."""
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.remote import host as hosts
 from ondevice_bench.remote import link as links
 from ondevice_bench.remote.host import BoardLost, SshHost
+from ondevice_bench.remote.in_use import in_use
 from ondevice_bench.remote.received_files import NotReceived, ReceivedFiles
 from ondevice_bench.running.queries.aa_trial import CELL
 from ondevice_bench.running.queries.jobs import JobMaker
@@ -147,15 +149,53 @@ def test_a_board_that_does_not_come_back_is_one_line(quick_board):
         host.patience = 1.0
         quick_board.links[-1]._process.kill()
         quick_board.program = ("false",)
-        with pytest.raises(BoardLost, match=r"did not come back within 1 s: .*goes on from there"):
+        with pytest.raises(
+            BoardLost, match=r"did not come back within 1 s: .*continues from there"
+        ):
             host.state()
 
 
-def test_another_machine_in_its_place_is_refused(quick_board):
+def test_a_board_that_has_no_python_for_a_moment_comes_back(quick_board, monkeypatch):
+    """After a reboot, sshd answers before the disk of the environment is mounted."""
+    program, missing = quick_board.program, "has no python: run `bench board setup board`"
+    monkeypatch.setattr(PipeWay, "refusal", lambda way, *_: missing if way.broken else "")
+    monkeypatch.setattr(PipeWay, "broken", False, raising=False)
+    with SshHost(quick_board) as host:
+        host.wait = lambda _: vars(quick_board).update(program=program, broken=False)
+        quick_board.links[-1]._process.kill()
+        quick_board.program, quick_board.broken = ("false",), True
+        assert host.state().load_1min is not None
+    quick_board.program, quick_board.broken = ("false",), True
+    with pytest.raises(BadInput) as error:
+        SshHost(quick_board)
+    assert error.value.lines == (f"board: {missing}",)
+
+
+def test_a_board_at_which_another_desk_looks_for_a_moment_comes_back(quick_board):
+    """`bench fleet status` may take the board while the connection is lost."""
+    with SshHost(quick_board) as host, contextlib.ExitStack() as other:
+        quick_board.links[-1]._process.kill()
+        quick_board.links[-1]._process.wait()
+        other.enter_context(in_use(quick_board.folder, "another key", "ann@desk"))
+        host.wait = lambda _: other.close()
+        assert host.state().load_1min is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"unit": "0" * 12}, "another machine answers now"),
+        ({"allowed": [0, 1, 2, 3]}, "has other processors or another memory limit than before"),
+        ({"memory_limit": 1 << 29}, "has other processors or another memory limit than before"),
+    ],
+)
+def test_another_machine_in_its_place_is_refused(quick_board, changed, said):
+    """Its times and peaks would stand beside those of the first one."""
+    rules(quick_board, hello={"allowed": [0], "memory_limit": None})
     with SshHost(quick_board) as host:
         quick_board.links[-1]._process.kill()
-        rules(quick_board, hello={"unit": "0" * 12})
-        with pytest.raises(BoardLost, match="another machine answers now"):
+        rules(quick_board, hello={"allowed": [0], "memory_limit": None, **changed})
+        with pytest.raises(BoardLost, match=said):
             host.state()
 
 
@@ -200,10 +240,12 @@ def test_a_file_that_changed_or_went_since_it_was_named_fails_its_own_job(quick_
 
 
 def test_a_folder_travels_with_all_its_files(quick_board, tmp_path):
-    for name in ("cat/1.png", "dog/2.png"):
-        file = tmp_path / "pets" / name
+    """The folder of a class may be a link, as in a choice of classes."""
+    for name in ("pets/cat/1.png", "elsewhere/dog/2.png"):
+        file = tmp_path / name
         file.parent.mkdir(parents=True)
-        file.write_bytes(name.encode())
+        file.write_bytes("/".join(file.parts[-2:]).encode())
+    (tmp_path / "pets/dog").symlink_to(tmp_path / "elsewhere/dog")
     with SshHost(quick_board) as host:
         source = {"kind": "folder", "path": host.put(tmp_path / "pets")}
         asked = replace(job(host, tmp_path / "batches"), source=source)
@@ -235,7 +277,7 @@ def test_the_command_of_a_meter_gets_no_folder_of_this_side(quick_board, tmp_pat
 @pytest.mark.parametrize("place", ["../x", "/x", "a/../../x", "", "a\0b", "a/" * 600])
 def test_no_file_lands_outside_of_its_folder(tmp_path, place):
     files = ReceivedFiles(tmp_path / "files")
-    with pytest.raises(NotReceived, match="no place for a file"):
+    with pytest.raises(NotReceived, match="is not a place for a file"):
         files.receive(place, 1, "0", lambda: b"x")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["files"]
 
@@ -247,18 +289,36 @@ def test_a_file_with_another_content_than_announced_is_refused(tmp_path):
     assert not [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_there_fails_the_cell_and_says_so(quick_board, tmp_path):
+@contextlib.contextmanager
+def small_disk(folder, size):
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "none", quick_board.folder], check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=False
     )
     if mounted.returncode != 0:
         pytest.skip("this container mounts nothing")
     try:
-        with SshHost(quick_board) as host:
-            reply = host.run(job(host, tmp_path / "batches"), 10).reply
-            assert reply.status == "failed"
-            assert reply.reason.endswith("cannot be written on the board: No space left on device")
-            assert host.state().load_1min is not None  # and the board still answers
+        yield
     finally:
-        subprocess.run(["umount", "-l", quick_board.folder], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_there_fails_the_cell_and_says_so(quick_board, tmp_path):
+    with small_disk(quick_board.folder, "16k"), SshHost(quick_board) as host:
+        reply = host.run(job(host, tmp_path / "batches"), 10).reply
+        assert reply.status == "failed"
+        assert reply.reason.endswith("cannot be written on the board: No space left on device")
+        assert host.state().load_1min is not None  # and the board still answers
+
+
+def test_a_disk_that_is_full_of_earlier_files_is_emptied(quick_board, tmp_path):
+    """As after several seeds, each with examples of its own."""
+    with small_disk(quick_board.folder, "1m"), SshHost(quick_board) as host:
+        asked = job(host, tmp_path / "batches")
+        for name in ("first", "second"):
+            file = tmp_path / name
+            file.write_bytes(name.encode() * 100_000)
+            source = {"kind": "npz", "path": host.put(file)}
+            assert host.run(replace(asked, source=source), 10).reply.status == "ok"
+        assert len(quick_board.links) == 2

@@ -5,6 +5,7 @@ import os
 import random
 import shlex
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,6 +15,8 @@ import psutil
 import pytest
 
 from ondevice_bench.record.store import Store
+from ondevice_bench.remote.address import Address
+from ondevice_bench.remote.ssh import ssh_words
 from tests.conftest import TINY
 
 EXACT = TINY.replace("methods: [vanilla]", "methods: [vanilla, checkpoint]") + "measure: [trace]\n"
@@ -199,6 +202,14 @@ def test_a_changed_host_key_is_refused(bench, workplace, own_server, hosts_file,
     line = one_line(bench("doctor", "--quick", "--on", "board1"))
     assert "board1: its host key has changed (Offending" in line
     assert not (workplace / "there").exists()
+
+
+def test_a_command_for_logins_by_hand_does_not_stand_in_the_way(tmp_path):
+    config = tmp_path / "ssh_config"
+    config.write_text("Host *\nRemoteCommand tmux attach\nRequestTTY force\n")
+    words = ssh_words(Address("board1", "pi@127.0.0.1", 1, ssh_config=config), ["true"])
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "Connection refused" in ended.stderr
 
 
 def test_an_unknown_host_a_refused_key_and_a_closed_port_are_one_line_each(

@@ -15,11 +15,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.remote import installer
+from ondevice_bench.remote import installer, setup
 from ondevice_bench.remote import version as versions
-from ondevice_bench.remote.address import address, boards, remember
+from ondevice_bench.remote.address import Address, address, boards, remember
 from ondevice_bench.remote.wheel import wheel
 from tests.remote.test_over_ssh import one_line
+
+LOOKED = {"python": "3.11.2", "arch": "aarch64", "memory": 1 << 30, "free": 1 << 33}
 
 
 @pytest.fixture
@@ -105,13 +107,37 @@ def test_what_a_board_lacks_is_one_line(bench, workplace, server, wheelhouse):
     folder.mkdir()
     (folder / "precious").write_text("x")
     words = ("--wheelhouse", wheelhouse, "--python", sys.executable)
-    assert "is no folder of bench" in one_line(bench("board", "setup", "board1", *words))
+    assert "is not a folder of bench" in one_line(bench("board", "setup", "board1", *words))
     assert "remove it by hand" in one_line(
         bench("board", "remove", "board1", "--python", sys.executable)
     )
     assert (folder / "precious").read_text() == "x"
     (empty := workplace / "empty").mkdir()
     assert "has no wheels" in one_line(bench("board", "setup", "board1", "--wheelhouse", empty))
+
+
+def test_a_python_that_cannot_read_the_installer_says_that_it_is_too_old(monkeypatch):
+    """As on a Jetson with Ubuntu 18.04."""
+    monkeypatch.setattr(sys, "version_info", (3, 6, 9, "final", 0))
+    with pytest.raises(SystemExit, match=r"^bench needs Python 3\.11 there$"):
+        exec(setup._LOADER)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"python": "3.11.2"}, "arch: Field required"),
+        (LOOKED | {"free": -1}, "free: Input should be greater than or equal to 0"),
+    ],
+)
+def test_what_an_installer_says_is_checked(monkeypatch, answer, said):
+    said_there = "\n".join(map(json.dumps, ({"ready": True}, answer)))
+    script = f"import sys; print({said_there!r}, flush=True); sys.stdin.read()"
+    monkeypatch.setattr(setup, "ssh_words", lambda *_: [sys.executable, "-S", "-c", script])
+    with pytest.raises(BadInput) as error:
+        setup.set_up(Address("board1", "pi@board1"), None, None, print)
+    (line,) = error.value.lines
+    assert line == f"board1: what answers is no installer of bench: {said}"
 
 
 def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
@@ -121,6 +147,22 @@ def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(installer, "_memory_bytes", lambda: 512 << 20)
     with pytest.raises(installer.Stop, match="it has 512 MiB of memory: torch needs 1 GiB"):
         installer.look(request)
+
+
+@pytest.mark.parametrize(
+    ("python", "is_made"), [("/bin/true", False), ("/bin/false", True), ("/no/python3.9", True)]
+)
+def test_an_environment_without_its_python_is_made_anew(monkeypatch, tmp_path, python, is_made):
+    """As after an upgrade of the system."""
+    (tmp_path / "env/bin").mkdir(parents=True)
+    (tmp_path / "env/bin/pip").touch()
+    (tmp_path / "env/bin/python").symlink_to(python)
+    ran = []
+    monkeypatch.setattr(installer, "_run", lambda words, what: ran.append(what))
+    installer.install(
+        {"folder": str(tmp_path), "offline": False, "wheel": "a.whl", "requirements": []}
+    )
+    assert ran == ["the environment"] * is_made + ["pip", "pip"]
 
 
 def test_what_is_left_of_a_folder_can_be_removed_later(monkeypatch, tmp_path):
@@ -175,13 +217,16 @@ def test_the_wheel_is_equal_each_time_and_holds_the_declarations(tmp_path):
         ("schema: 1\nboards: {b: {adress: a@b}}", "did you mean 'address'?"),
         ("schema: 1\nboards: {b: {address: b}}", "must be USER@HOST or USER@HOST:PORT, got 'b'"),
         ("schema: 1\nboards: {b: {address: -oProxyCommand=x@b}}", "must be USER@HOST"),
-        ("schema: 1\nboards: {b: {address: a@b:99999}}", "99999 is no port"),
-        ("schema: 1\nboards: {'b c': {address: a@b}}", "is no name of a board"),
-        ('schema: 1\nboards: {b: {address: a@b, folder: "x\\ny"}}', "is no path"),
-        ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is no path"),
-        ("schema: 1\nboards: {b: {address: a@b, folder: ~c/x}}", "'~c/x' is no path: it must be"),
-        ("schema: 1\nboards: {b: {address: a@b, python: '~/'}}", "is no path"),
-        ("schema: 1\nboards: {b: {address: a@b, folder: ~/-x}}", "is no path"),
+        ("schema: 1\nboards: {b: {address: a@b:99999}}", "99999 is not a port"),
+        ("schema: 1\nboards: {'b c': {address: a@b}}", "cannot be the name of a board"),
+        ('schema: 1\nboards: {b: {address: a@b, folder: "x\\ny"}}', "is not a path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: -x}}", "is not a path"),
+        (
+            "schema: 1\nboards: {b: {address: a@b, folder: ~c/x}}",
+            "'~c/x' is not a path: it must be",
+        ),
+        ("schema: 1\nboards: {b: {address: a@b, python: '~/'}}", "is not a path"),
+        ("schema: 1\nboards: {b: {address: a@b, folder: ~/-x}}", "is not a path"),
     ],
 )
 def test_a_fault_in_hosts_yaml_has_its_place(workplace, text, expected):
@@ -238,12 +283,14 @@ def test_an_address_has_a_port_and_may_be_of_ipv6(workplace):
     ]
 
 
-def test_a_name_is_added_with_the_indent_of_the_others(workplace):
-    text = "schema: 1\nboards:\n    # mine\n    board1:\n        address: a@b\n"
-    (workplace / "hosts.yaml").write_text(text)
-    remember("board2", address("c@d:22"))
+@pytest.mark.parametrize("text", ["c@d:22", "c@[fe80::1%eth0]", "c@[fe80::1%eth0]:22"])
+@pytest.mark.parametrize("name", ["board2", "2", "true"])
+def test_a_name_is_added_with_the_indent_of_the_others(workplace, text, name):
+    others = "schema: 1\nboards:\n    # mine\n    board1:\n        address: a@b\n"
+    (workplace / "hosts.yaml").write_text(others)
+    remember(name, address(text))
     found = {name: board.address for name, board in boards().items()}
-    assert found == {"board1": "a@b", "board2": "c@d:22"}
+    assert found == {"board1": "a@b", name: text}
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """One cell as the terminal shows it."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.again import command_again
 from ondevice_bench.analyse.groups import with_baseline
+from ondevice_bench.record.origin import PYTEST
 from ondevice_bench.report.terminal.cell import basis_lines, cell_lines, cell_table
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.terminal import table_text
@@ -76,6 +79,11 @@ def test_no_two_rows_have_the_same_name(summary_of):
     assert {"step", "step's own memory", "batch (peak)"} <= set(names)
 
 
+def test_no_command_measures_a_single_candidate_of_a_search_again():
+    run = make_run(command="bench recommend --model mcunet", suite="recommend-mcunet")
+    assert command_again(run, CELL) == ""
+
+
 @pytest.mark.parametrize(
     ("command", "again"),
     [
@@ -89,6 +97,12 @@ def test_no_two_rows_have_the_same_name(summary_of):
 def test_a_command_measures_the_cell_again(command, again):
     wanted = f"{again} --filter mcunet/vanilla/all/b8/s0"
     assert command_again(make_run(command=command), CELL) == wanted
+
+
+def test_a_further_call_in_a_test_is_measured_by_that_test():
+    steps = make_run(origin=PYTEST, suite_text="")
+    cell = replace(CELL, model_options=(("test", "test_a.py::test_it[(1)] (2)"),))
+    assert command_again(steps, cell) == "pytest 'test_a.py::test_it[(1)]'"
 
 
 def test_a_pass_that_no_suite_can_name_is_not_recommended(whole):

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.decision import decide
 from ondevice_bench.report.quantities import Quantity
@@ -138,6 +140,16 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
     assert endless.epoch == "The time of an epoch is not known: synthetic data has no end."
     rows = {row.label: row for rows in endless.methods for row in rows}
     assert rows["vanilla"].pace == "80.0 examples/s"  # 8 in 100 ms
+
+
+@pytest.mark.parametrize("data", ["digits", "synthetic"])
+@pytest.mark.parametrize("steps", [[0.1, 0.2, 0.3, 1.0, 1.1, 1.2], [0.0]])
+def test_a_step_that_is_too_noisy_to_use_or_zero_gives_no_pace(decided, steps, data):
+    cell = dataclasses.replace(synthetic.cells()[0], data=data)
+    found = decided(
+        cells=[cell], records=[make_record(cell=cell, samples={"step_seconds": steps})], data=data
+    )
+    assert found.methods[0][0].pace == ""
 
 
 def test_a_decision_names_what_its_seed_leaves_out(decided):

@@ -191,4 +191,4 @@ def test_a_bad_store_breaks_no_other_one(bench, workplace, good):
 def test_a_pipe_is_no_store(bench, workplace, name):
     os.mkfifo(workplace / name)
     ended = bench("compare", f"./{name}", f"./{name}", timeout=20)
-    assert (ended.code, ended.err) == (2, f"bench: {name}: is no regular file\n")
+    assert (ended.code, ended.err) == (2, f"bench: {name}: is not a regular file\n")

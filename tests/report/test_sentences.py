@@ -163,7 +163,7 @@ def two_batches(summary_of):
 def test_growth_says_how_much_more_a_larger_batch_takes(two_batches, group):
     for each in two_batches:
         assert says(growth, "growth-peak", each) == (
-            "At batch 16, vanilla has 2.00× the median peak memory of batch 8."
+            "At batch 16, vanilla has 2.00× (1.98× … 2.02×) the median peak memory of batch 8."
         )
         assert says(growth, "growth-activations", each) == (
             "At batch 16, vanilla has 2.00× the activation bytes of batch 8.\n"
@@ -172,12 +172,21 @@ def test_growth_says_how_much_more_a_larger_batch_takes(two_batches, group):
     assert says(growth, "growth-step", group) == ""
 
 
-def test_growth_says_nothing_of_numbers_that_are_too_noisy_or_zero():
-    noisy, zero = Estimate(1.0, 0.1, 9.0, "median"), Estimate(0.0, 0.0, 0.0, "exact")
-    end = (16, Estimate(2.0, 2.0, 2.0, "exact"))
-    step, kept = metrics.BY_NAME["step_seconds"], metrics.BY_NAME["activation_bytes"]
-    assert sentences.growth({"asi": ((8, noisy), end)}, step) == ""
-    assert sentences.growth({"asi": ((8, zero), end)}, kept) == ""
+def test_growth_says_nothing_of_numbers_that_are_too_noisy_or_have_no_ratio():
+    step = metrics.BY_NAME["step_seconds"]
+    for ratio in (Estimate(2.0, 0.1, 9.0, "median"), None):
+        assert sentences.growth({"asi": sentences.Growth(8, 16, ratio)}, step) == ""
+
+
+def test_growth_never_compares_the_boards_of_a_fleet(summary_of):
+    cells = [*synthetic.cells(8), *synthetic.cells(16)]
+    records = [
+        replace(each, details={**each.details, "unit": "ab"["/b16/" in each.key.cell]})
+        for each in synthetic.records(cells)
+    ]
+    (_, group) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert says(growth, "growth-step", group) == says(growth, "growth-peak", group) == ""
+    assert "2.00× the activation bytes" in says(growth, "growth-activations", group)
 
 
 def test_ranks_say_what_the_lowest_and_the_highest_give(group):

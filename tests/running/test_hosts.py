@@ -67,7 +67,7 @@ def test_a_plan_for_another_board_needs_no_machine_of_that_kind(workplace):
     text = "schema: 1\ntitle: Elsewhere\nrecognise: {cpu: no such processor}\n"
     (workplace / "elsewhere.yaml").write_text(text)
     assert planning_host("./elsewhere.yaml").profile.name != "elsewhere"
-    with pytest.raises(BadInput, match="this machine is no elsewhere"):
+    with pytest.raises(BadInput, match="this machine is not elsewhere"):
         local_host("./elsewhere.yaml")
 
 

@@ -131,7 +131,8 @@ def test_whatever_a_worker_does_becomes_an_outcome(request, odd_job, kind, does,
 
 def test_the_zygote_outlives_its_workers(zygote, odd_job):
     zygote.launch(odd_job("segfault"), 120, lambda: None)
-    assert zygote.launch(odd_job("well"), 120, lambda: None).reply.status == "ok"
+    of_many_layers = replace(odd_job("well"), source={"path": "x" * 100_000})
+    assert zygote.launch(of_many_layers, 120, lambda: None).reply.status == "ok"
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_any_other(

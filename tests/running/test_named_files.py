@@ -9,9 +9,16 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.progress import Silent
+from ondevice_bench.running.queries import inspect
+from ondevice_bench.running.queries.fit import fits
 from ondevice_bench.running.queries.jobs import JobMaker
+from ondevice_bench.running.queries.peaks import peaks
+from ondevice_bench.running.queries.preview import plain_steps
 from ondevice_bench.specs import data
+from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.load import load_suite
+from ondevice_bench.suite.plan import plan
 from tests.running.conftest import well
 
 SUITE = """\
@@ -46,7 +53,7 @@ def edit(file):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_changes_between_two_tasks_ends_the_run(world, stored, host, files, name):
-    changed = pytest.raises(BadInput, match=r"changed since the run began: what is stored stays")
+    changed = pytest.raises(BadInput, match=r"changed since the run began: stored results stay")
     with changed as error, world() as session:
         of_mine = [task for task in session.tasks() if "mine.py" in task.cell]
         for task in of_mine[:2]:
@@ -103,3 +110,23 @@ def test_no_batch_is_made_of_other_data_than_those_that_were_named(workplace):
     job(0)  # its batch exists
     with pytest.raises(BadInput, match=r"x.npz changed since the run began"):
         job(1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda host, suite, items: fits(host, suite, items, 2**40, {}),
+        lambda host, suite, items: inspect.ask(host, suite, "layers", with_batch=False),
+        lambda host, suite, items: list(peaks(host, suite, [items[0].cell], print)),
+        plain_steps,
+    ],
+    ids=["fit", "inspect", "peaks", "preview"],
+)
+def test_no_answer_is_of_a_file_that_changed_meanwhile(files, ask):
+    def answer(job):
+        edit(files / "start.pt")
+        return well(job)
+
+    suite = load_suite("x.yaml")
+    with pytest.raises(BadInput, match=r"start.pt changed since the run began"):
+        ask(FakeHost(answer), suite, plan(suite, HERE))

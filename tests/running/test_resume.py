@@ -49,7 +49,7 @@ def test_an_unfinished_run_goes_on_under_a_profile_that_extends_its_own(world, s
     desk = FakeHost(well, profile=load_profile("desk"), machine=machine)
     suite = load_suite("x.yaml")
     with world(progress, host=desk, plan=plan(suite, desk.board)) as session:
-        assert notes == [f"going on with {session.run.id}"]
+        assert notes == [f"continuing {session.run.id}"]
         assert len(session.pending()) == len(session.tasks()) - 1
         session.perform(session.pending()[0])
     assert [len(statuses) for statuses in stored().values()] == [2]
@@ -201,7 +201,9 @@ def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
 
     host.answer = answer
     with (
-        pytest.raises(Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` goes on"),
+        pytest.raises(
+            Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` continues"
+        ),
         world() as session,
     ):
         session.perform_all(Silent())

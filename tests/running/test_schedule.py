@@ -1,3 +1,5 @@
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +80,17 @@ def test_the_forecast_says_whether_every_workload_is_known():
     assert forecast.left([TaskKey("m/vanilla/all/b8/s7", "time", 2)]).is_exact
     assert not forecast.left([TaskKey("m/vanilla/all/b32/s0", "time", 1)]).is_exact
     assert not forecast.left([TaskKey("m/vanilla/all/b8/s0", "memory", 1)]).is_exact
+
+
+def test_the_time_left_of_a_long_run_takes_no_time_itself():
+    """A session asks after each process, and the desk of a fleet all the time."""
+    tasks = [TaskKey(f"m/vanilla/all/b8/s{seed}", "time", 1) for seed in range(4_000)]
+    forecast = Forecast()
+    for task in tasks[::2]:
+        forecast.learn(task, 2.0)
+    began = time.process_time()
+    assert forecast.left(tasks[1::2]) == TimeLeft(4_000.0, is_exact=True)
+    assert time.process_time() - began < 0.3
 
 
 def test_where_ranks_are_chosen_again_all_that_used_them_is_repeated():

@@ -12,10 +12,12 @@ from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.record.model import TaskKey
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running import session as session_module
 from ondevice_bench.running.hosts import worker_reply
 from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.hosts.host import Outcome
 from ondevice_bench.running.progress import Silent
 from ondevice_bench.running.schedule import TimeLeft
 from tests.running.conftest import SUITE, well
@@ -196,6 +198,35 @@ def test_a_budget_takes_pilots_first_and_leaves_what_does_not_fit(world, stored,
         assert "pilot" not in {job.pass_name for job in host.jobs}
     ((_, statuses),) = stored().items()
     assert len([key for key in statuses if key.pass_name != "pilot"]) == 9
+
+
+def test_a_process_that_gave_up_early_says_nothing_about_the_time_of_others(
+    world, monkeypatch, host
+):
+    def run(job, timeout, tick):
+        if job.pass_name == "pilot":
+            return Outcome(well(job), "fake", 1.0)
+        if job.cell.batch == 1:  # two of three cells
+            return Outcome(Reply("failed", "no such thing"), "fake", 0.0)
+        return Outcome(well(job), "fake", 8.0)
+
+    monkeypatch.setattr(host, "run", run)
+    with world(budget=100.0) as session:
+        begun = [task for task in session.tasks() if task.pass_name in ("pilot", "trace")]
+        for task in begun:
+            session.perform(task)
+        budget = session._budget()
+        assert {budget.expected(task) for task in begun if task.pass_name == "trace"} == {8.0}
+
+
+def test_a_board_is_compared_by_plain_training_of_a_cell_with_ranks_to_choose(
+    world, workplace, host
+):
+    (workplace / "x.yaml").write_text(SUITE.replace("[vanilla]", "[{asi: {epsilon: 0.9}}]"))
+    with world() as session:
+        record = session.perform(TaskKey(session.tasks()[0].cell, "family", 1))
+    assert record.status == "ok"
+    assert host.jobs[-1].methods == (("ondevice_bench.methods.vanilla:Vanilla", {}),)
 
 
 @pytest.mark.parametrize("kind", ["folder", "link"])

@@ -34,6 +34,7 @@ def test_inputs_and_layers_come_from_the_network(said):
     assert spec.inputs({}) == Images(channels=3, size=24, classes=7)
     assert spec.layer_kinds == {"conv2d", "linear"}
     assert (spec.layout.head, spec.layout.counts) == ("head", "conv2d")
+    assert not spec.completes_layout  # it has none
     assert suite.models[0].name.startswith("mynet.py:Net@")
 
 
@@ -42,7 +43,7 @@ def test_options_go_to_the_factory_and_change_its_inputs(said):
     sizes = [spec.inputs(dict(item.cell.model_options)).size for item in plan(suite, Board("here"))]
     assert sizes == [32, 16]
     (_, item) = plan(suite, Board("here"))
-    assert "(image_size=16,classes=3)/vanilla/all/b8/s0" in item.cell.id
+    assert "(classes=3,image_size=16)/vanilla/all/b8/s0" in item.cell.id
 
 
 def test_two_suites_use_a_network_with_different_options(said):
@@ -117,14 +118,30 @@ def test_a_part_that_a_network_lacks_is_known_to_the_plan(said, workplace, model
     assert (asi.state, asi.reason) == ("skipped" if reason else "planned", reason)
 
 
+@pytest.mark.parametrize(
+    ("model", "scope", "reason"),
+    [
+        ("./mynet.py:Net", "blocks", "checkpoint needs blocks; mynet.py:Net declares none"),
+        ("./batched.py", "blocks", ""),
+        ("./batched.py", "mlp", "checkpoint needs mlp; batched.py:model declares none"),
+    ],
+)
+def test_modules_that_a_network_lacks_are_known_to_the_plan(said, model, scope, reason):
+    suite, _ = said(model, f"scope={scope}", methods=["vanilla", "checkpoint"])
+    _, found = plan(suite, Board("here"))
+    assert (found.state, found.reason) == ("skipped" if reason else "planned", reason)
+
+
 def test_a_file_may_bring_batch_loss_and_layout(said):
-    suite, spec = said("./batched.py")
+    suite, spec = said("./batched.py", layers=["last: 1"])
     assert spec.inputs({}) == OwnBatch()
     assert spec.layout.blocks == "trunk.*"
     assert spec.layout.counts == "linear"  # guessed, because the file does not say it
+    assert spec.completes_layout
     assert spec.has_own_loss
     (item,) = plan(suite, Board("here"))
     assert item.cell.data == "the batch function of the model's file"
+    assert item.cell.revision == 1  # an earlier version did not guess
 
 
 @pytest.mark.parametrize(
@@ -184,6 +201,7 @@ def test_what_is_no_network_is_one_clear_line(said, model, options, says):
         ("layout = {'heads': 'x'}\n", "layout must be a dict with some of head, blocks"),
         ("layout = {'counts': 'conv'}\n", "layout: counts must be conv2d or linear, got 'conv'"),
         ("layout = {'mlp': ['x']}\n", "layout: mlp must be a text, got ['x']"),
+        ("layout = {'head': 'fc'}\n", "layout: head: the network has no module 'fc'"),
         ("def net(:\n", "cannot be loaded: SyntaxError: "),
     ],
 )
@@ -267,8 +285,8 @@ def test_data_that_no_network_reads_is_refused(said, workplace):
 
 def test_weights_that_do_not_fit_are_said_before_anything_runs(said, workplace):
     (workplace / "text.pt").write_text("these are no weights")
-    with pytest.raises(BadInput, match=r"text\.pt: is no file of weights"):
+    with pytest.raises(BadInput, match=r"text\.pt: is not a file of weights"):
         said("resnet18", weights="text.pt")
     (workplace / "evil.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(BadInput, match=r"evil\.safetensors: is no safetensors file"):
+    with pytest.raises(BadInput, match=r"evil\.safetensors: is not a safetensors file"):
         said("./mynet.py:net", weights="evil.safetensors")

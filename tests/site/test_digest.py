@@ -9,6 +9,7 @@ from ondevice_bench.analyse.history import history
 from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.errors import BadInput
 from ondevice_bench.site.board_history import board_history
+from ondevice_bench.site.board_page import board_pages
 from ondevice_bench.site.digest_file import read, text_of
 from ondevice_bench.site.make_digest import digest_of
 from ondevice_bench.site.places import Board
@@ -121,8 +122,29 @@ def test_a_run_of_which_more_rounds_failed_is_worse_as_in_a_comparison_of_runs()
     assert (found.cell, found.pass_name, str(found.base), str(found.new)) == (
         (whole.cell, whole.pass_name, str(whole.base), str(whole.new))
     )
-    verdict = board_history(Board.of(run.run), digests, {}).verdict
+    board = board_history(Board.of(run.run), digests, {})
+    verdict = board.verdict
     assert (verdict.tone, verdict.sentence) == ("worse", "Worse: rounds of 1 cell failed")
+    page = dict(board_pages(board))["quick/x86/index.html"].decode()
+    assert '<td class="name">time</td>' in page
+    assert "1 of 5 rounds failed" in page
+
+
+def test_a_failed_look_at_a_board_of_a_fleet_is_no_failed_round_of_its_cell():
+    pair = [
+        replace(
+            run,
+            records=(
+                *run.records,
+                make_record(
+                    run.run.id, run.cells[0].cell, "family", status=status, reason="it is hot"
+                ),
+            ),
+        )
+        for run, status in zip(RUNS, ("ok", "timeout"), strict=False)
+    ]
+    assert compare(*map(summarise_content, pair)).failed == ()
+    assert compare(*(digest_of(each).summary() for each in pair)).failed == ()
 
 
 def test_a_cell_that_the_run_before_has_not_measured_is_not_judged():

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.site import pairs
 from ondevice_bench.site import publish as publishing
+from ondevice_bench.site.digest import merged
+from ondevice_bench.site.make_digest import digest_of
 from ondevice_bench.site.manifest import FILE_NAME, _sum_of
 from ondevice_bench.site.places import slug
 from tests.site.conftest import content
@@ -95,6 +98,28 @@ def test_a_run_that_went_on_replaces_its_part_whichever_comes_first(sites):
     assert sites.publish("a").added == 0
 
 
+@pytest.mark.parametrize("kept", [1.0, 0.5])  # of the records of the new cells
+def test_a_search_whose_plan_grew_replaces_its_part_whichever_comes_first(sites, kept):
+    whole = content(0, finished=None, definition="larger")
+    small = {item.cell.id for item in whole.cells[:3]}
+    earlier = tuple(r for r in whole.records if r.key.cell in small)
+    later = tuple(r for r in whole.records if r.key.cell not in small)
+    ended = replace(whole.run, finished="2026-03-01T00:05:00+00:00", definition="smaller")
+    part = replace(whole, run=ended, cells=whole.cells[:3], records=earlier)
+    whole = replace(whole, records=(*earlier, *later[: int(kept * len(later))]))
+    first, second = sites.bundle(part), sites.bundle(whole)
+    sites.publish("a", first)
+    assert sites.publish("a", second).grown == 1
+    sites.publish("b", second)
+    assert sites.publish("b", first).grown == 0
+    assert sites.files("a") == sites.files("b")
+    extended = digest_of(replace(whole, records=earlier))  # nothing was measured since
+    assert merged("x", digest_of(part), extended) == merged("x", extended, digest_of(part))
+    lacking = sites.bundle(replace(whole, records=whole.records[1:]))
+    with pytest.raises(BadInput, match="and lacks some that it has"):
+        sites.publish("c", first, lacking)
+
+
 def test_a_portion_of_a_fleet_that_was_measured_again_replaces_the_earlier_one(sites):
     """Half of it, then all of it on another board."""
 
@@ -114,6 +139,12 @@ def test_a_portion_of_a_fleet_that_was_measured_again_replaces_the_earlier_one(s
     sites.publish("b", second)
     assert sites.publish("b", first).grown == 0
     assert sites.files("a") == sites.files("b")
+    half, whole = (digest_of(bundle.read(path)[0]) for path in (first, second))
+    older = tuple(  # as an earlier version of bench stored them
+        replace(cell, processes={n: replace(p, unit="") for n, p in cell.processes.items()})
+        for cell in half.cells
+    )
+    assert merged("x", replace(half, cells=older), whole) == whole
 
 
 def contradictions():
@@ -155,7 +186,7 @@ def test_two_parts_that_each_lack_something_are_refused(sites):
     [
         (lambda text: text.replace('"runs": {', '"runs": {"x": 1,', 1), "was changed"),
         (lambda text: text.replace('"bench": "', '"bench": "0', 1), "by another version"),
-        (lambda text: text[: len(text) // 2], "is no JSON"),
+        (lambda text: text[: len(text) // 2], "is not JSON"),
         (lambda text: "[1]", "is JSON of something else"),
         (lambda text: None, "is missing"),
     ],
@@ -327,7 +358,7 @@ def test_files_of_others_stay_and_a_folder_of_others_is_refused(sites, tmp_path)
     assert (tmp_path / "site/CNAME").read_text() == "example"
     (tmp_path / "home").mkdir()
     (tmp_path / "home/letter.txt").write_text("dear")
-    with pytest.raises(BadInput, match="is no site of bench, and is not empty: it has 'letter"):
+    with pytest.raises(BadInput, match="is not a site of bench, and is not empty: it has 'letter"):
         sites.publish("home", sites.bundle(content(2)))
 
 
@@ -381,6 +412,6 @@ def test_a_folder_of_another_tool_with_a_file_of_the_same_name_stays_as_it_is(si
     (folder / FILE_NAME).write_text('{"title": "my blog"}')
     (folder / "index.html").write_text("mine")
     before = sites.files("site")
-    with pytest.raises(BadInput, match="is no site of bench"):
+    with pytest.raises(BadInput, match="is not a site of bench"):
         sites.publish("site", sites.bundle(content(0)))
     assert sites.files("site") == before

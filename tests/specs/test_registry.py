@@ -74,8 +74,8 @@ def test_another_package_adds_a_method_by_an_entry_point(entry_points):
     [
         ("tests.specs.test_registry:NOTHING", "cannot be loaded"),
         ("no_such_package:SPEC", "cannot be loaded"),
-        ("tests.specs.test_registry:builtin_methods", "is no MethodSpec"),
-        ("ondevice_bench.specs.builtin_methods:METHODS", "is no MethodSpec"),
+        ("tests.specs.test_registry:builtin_methods", "is not a MethodSpec"),
+        ("ondevice_bench.specs.builtin_methods:METHODS", "is not a MethodSpec"),
     ],
 )
 def test_a_broken_entry_point_is_named(entry_points, value, says):

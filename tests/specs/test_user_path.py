@@ -31,9 +31,9 @@ def test_a_path_is_relative_to_the_folder_and_home_is_known(places):
     ("name", "says"),
     [
         ("loop.pt", "cannot be read: Too many levels"),
-        ("device.pt", "is no file"),
-        ("folder.pt", "is no file"),
-        ("pipe.pt", "is no file"),
+        ("device.pt", "is not a file"),
+        ("folder.pt", "is not a file"),
+        ("pipe.pt", "is not a file"),
         ("none.pt", "cannot be read: No such file"),
         ("~nobody-at-all/x.pt", "cannot be read: No such file"),
         (f"{'long' * 99}.pt", "cannot be read: File name too long"),

@@ -97,9 +97,9 @@ def test_a_model_that_is_none_writes_nothing(workplace):
 
 @pytest.mark.parametrize("name", ["../x", "", ".x", "a b"])
 def test_a_name_that_is_none_is_refused(workplace, name):
-    with pytest.raises(BadInput, match="is no name of a suite"):
+    with pytest.raises(BadInput, match="cannot be the name of a suite"):
         write_suite(name)
-    with pytest.raises(BadInput, match="is no name of a method"):
+    with pytest.raises(BadInput, match="cannot be the name of a method"):
         write_method(name)
 
 
@@ -119,9 +119,9 @@ def test_nothing_is_overwritten(workplace):
     write_suite("mine")
     write_method("topk")
     before = [path.read_text() for path in (workplace / "suites/mine.yaml", workplace / "topk.py")]
-    with pytest.raises(BadInput, match=r"^suites/mine\.yaml: is there already; give another name$"):
+    with pytest.raises(BadInput, match=r"^suites/mine\.yaml: exists already; give another name$"):
         write_suite("mine", "vit_b_32")
-    with pytest.raises(BadInput, match=r"^topk\.py: is there already"):
+    with pytest.raises(BadInput, match=r"^topk\.py: exists already"):
         write_method("topk.py")
     assert before == [
         path.read_text() for path in (workplace / "suites/mine.yaml", workplace / "topk.py")

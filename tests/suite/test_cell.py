@@ -28,6 +28,7 @@ def changed(**what):
         changed(train=Train(clip=None)),
         changed(learning=LearningPlan()),
         changed(calibrated_on="train"),
+        changed(revision=1),
         changed(learning=LearningPlan(epochs=4)),
     ],
     ids=lambda cell: str(cell.fingerprint),

@@ -89,6 +89,12 @@ def version(digest, **what):
 A, B, C = version("aaaaaaaa"), version("bbbbbbbb"), version("cccccccc")
 
 
+def test_the_order_in_which_earlier_versions_kept_options_parts_no_cells():
+    options = (("width", 8), ("depth", 2))
+    one, other = (version("aaaaaaaa", model_options=each) for each in (options, options[::-1]))
+    assert join_key(one) == join_key(other)
+
+
 @pytest.mark.parametrize(
     ("base", "new", "pairs", "ambiguous"),
     [

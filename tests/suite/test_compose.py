@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.passes import ROUNDS
 from ondevice_bench.suite.board import Board
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.matrix import cells_of
@@ -88,6 +89,19 @@ def test_an_override_is_the_suite_as_a_board_takes_it(load):
     small = suite.on(["pi5-4gb", "pi5"])
     assert (batches(small), small.seeds) == ([(2,), (4,)], (5,))
     assert suite.on(["pi5-8gb", "pi5"]) is suite
+
+
+def test_a_number_of_rounds_is_joined_as_that_of_every_pass(load, write, complaints):
+    text = HEAD + "models: [mcunet]\nmethods: [vanilla]\nrounds: 5\n"
+    suite = load(text + "overrides: {pi5: {rounds: {time: 2}}}\n")
+    of_all = dict.fromkeys(ROUNDS, 5)
+    assert (suite.rounds, suite.on(["pi5"]).rounds) == (of_all, {**of_all, "time": 2})
+    write("base", text)
+    over = "schema: 1\nextends: base\nrounds: {time: 2}\n"
+    assert load(over).rounds == {**of_all, "time": 2}
+    assert load(over.replace("{time: 2}", "7")).rounds == dict.fromkeys(ROUNDS, 7)
+    write("base", text.replace("5", "0"))
+    assert complaints(over)[0].startswith("suites/base.yaml:5: rounds.memory: must be at least 1")
 
 
 def test_a_wrong_override_is_told_where_it_stands(complaints):

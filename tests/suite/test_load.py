@@ -216,7 +216,7 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
         (HEAD + BODY + "measure: [+trac]\n", "5: measure[0]: unknown pass 'trac'; did you mean 'trace'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
         (HEAD + BODY + "measure: [time, +fidelity]\n", "5: measure: must name all passes (time), or only passes to add to the default (+fidelity), not both"),
         (HEAD + BODY.replace("mcunet", '"conv2d(8, 8) at 4x4"'), "3: models[0]: 'conv2d(8, 8) at 4x4': conv2d needs 3 numbers (in_channels, out_channels, kernel_size), and takes more by name: must be `conv2d(in_channels, out_channels, kernel_size) at HEIGHTxWIDTH`, for example `conv2d(128, 128, 3, padding=1) at 120x160`"),
-        (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); what the layer itself has stands between its brackets"),
+        (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {bias: false}}'), "3: models[0]: unknown option 'bias' (allowed: batch, weights); write arguments of the layer between its brackets"),
         (HEAD + BODY.replace("mcunet", '{"linear(8, 8) at 4": {batch: 0}}'), "3: models[0]: must be at least 1, got 0"),
         (HEAD + BODY + "measure: [calibrate]\n", "5: measure[0]: unknown pass 'calibrate'; did you mean 'latency'? (known: accuracy, energy, fidelity, latency, learning, loading, memory, sustained, time, trace, treated_layers)"),
     ],
@@ -286,7 +286,9 @@ def test_a_method_in_a_file_is_named_with_a_hash_of_its_code(load, workplace):
     text = HEAD + "models: [mcunet]\nmethods: [./mine.py:Mine: {keep: [2, 3], how: x}]\n"
     (first,) = load(text).methods
     assert re.fullmatch(r"mine\.py:Mine@[0-9a-f]{8}", first.name)
-    assert first.axes == (Axis("keep", (2, 3)), Axis("how", ("x",)))
+    assert first.axes == (Axis("how", ("x",)), Axis("keep", (2, 3)))
+    (other,) = load(text.replace("keep: [2, 3], how: x", "how: x, keep: [2, 3]")).methods
+    assert other == first  # the order in the file names no other cell
     mine.write_text("class Mine: pass\n")
     (second,) = load(text).methods
     assert first.name != second.name

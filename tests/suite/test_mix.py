@@ -80,7 +80,7 @@ def test_the_order_of_the_entries_belongs_to_the_workload(load):
         ("\n      conv:\n        asi: {fraction: 2}", "7: methods[0].conv.asi.fraction: must be in (0, 1], got 2"),
         ("{conv: asi}", "5: methods[0].conv.asi: needs one of rank, epsilon, fraction, trained, budget_mib, perplexity"),
         ("{conv: {asi: {trained: 0.8}}}", "5: methods[0].conv: the rule `trained` has ranks for one method alone: give another rule in a mix"),
-        ("\n      last:4: lora\n      'last: 4': lean", "7: methods[0].last: 4: 'last:4' is there already: join the methods of the two by `compose`"),
+        ("\n      last:4: lora\n      'last: 4': lean", "7: methods[0].last: 4: 'last:4' appears twice: join the methods of the two by `compose`"),
         ("\n      all: lora\n      conv: lora", "7: methods[0].conv: 'all' has all layers that are left: put it last"),
         ("\n      conv: lora\n      mlp: lean", "7: methods[0].mlp: lean works on the whole network: give it to `all`"),
         ("\n      conv: lora\n      all: {compose: [svd: {rank: 2}, bias_only]}", "7: methods[0].all: bias_only freezes the layers that svd is for: give svd layers of its own"),
@@ -144,7 +144,7 @@ def test_a_mix_on_the_command_line(workplace):
     for text, says in {
         "lasst:4=lora": "must be all, mlp, .* got 'lasst'; did you mean 'last'",
         "conv=lroa": "unknown method 'lroa'; did you mean 'lora'",
-        "conv=lora,conv=lean": "--method conv=lora,conv=lean: 'conv' is there twice",
+        "conv=lora,conv=lean": "--method conv=lora,conv=lean: 'conv' appears twice",
         "conv=": "unknown method ''",
     }.items():
         with pytest.raises(BadInput, match=says):

@@ -1,4 +1,6 @@
-"""How images are scaled: as those that the weights of a network were trained on."""
+"""Cells that another version of `bench` measured otherwise: pixels, frozen parameters, ranks."""
+
+from dataclasses import replace
 
 import numpy
 import pytest
@@ -28,6 +30,31 @@ def test_only_cells_with_other_pixels_are_another_workload(model, data, scaling)
     (cell,) = cells(model, data)
     assert cell.scaling == scaling
     assert ("scaling" in cell.to_dict()) == bool(scaling)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "method", "layers", "revision"),
+    [
+        ("pspnet", [], "vanilla", "last: 5", 1),
+        ("pspnet", [], "vanilla", "last_blocks: 1", 0),
+        ("pspnet", [], "bias_only", "all", 0),
+        ("pspnet", ["auxiliary=true"], "vanilla", "all", 0),
+        ("pspnet", ["auxiliary=true"], "bias_only", "all", 1),
+        ("mcunet", [], "vanilla", "last: 5", 0),
+        ("efficientnet_lite0", ["trained=0.8"], "asi", "all", 1),
+        ("efficientnet_lite0", ["epsilon=0.8"], "asi", "all", 0),
+        ("minilm", ["trained=0.8"], "asi", "all", 0),
+    ],
+)
+def test_only_cells_with_other_parameters_or_ranks_are_another_workload(
+    model, options, method, layers, revision
+):
+    suite = Words([model], methods=[method], options=options, layers=[layers]).suite()
+    (item,) = plan(suite, Board("x86"))
+    assert item.cell.revision == revision
+    assert ("revision" in item.cell.to_dict()) == bool(revision)
+    vanilla = replace(item.cell, method="vanilla", method_options=(), revision=0)
+    assert vanilla.of_any_method == item.cell.of_any_method
 
 
 def test_the_pixels_are_those_of_the_weights():

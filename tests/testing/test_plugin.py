@@ -91,7 +91,7 @@ def test_a_wrong_suite_is_one_clear_error(tests):
         (("--interleave",), "*--interleave goes with --benchmark*"),
         (("--bench-report", "x"), "*--bench-report goes with --benchmark*"),
         (("--benchmark", "--hardware", "pi55"), "*unknown hardware 'pi55'; did you mean*"),
-        (("--benchmark", "--hardware", "pi5"), "*this machine is no pi5: *"),
+        (("--benchmark", "--hardware", "pi5"), "*this machine is not pi5: *"),
         (("--benchmark", "--baseline", "x.json"), "*x.json: cannot be read*"),
         (("--benchmark", "--baseline", "smal"), "*no run, suite or store 'smal' in bench-out*"),
         (("--benchmark", "--bench-store", "other.yaml"), "*other.yaml is a file, not a folder*"),
@@ -248,6 +248,15 @@ def test_there_is_no_report_of_nothing(tests):
     result = tests.runpytest(*asked)
     result.stdout.fnmatch_lines(["*no report: nothing was measured, so page.html was not written"])
     assert not (tests.path / "page.html").exists()
+
+
+def test_two_suites_of_one_name_are_refused_before_anything_is_measured(tests, hosts):
+    tests.makefile(".yaml", **{"more/small": SUITE})
+    names = ("--suite", "small", "--suite", "more/small.yaml")
+    result = tests.runpytest("--benchmark", *names, "--interleave")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*suites/small.yaml and more/small.yaml are suites of one name*"])
+    assert hosts.jobs == []
 
 
 def test_a_report_that_cannot_be_written_is_said_and_is_not_green(tests):

@@ -227,6 +227,22 @@ def test_a_session_that_stops_early_loses_no_cell(in_rounds, hosts):
     result.stdout.no_fnmatch_line("*only in*")
 
 
+def test_a_session_that_is_interrupted_loses_no_cell(in_rounds, hosts):
+    in_rounds.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+
+    def answer(job):
+        if job.cell.batch == 2:
+            raise KeyboardInterrupt
+        return well(job)
+
+    hosts.answer = answer
+    asked = ("--benchmark", "--suite", "small", "--baseline", "small")
+    result = in_rounds.runpytest(*asked, no_reraise_ctrlc=True)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*base small-*, new small-*"])
+    result.stdout.no_fnmatch_line("*only in*")
+
+
 def test_another_machines_times_are_not_judged(in_rounds, hosts):
     tests = in_rounds
     tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)

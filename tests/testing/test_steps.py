@@ -7,7 +7,9 @@ import sys
 import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy loads only once
 import pytest
 
+from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.running.hosts.fake import FakeHost
 from tests.testing.conftest import stored_steps, well_step
 
 pytest_plugins = ["pytester"]
@@ -199,6 +201,29 @@ def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps, hosts):
     result.stdout.fnmatch_lines(["bench_step: trace: failed: ValueError: no", "*line 7, in step"])
 
 
+def test_a_step_whose_file_changes_while_it_is_measured_is_not_stored(steps, hosts):
+    def edited(job):
+        if job.pass_name == "step_memory":
+            with (steps.path / "test_mine.py").open("a") as file:
+                file.write("# another version")
+        return well_step(job)
+
+    hosts.answer = edited
+    result = steps("def test_it(bench_step):\n    bench_step(step, setup)\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["bench_step: *test_mine.py or a file that it imports changed *"])
+    assert not (steps.path / "bench-out").exists()
+
+
+def test_a_time_under_throttling_has_a_note(steps, hosts, monkeypatch):
+    hot = HardwareState(0.0, 1 << 30, 0, None, 85.0, throttle_bits=4)
+    monkeypatch.setattr(FakeHost, "state", lambda self: hot)
+    result = steps("def test_it(bench_step):\n    bench_step(step)\n")
+    result.stdout.fnmatch_lines(["*; the board reported throttling meanwhile: throttled"])
+    ((cell,),) = (summary.cells for summary in stored_steps(steps))
+    assert cell.notes == ("time, round 1: the board reported throttling meanwhile: throttled",)
+
+
 def test_each_call_is_a_row_of_pytest_benchmark(steps):
     test = """\
 import pytest
@@ -223,6 +248,20 @@ def test_benchmarks_can_be_skipped(steps):
     steps("def test_it(bench_step):\n    bench_step(step)\n", "--benchmark-skip").assert_outcomes(
         skipped=1
     )
+
+
+def test_a_session_of_benchmarks_only_keeps_the_steps(steps):
+    test = """\
+import pytest
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_it(bench_step, width):
+    bench_step(step)
+
+def test_other():
+    pass
+"""
+    steps(test, "--benchmark-only").assert_outcomes(passed=2, skipped=1)
 
 
 def test_processes_are_started_once_a_session(steps, hosts):
@@ -274,7 +313,7 @@ def test_it(bench_step):
     result = pytester.runpytest_subprocess("-p", "no:benchmark")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["bench_step: trace: skipped: step returned a coroutine, and nobody ran it: *"]
+        ["bench_step: trace: skipped: step returned a coroutine, which was never run: *"]
     )
     result.stdout.no_fnmatch_line("*never awaited*")
     result.stdout.no_fnmatch_line("*Traceback*")

@@ -6,6 +6,8 @@ import numpy  # noqa: F401  # pytester forgets what its sessions import; numpy l
 import pytest
 
 from ondevice_bench.protocol.job import PassResult, Reply
+from ondevice_bench.record.store import FILE_NAME, Store
+from tests.record.conftest import CELL, make_run, planned
 from tests.testing.conftest import RUN_AGAIN, STEP, stored_steps, well_step
 
 pytest_plugins = ["pytester"]
@@ -131,16 +133,20 @@ def test_a_session_in_which_every_step_has_another_name_is_not_green(with_baseli
     result.stdout.fnmatch_lines(["bench_step: no step of the baseline could be compared"])
 
 
-def test_a_step_of_a_file_that_is_gone_is_gone_if_the_session_covers_its_folder(
-    with_baseline, steps
+@pytest.mark.parametrize("left", [None, "def help():\n    pass\n"])
+def test_a_step_of_a_file_that_has_none_is_gone_if_the_session_covers_its_folder(
+    with_baseline, steps, left
 ):
     (base,) = stored_steps(steps)
     (steps.path / "test_mine.py").rename(steps.path / "test_moved.py")
+    if left is not None:
+        (steps.path / "test_mine.py").write_text(left)
     against = ("--baseline", base.run.id)
     moved = steps.session(*against)
     moved.assert_outcomes(passed=2)
     assert moved.ret == pytest.ExitCode.NO_TESTS_COLLECTED
-    for words in (["test_moved.py"], ["-k", "test_it"]):
+    ignored = [] if left is None else [["--ignore", "test_mine.py"]]
+    for words in (["test_moved.py"], ["-k", "test_it"], *ignored):
         part = steps.session(*against, *words)
         assert part.ret == pytest.ExitCode.OK
         part.stdout.no_fnmatch_line("*only in the base*")
@@ -155,6 +161,26 @@ def test_a_session_that_runs_some_tests_says_nothing_of_the_others(with_baseline
     assert result.parseoutcomes()["passed"] == 1
     result.stdout.fnmatch_lines(["bench_step: base steps-*"])
     result.stdout.no_fnmatch_line("*only in*")
+
+
+def test_a_session_of_what_failed_last_says_nothing_of_the_others(with_baseline, steps):
+    failing = JUDGED + "    assert False\n"
+    with_baseline(failing + JUDGED.replace("test_it", "test_more"))
+    result = steps.session("--baseline", "steps", "--lf")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*only in*")
+
+
+def test_a_session_in_which_no_test_judges_its_step_is_not_green(with_baseline):
+    result = with_baseline("def test_it(bench_step):\n    bench_step(step)\n")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(
+        [
+            "bench_step: only in steps-*test_more*",
+            "bench_step: no test called assert_not_worse(), so nothing was compared",
+        ]
+    )
 
 
 def test_a_summary_that_cannot_be_written_is_said_before_a_step_is_measured(
@@ -183,4 +209,14 @@ def test_a_baseline_that_is_not_there_is_one_line(steps):
     result = steps(JUDGED, "--baseline", "stepz")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["--baseline: no run, suite or store 'stepz' in *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_baseline_of_a_suite_is_one_line(steps):
+    (steps.path / "bench-out/mine").mkdir(parents=True)
+    with Store.create(steps.path / "bench-out/mine" / FILE_NAME) as store:
+        store.add_run(make_run(), planned(CELL))
+    result = steps(JUDGED, "--baseline", "mine")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["--baseline: * has no step of bench_step: name a run of the *"])
     result.stdout.no_fnmatch_line("*Traceback*")

@@ -82,7 +82,7 @@ def curve(change):
         (
             lambda c: with_records(c, "memory", metric("peak_rss_bytes", 4097 * 1000)),
             "page size",
-            "is no number of pages of 16 KiB",
+            "is not a whole number of pages of 16 KiB",
         ),
         (lambda c: with_settings(c, doctor=[]), "throttling bits", "they were not read"),
         (

@@ -291,6 +291,14 @@ def test_labels_in_turns_of_five_leave_one_class_to_test_on_which_is_said(make):
     assert f"all examples to choose the learning rate by {said}" in found.details["notes"]
 
 
+def test_fewer_validation_examples_than_asked_for_are_said(make):
+    plan = replace(PLAN, validation=50, learning_rates=(1e-9, 0.3, 0.4))
+    found = learning_rate.measure(make(LEARNING_RATE, plan)).details
+    said = "40 examples to choose the learning rate by, not 50: the data has no more"
+    assert said in found["notes"]
+    assert {tried["examples"] for tried in found["tried_rates"]} == {40}
+
+
 def test_a_meter_that_fails_ends_the_joules_and_not_the_training(make, monkeypatch):
     class Failing(Constant):
         def joules(self, start, end):

@@ -1,12 +1,14 @@
 """The reason when memory runs out, and the limit itself in a separate process."""
 
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from torch import nn
 
-from ondevice_bench.worker import current_stage, out_of_memory
+from ondevice_bench.worker import current_stage, out_of_memory, worker
 
 GIB = 2**30
 LIMITED = """
@@ -66,3 +68,15 @@ def test_a_cap_is_what_a_process_may_allocate(count, ends):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"{ends}\n"
+
+
+def test_a_cap_has_room_for_the_stacks_of_the_threads_not_of_all_processors(monkeypatch):
+    def limit(cap, threads):
+        raise InterruptedError(cap, threads)
+
+    monkeypatch.setattr(out_of_memory, "limit", limit)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with pytest.raises(InterruptedError) as caught:
+        worker.serve(SimpleNamespace(cpus=range(64), memory_cap=GIB), 0)
+    assert caught.value.args == (GIB, 2)

@@ -32,7 +32,9 @@ def test_a_class_without_a_base_fails_its_cell_with_one_line(tmp_path, make_job)
     file.write_text("class Old:\n    def applies(self, layer): ...\n")
     reply = perform(replace(make_job("shapes"), methods=((f"{file}:Old", {}),)))
     assert reply.status == "failed"
-    assert reply.reason.startswith("ValueError: Old is no training method: derive it from Method")
+    assert reply.reason.startswith(
+        "ValueError: Old is not a training method: derive it from Method"
+    )
     assert "\n" not in reply.reason
 
 

@@ -102,7 +102,7 @@ def test_the_set_up_starts_from_the_same_seed_each_time(call):
     ],
 )
 def test_a_set_up_that_returns_work_not_done_is_refused(call, given, kind):
-    with pytest.raises(Refusal, match=f"^setup returned a {kind}, and nobody ran it: "):
+    with pytest.raises(Refusal, match=f"^setup returned a {kind}, which was never run: "):
         call(given)
 
 

@@ -26,7 +26,7 @@ EXACT = tuple(metric.name for metric in metrics.ALL if metric.kind == "exact")
 FEWEST_STEPS, MOST_STEPS, ROUND_SECONDS = 7, 20, 1.0  # of each side in a round
 FIRST_ROUNDS = 3  # rounds of every pair, before some pairs get more
 PAIRS_AT_ONCE = 2  # pairs that get more
-MOST_SLOW_ROUNDS = 60  # a pair that looks slower no longer goes first after so many rounds
+MOST_SLOW_ROUNDS = 60  # a pair that looks slower no longer goes first after this number
 SPEED_UP = math.log(1.05)  # smaller speed-ups come last
 OTHER_SIDE_ENDED = "OtherSideEnded"  # the other side's record has the better reason
 
@@ -77,7 +77,7 @@ class RefComparison:
         self._progress = progress
 
     def run(self, seconds: float) -> None:
-        """Measure the exact metrics of every pair, then take rounds for so many seconds."""
+        """Measure the exact metrics of every pair, then take rounds for this time."""
         for place, pair in enumerate(self.pairs):
             self._measure_exact(pair, f"pair {place + 1} of {len(self.pairs)}")
         end, order = time.monotonic() + seconds, random.Random(0)
@@ -97,7 +97,7 @@ class RefComparison:
                 pair.seconds += (time.monotonic() - begun) / len(chosen)
 
     def _renew(self) -> None:
-        """Take no two rounds of a pair from the same process: its luck is no change."""
+        """Take no two rounds of a pair from the same process: its luck is not a change."""
         for session in (self._base, self._new):
             session.host.renew()
 

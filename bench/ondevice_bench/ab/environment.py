@@ -1,4 +1,4 @@
-"""The virtual environment of a source tree: its own installation goes before ours.
+"""The virtual environment of a source tree: its own installation comes before ours.
 
 Everything else comes from the environment that runs us, so that torch is not downloaded twice. The
 workers of the tree find this package there, too.
@@ -62,7 +62,7 @@ def _see_ours(root: Path) -> None:
 
 
 def _run(words: list[str], tree: Tree, environment: dict[str, str], what: str) -> None:
-    """Run a command in the tree; BadInput with the last line that it printed where it fails."""
+    """Run a command in the tree; BadInput with the last line that it printed if it fails."""
     try:
         ended = finished(words, cwd=tree.root, env=environment)
     except OSError as error:

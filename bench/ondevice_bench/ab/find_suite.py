@@ -21,8 +21,7 @@ def suite_files(base: Tree, new: Tree, suite: str) -> tuple[Path | None, Path | 
     if of_base is None and of_new is None:
         here = locate(SUITES, suite)
         return here, here
-    ours = _named(builtin(SUITES), suite)
-    return of_base or ours, of_new or ours
+    return of_base or _ours(base, suite), of_new or _ours(new, suite)
 
 
 def require_own_code(tree: Tree, suite: Suite) -> None:
@@ -44,6 +43,13 @@ def _in_tree(tree: Tree, suite: str) -> Path | None:
         if named is not None:
             return named
     return None
+
+
+def _ours(tree: Tree, suite: str) -> Path | None:
+    """Our own suite of this name. In our own repository, each ref has the suites of its commit."""
+    folder = builtin(SUITES)
+    is_of_repository = folder.resolve() == (tree.top / SUITES).resolve()
+    return None if is_of_repository else _named(folder, suite)
 
 
 def _named(folder: Path, name: str) -> Path | None:

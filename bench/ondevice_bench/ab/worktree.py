@@ -1,6 +1,7 @@
 """The source tree of a git ref, beside the one that is worked in."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ def tree_of(ref: str) -> Iterator[Tree]:
 
 
 def _forget_lost_trees() -> None:
-    """Have git forget our trees whose work folder is gone, however far it came with them."""
+    """Let git forget our trees whose work folder is gone, complete or not."""
     try:
         listed = _git("worktree", "list", "--porcelain").splitlines()
     except BadInput:
@@ -95,8 +96,10 @@ def _require_protocol(tree: Tree) -> Tree:
 
 
 def _git(*arguments: str) -> str:
+    # in a hook of git, this variable names the index of a new commit: `worktree add` would empty it
+    own = {name: value for name, value in os.environ.items() if name != "GIT_INDEX_FILE"}
     try:
-        ended = finished(("git", *arguments))
+        ended = finished(("git", *arguments), env=own)
     except OSError as error:
         raise BadInput(f"git cannot be run: {error.strerror}") from None
     if ended.status:

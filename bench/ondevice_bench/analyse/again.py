@@ -1,5 +1,6 @@
-"""The command that measures a cell once more."""
+"""The command that measures a cell again."""
 
+import re
 import shlex
 
 from ondevice_bench.record.model import Run
@@ -8,6 +9,7 @@ from ondevice_bench.suite.cell import Cell
 
 _WITH_VALUE = {"--filter", "--retry", "--budget"}
 _ALONE = {"--fresh", "--json", "--open"}
+_FURTHER_CALL = re.compile(r" \(\d+\)$")  # of `bench_step` in one test
 CALL = "run("  # the beginning of the stored command if a Python program made the suite
 
 
@@ -15,7 +17,7 @@ def command_again(run: Run, cell: Cell) -> str:
     """The command that measures this cell alone; empty if the suite is in no file."""
     if _is_of_steps(run):
         test = next((str(value) for name, value in cell.model_options if name == "test"), "")
-        return shlex.join(["pytest", test])
+        return shlex.join(["pytest", _FURTHER_CALL.sub("", test)])
     command = command_of(run)
     return f"{command} --filter {shlex.quote(cell.id)}" if command else ""
 
@@ -23,11 +25,11 @@ def command_again(run: Run, cell: Cell) -> str:
 def command_of(run: Run) -> str:
     """The command of the run, without options that chose cells or changed the output.
 
-    Empty if the suite is in no file, because a program made it.
+    Empty if the suite is in no file, because a program or a search made it.
     """
-    if run.command.startswith(CALL):
-        return ""
     words = _words(run.command)
+    if run.command.startswith(CALL) or words[:2] == ["bench", "recommend"]:
+        return ""
     if _is_of_steps(run):
         return shlex.join(words)
     if words[:2] != ["bench", "run"]:
@@ -56,7 +58,7 @@ def _is_of_steps(run: Run) -> bool:
 
 
 def _words(command: str) -> list[str]:
-    """The words of a stored command; none if the text, perhaps of somebody else, is no command."""
+    """The words of a stored command; none if the text, from anywhere, is not a command."""
     try:
         return shlex.split(command)
     except ValueError:

@@ -67,7 +67,7 @@ def _candidates(readings: Sequence[float], threshold: float) -> list[int]:
     """The places where a least-squares segmentation cuts the logarithms."""
     logs = _logs(readings)
     difference = median(abs(after - before) for before, after in pairwise(logs)) / _MEDIAN_STEP
-    noise = max(difference, threshold / 10)  # above 0, also if all readings are equal
+    noise = max(difference, threshold / 10)  # above 0, even if all readings are equal
     scaled = [value / noise for value in logs]
     penalty = PENALTY * math.log(len(logs))
     while len(cuts := best_cuts(scaled, penalty)) >= MOST:

@@ -54,7 +54,7 @@ class Difference:
     A noisy metric with enough rounds has a ratio with its interval. `ratio` is the middle of all
     ratios of two rounds. It is not always that of both medians, which may lie outside. `reason`
     says why a verdict is `missing` or `inconclusive`. `accepted` is a change of the base that
-    somebody accepted. If the verdict is another one, the metric has changed again, and `base` is
+    somebody accepted. If the verdict is not `accepted`, it has changed again, and `base` is
     the accepted value.
     """
 

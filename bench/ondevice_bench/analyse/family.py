@@ -10,7 +10,7 @@ from ondevice_bench.stats import Estimate, estimate
 
 METRIC = "family_step_seconds"
 TOLERANCE = 0.1  # a share of the median: boards of one kind differ by less
-FEWEST = 3  # boards: of two, nobody knows which one is unusual
+FEWEST = 3  # boards: of two, it is unknown which one is unusual
 MOST_PROCESSES = 5  # of one board: a single process may be slow by chance
 
 
@@ -46,7 +46,7 @@ def unlike(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def outside(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The boards that are out of family. If half of the boards are unlike, nobody knows which."""
+    """The boards out of family. If half of them differ, it is unknown which ones are unusual."""
     found = unlike(seconds)
     return found if len(seconds) >= FEWEST and 2 * len(found) < len(seconds) else {}
 

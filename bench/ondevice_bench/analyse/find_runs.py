@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ondevice_bench.errors import BadInput, suggestion, unknown
 from ondevice_bench.record.model import Run
+from ondevice_bench.record.origin import AB
 from ondevice_bench.record.store import FILE_NAME, OUT, Store
 from ondevice_bench.terminal import print_errors
 from ondevice_bench.units import by_time
@@ -98,11 +99,12 @@ def _require_store(name: str) -> Path:
 
 
 def latest_runs() -> tuple[tuple[Path, str], ...]:
-    """The latest run of each suite on each profile, in all stores."""
+    """The latest run of each suite on each profile, in all stores, without runs of `bench ab`."""
     latest = {
         (path, run.suite, run.profile): run.id
         for path, runs in from_each_store(Store.runs)
         for run in runs
+        if run.origin != AB
     }
     return tuple((path, run) for (path, _, _), run in latest.items())
 
@@ -128,11 +130,13 @@ def _by_id(reference: str) -> tuple[Path, str]:
 
 
 def _latest_of_all() -> tuple[Path, str]:
-    latest: tuple[datetime, Path, str] | None = None
+    """The run that began last. A side of `bench ab` only if there is no other run."""
+    latest: tuple[tuple[bool, datetime], Path, str] | None = None
     for path, runs in from_each_store(Store.runs):
         for run in runs:
-            if latest is None or by_time(run.created) >= latest[0]:
-                latest = (by_time(run.created), path, run.id)
+            order = run.origin != AB, by_time(run.created)
+            if latest is None or order >= latest[0]:
+                latest = (order, path, run.id)
     if latest is None:
         raise BadInput(f"no runs in {OUT}: start with `bench run quick`")
     return latest[1], latest[2]

@@ -32,7 +32,7 @@ def missing_metrics(
 def was_not_run(pass_name: str) -> str:
     """The reason for the metrics of a pass that the run was not asked for."""
     if pass_name not in IN_SUITES:  # `measure` cannot name it
-        return f"the pass `{pass_name}` was not run: it is no part of a suite"
+        return f"the pass `{pass_name}` was not run: it is not part of a suite"
     return f"the pass `{pass_name}` was not run (add `measure: +{pass_name}`)"
 
 

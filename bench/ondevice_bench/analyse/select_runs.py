@@ -106,5 +106,5 @@ def _moment(text: str) -> datetime:
     """A day or a moment, in UTC."""
     moment = instant(text)
     if moment is None:
-        raise BadInput(f"--since: {text!r} is no date: give one such as 2026-03-01, or a commit")
+        raise BadInput(f"--since: {text!r} is not a date: give one such as 2026-03-01, or a commit")
     return moment

@@ -1,6 +1,5 @@
 """`ondevice_bench.run`: measure a suite from Python or from a notebook."""
 
-import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +12,7 @@ from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.api.measuring import RunOptions, measure_suite, with_report
 from ondevice_bench.api.suite import Suite
 from ondevice_bench.errors import BadInput, system_in_one_line
+from ondevice_bench.record.command import command_text
 from ondevice_bench.running.notebook_progress import for_notebook
 from ondevice_bench.running.progress import Progress, Silent, for_terminal
 from ondevice_bench.running.queries.described_suite import described
@@ -45,7 +45,7 @@ def run(
     `suite` is a name, the path of a file, or a `Suite`. An unfinished run of it goes on. The other
     arguments are the options of the command: times and sizes are text (`"10m"`, `"2G"`) or numbers
     (seconds, bytes). Bad input is a `BadInput`. Ctrl-C is an `Interrupted`: what was measured is
-    stored, and the same call goes on from there.
+    stored, and the same call continues from there.
     """
     if not isinstance(suite, str | Path | Suite):
         raise BadInput(
@@ -160,4 +160,4 @@ def _command(suite: str | Path | Suite, given: dict[str, Any]) -> str:
         option = "--filter" if name == "filters" else f"--{name.replace('_', '-')}"
         for each in value if isinstance(value, list) else [value]:
             words += [option] if each is True else [option, str(each)]
-    return shlex.join(words)
+    return command_text(words)

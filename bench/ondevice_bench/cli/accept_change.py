@@ -86,7 +86,11 @@ def _user() -> str:
 
     try:
         named = subprocess.run(
-            ["git", "config", "user.name"], capture_output=True, text=True, check=False
+            ["git", "config", "user.name"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         ).stdout.strip()
     except OSError:
         named = ""

@@ -1,7 +1,6 @@
 """The arguments that several verbs share, and how their texts are read."""
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from ondevice_bench.cli import names
 from ondevice_bench.errors import BadInput, unknown
+from ondevice_bench.record.command import command_text
 from ondevice_bench.units import parse_bytes, parse_duration
 
 A_RUN = "a suite or the path of a store or its folder (the latest run), a run's id, or STORE@RUN"
@@ -117,7 +117,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 
 def command_line() -> str:
     """The command as the user typed it, to be stored with a run."""
-    return shlex.join(["bench", *sys.argv[1:]])
+    return command_text(["bench", *(word for word in sys.argv[1:] if word != "--debug")])
 
 
 def model_names(texts: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`bench board`: set up boards on the network, look at them, and remove what is ours there."""
+"""`bench board`: set up boards on the network, look at them, and remove our files there."""
 
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,7 @@ def setup(
         str | None, typer.Option(help="Write the board into hosts.yaml under this name.")
     ] = None,
 ) -> ExitCode:
-    """Install this very bench on a board, and look for what disturbs measurements there."""
+    """Install the running bench on a board, and look for what disturbs measurements there."""
     from ondevice_bench.remote.address import address, remember, require_free
     from ondevice_bench.remote.setup import set_up
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ondevice_bench.running.queries.accounts import Wanted
     from ondevice_bench.running.request import Request
 
+NOTHING_TO_DRAW = "--out: there is no run to draw: start with `bench run paper_wasi_small`"
+
 
 def claims(
     runs: Annotated[
@@ -100,7 +102,7 @@ def claims(
     places = [find_run(name) for name in runs] if runs else latest_runs()
     summaries = [summary_at(*place) for place in places]
     if out is not None and not summaries and not measures:
-        raise BadInput("--out: there is no run to draw: start with `bench run paper_wasi_small`")
+        raise BadInput(NOTHING_TO_DRAW)
     code = ExitCode.OK
     with local_host() as host:
         judge = partial(_judged, published, host, kept={}, quiet=quiet)
@@ -113,7 +115,9 @@ def claims(
             new = {each.run.id for each in trial_runs}
             summaries = [*trial_runs, *(each for each in summaries if each.run.id not in new)]
         verdicts = with_what_is_not_measured(judge(summaries))
-    if out is not None and summaries:
+    if out is not None and not summaries:
+        raise BadInput(NOTHING_TO_DRAW)
+    if out is not None:
         write_report(summaries, out, "paper", claims=verdicts)
     if as_json:
         print_json(claims_json(published, verdicts))

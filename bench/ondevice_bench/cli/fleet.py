@@ -71,7 +71,7 @@ def run(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
-    """Measure suites on all boards of a fleet. The same command goes on after an interruption."""
+    """Measure suites on all boards of a fleet. The same command continues after an interruption."""
     _require_dask()
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
@@ -174,15 +174,19 @@ def status(
     import threading
 
     from ondevice_bench.fleet.fleet_file import load_fleet
+    from ondevice_bench.fleet.lock_notes import left_locks
     from ondevice_bench.fleet.muster import over_ssh
     from ondevice_bench.fleet.status import board_rows, run_rows
 
     found = load_fleet(fleet, tags or ())
     boards, runs = board_rows(found, over_ssh(found, threading.Event())), run_rows()
+    locks = left_locks([each.name for each in found.boards])
     if as_json:
-        print_json({"boards": boards, "runs": runs})
+        left = [{"board": each.board, "unlock": each.unlock} for each in locks]
+        print_json({"boards": boards, "runs": runs, "left_locks": left})
         return ExitCode.OK
     print_rows(boards, as_json=False)
+    print_notes(*(each.line for each in locks))
     if runs:
         print_lines("")
         print_rows(runs, as_json=False)

@@ -134,7 +134,7 @@ def _runs_of_baselines(folder: Path) -> frozenset[str]:
     except BadInput as error:
         raise BadInput(
             f"{error.lines[0]}; no run was removed, because the run of this baseline must stay: "
-            "mend or remove this file, or name another folder with --baselines"
+            "repair or remove this file, or name another folder with --baselines"
         ) from None
 
 

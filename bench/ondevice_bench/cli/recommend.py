@@ -72,7 +72,7 @@ def recommend(
     minimise: Annotated[
         str,
         typer.Option(
-            help="What should be low: step_seconds, peak_rss, energy, time_to_accuracy, "
+            help="The metric to minimise: step_seconds, peak_rss, energy, time_to_accuracy, "
             "energy_to_accuracy, or another goal of suites."
         ),
     ] = "step_seconds",
@@ -80,13 +80,13 @@ def recommend(
         float | None,
         typer.Option(
             "--min-cosine",
-            help="The least cosine with the gradient of plain training (default: 0.9, unless "
-            "--min-accuracy or --target is given).",
+            help="The lowest allowed cosine with the gradient of plain training (default: 0.9, "
+            "unless --min-accuracy or --target is given).",
         ),
     ] = None,
     min_accuracy: Annotated[
         float | None,
-        typer.Option("--min-accuracy", help="The least accuracy after a short training."),
+        typer.Option("--min-accuracy", help="The lowest allowed accuracy after a short training."),
     ] = None,
     target: Annotated[
         float | None,
@@ -98,7 +98,7 @@ def recommend(
         int | None,
         typer.Option(
             "--seeds",
-            help="The most trainings of a candidate, each with its own seed: at most 20 "
+            help="How often a candidate may train, each time with its own seed: at most 20 "
             "(default: 3).",
         ),
     ] = None,
@@ -121,7 +121,7 @@ def recommend(
         typer.Option(help="The folder for the results (default: bench-out/recommend-MODEL)."),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure anew what an earlier search has measured.")
+        bool, typer.Option("--fresh", help="Measure again what an earlier search has measured.")
     ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,

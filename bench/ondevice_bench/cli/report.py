@@ -89,6 +89,8 @@ def report(
     from ondevice_bench.suite.fit_file import read_fits
     from ondevice_bench.validation.claims import with_what_is_not_measured
 
+    if as_json and form not in ("html", "json"):
+        raise BadInput(f"--json and --format {form}: give one of them")
     selected = report_runs(runs or (), other_boards=compare_hardware)
     if baseline is not None and baseline not in (methods := selected.methods()):
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
@@ -156,7 +158,7 @@ def _accounts_of(host: "Host", wanted: "Sequence[Wanted]") -> "Sequence[Answer]"
     ours = [each for each in wanted if not _own_code(each[0])]
     made = iter(accounts_of(host, ours))
     return [
-        BadInput(f"{name}: a report runs no code of yours; `bench claims --out` does")
+        BadInput(f"{name}: a report does not run your code; `bench claims --out` does")
         if (name := _own_code(words))
         else next(made)
         for words, _ in wanted

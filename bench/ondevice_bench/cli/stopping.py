@@ -31,7 +31,7 @@ def stopped_by_signals() -> Iterator[list[int]]:
         _interrupt()
 
     def ignored(what: "sys.UnraisableHookArgs") -> None:
-        """A place that cannot raise has lost the exception: raise it a moment later."""
+        """The exception was lost in code that cannot raise: raise it a moment later."""
         if not isinstance(what.exc_value, KeyboardInterrupt):
             sys.__unraisablehook__(what)
             return

@@ -20,5 +20,5 @@ def elpv(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
         lines = [line.split() for line in table.read_text(encoding="utf-8").splitlines()]
         cells = [(table.parent / name, int(float(chance) > DEFECT)) for name, chance, _ in lines]
     except (OSError, ValueError) as error:
-        raise NoBatch(f"{table}: is no table of solar cells: {error}") from None
+        raise NoBatch(f"{table}: is not a table of solar cells: {error}") from None
     return batch_of_files([cells[place] for place in draw.shuffled(len(cells))], inputs)

@@ -14,7 +14,7 @@ SIDE = 28
 
 
 def mnist(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
-    """Digits, enlarged, with the scale of ImageNet's images. None repeats before all have come."""
+    """Digits, enlarged, with the scale of ImageNet's images. All are used before one repeats."""
     assert isinstance(inputs, Images)
     table = _table()
     order = draw.shuffled(len(table))
@@ -30,7 +30,7 @@ def _table() -> Array:
         with gzip.open(path, "rt") as file:
             table = numpy.loadtxt(file, delimiter=",", dtype=numpy.uint8, ndmin=2)
     except (OSError, EOFError, ValueError) as error:
-        raise NoBatch(f"{path}: is no table of digits: {error}") from None
+        raise NoBatch(f"{path}: is not a table of digits: {error}") from None
     if table.shape[1] != SIDE**2 + 1:
         raise NoBatch(f"{path}: has rows of {table.shape[1]} numbers, not of {SIDE**2 + 1}")
     return table

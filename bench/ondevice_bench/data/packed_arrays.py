@@ -1,4 +1,4 @@
-"""Arrays of an npz file that may come from anybody, read some rows at a time.
+"""Arrays of an npz file from an unknown source, read some rows at a time.
 
 A small file can unpack to gigabytes. So the header of an array is checked before anything of the
 array is read, and no more than some rows are in memory at once. Nothing is ever unpickled.
@@ -74,7 +74,7 @@ class PackedArrays:
         return tuple(self._members)
 
     def header(self, name: str) -> ArrayHeader:
-        """The header of an array; NoArray if no file of numpy has such a one."""
+        """The header of an array; NoArray if numpy writes no such header."""
         with self._opened(name) as file:
             return self._checked(name, file)
 
@@ -105,7 +105,7 @@ class PackedArrays:
         """The header that the file begins with. It leaves the file at the first row."""
         header, length = read_header(file)
         if header.dtype.hasobject or header.dtype.itemsize == 0:
-            raise NoArray(f"{name} holds {header.dtype}, which is no type of numbers")
+            raise NoArray(f"{name} holds {header.dtype}, which is not a type of numbers")
         if any(size < 1 for size in header.shape) or not header.shape:
             raise NoArray(f"{name} is empty: its shape is {header.shape}")
         held = self._members[name].file_size - length
@@ -126,13 +126,13 @@ class PackedArrays:
 
 @contextmanager
 def packed_arrays(path: Path) -> Iterator[PackedArrays]:
-    """The arrays of an npz file; NoArray, or an error of `zipfile`, if it is none."""
+    """The arrays of an npz file; NoArray, or an error of `zipfile`, if it is another file."""
     with open_zip(path) as packed:
         yield PackedArrays(packed)
 
 
 def read_header(file: IO[bytes]) -> tuple[ArrayHeader, int]:
-    """The header of an array, and the bytes that it takes; NoArray if it is none."""
+    """The header of an array, and the bytes that it takes; NoArray if it is not an array."""
     magic = file.read(_MAGIC)
     version = tuple(magic[-2:])
     if len(magic) < _MAGIC or magic[:-2] != npy.MAGIC_PREFIX or version not in _HEADERS:

@@ -93,7 +93,7 @@ def batch_of_files(files: Sequence[tuple[Path, int]], inputs: Inputs) -> Arrays:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise NoBatch(f"{file}: is too large an image: {error}") from None
         except (images.UnknownWhite, UnidentifiedImageError, OSError) as error:
-            raise NoBatch(f"{file}: is no image that can be read: {error}") from None
+            raise NoBatch(f"{file}: is not an image that can be read: {error}") from None
     return {
         "inputs": images.normalised(numpy.stack(pictures), inputs),
         "targets": numpy.array([label for _, label in files], dtype=numpy.int64),
@@ -137,7 +137,7 @@ def npz(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
         raise NoBatch(f"{path}: {error}") from None
     except _DAMAGED as error:
         reason = str(error) or type(error).__name__
-        raise NoBatch(f"{path}: is no file of plain arrays: {reason}") from None
+        raise NoBatch(f"{path}: is not a file of plain arrays: {reason}") from None
 
 
 def _npz_images(path: Path, packed: PackedArrays, inputs: Inputs, draw: Draw) -> Arrays:
@@ -268,7 +268,7 @@ def _rows_of_cifar(file: Path, draw: Draw) -> tuple[Array, Array]:
 def _cifar_binary(file: Path) -> tuple[Array, Array]:
     raw = numpy.fromfile(file, dtype=numpy.uint8)
     if not raw.size or raw.size % (CIFAR_BYTES + 1):
-        raise NoBatch(f"{file}: is no batch of CIFAR-10: rows must have {CIFAR_BYTES + 1} bytes")
+        raise NoBatch(f"{file}: is not a batch of CIFAR-10: rows must have {CIFAR_BYTES + 1} bytes")
     rows = raw.reshape(-1, CIFAR_BYTES + 1)
     return rows[:, 1:], rows[:, 0]
 
@@ -308,7 +308,7 @@ def _cifar_pickle(file: Path) -> tuple[Array, Array]:
     except NoBatch as error:
         raise NoBatch(f"{file}: {error}") from None
     except Exception as error:
-        raise NoBatch(f"{file}: is no batch of CIFAR-10: {error}") from None
+        raise NoBatch(f"{file}: is not a batch of CIFAR-10: {error}") from None
     if rows.dtype != numpy.uint8 or rows.shape != (len(labels), CIFAR_BYTES):
-        raise NoBatch(f"{file}: is no batch of CIFAR-10: data is {rows.dtype} of {rows.shape}")
+        raise NoBatch(f"{file}: is not a batch of CIFAR-10: data is {rows.dtype} of {rows.shape}")
     return rows, labels

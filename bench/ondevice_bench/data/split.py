@@ -47,11 +47,11 @@ class Draw:
         return self.shuffled(count)
 
     def shuffled(self, count: int) -> Array:
-        """Places of the split in random order. None repeats before all have come."""
+        """Places of the split in random order. All are used before one repeats."""
         return self.shuffled_of(self.rows(count))
 
     def shuffled_of(self, places: Array) -> Array:
-        """`size` of the places in random order. None repeats before all have come.
+        """`size` of the places in random order. All are used before one repeats.
 
         To learn or to test, no place repeats at all, because an example must not count twice.
         """

@@ -113,7 +113,7 @@ def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(file.read(8), "little")
     start = 8 + length
     if whole < 8 or length > min(whole - 8, _LONGEST_HEADER):
-        raise NoTensorFile(f"{path}: is no safetensors file, or is cut short")
+        raise NoTensorFile(f"{path}: is not a safetensors file, or is cut short")
     try:
         header = json.loads(file.read(length))
         for name, entry in _tensors(header):
@@ -122,7 +122,7 @@ def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
     except NoTensorFile as error:
         raise NoTensorFile(f"{path}: {error}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise NoTensorFile(f"{path}: is no safetensors file") from None
+        raise NoTensorFile(f"{path}: is not a safetensors file") from None
     return header, start
 
 

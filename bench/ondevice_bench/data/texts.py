@@ -103,15 +103,15 @@ def _plain(quoted: str, catalog: Path) -> str:
     try:
         return str(ast.literal_eval(quoted)) if quoted else ""
     except (ValueError, SyntaxError) as error:
-        raise NoBatch(f"{catalog}: is no file of gettext: {error}") from None
+        raise NoBatch(f"{catalog}: is not a file of gettext: {error}") from None
 
 
 def _read(file: Path) -> str:
     try:
         if (size := file.stat().st_size) > LARGEST:
             raise NoBatch(f"{file}: takes {mib(size)}, more than {mib(LARGEST)}")
-        return file.read_text(encoding="utf-8-sig")  # a mark of spreadsheets is no part of a label
+        return file.read_text(encoding="utf-8-sig")  # a mark of spreadsheets is not part of a label
     except OSError as error:
         raise NoBatch(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise NoBatch(f"{file}: is no text in UTF-8") from None
+        raise NoBatch(f"{file}: is not text in UTF-8") from None

@@ -15,7 +15,7 @@ _PAD, _UNKNOWN, _BEGIN, _END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
 def tokens(text: str, length: int, vocabulary: int) -> list[int]:
-    """The text as so many tokens: cut, or filled up at its end."""
+    """The text as `length` tokens: cut, or filled up at its end."""
     if vocabulary != WORD_PIECES:
         return list(text.encode()[:length].ljust(length, b"\0"))
     path = WORD_PIECES_FILE.path()
@@ -32,10 +32,10 @@ def _vocabulary(path: Path) -> Mapping[str, int]:
     try:
         pieces = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise NoBatch(f"{path}: is no list of word pieces: {error}") from None
+        raise NoBatch(f"{path}: is not a list of word pieces: {error}") from None
     known = {piece: number for number, piece in enumerate(pieces)}
     if len(pieces) != WORD_PIECES or not {_PAD, _UNKNOWN, _BEGIN, _END} <= known.keys():
-        raise NoBatch(f"{path}: is no list of {WORD_PIECES} word pieces")
+        raise NoBatch(f"{path}: is not a list of {WORD_PIECES} word pieces")
     return known
 
 
@@ -58,7 +58,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _is_ideograph(character: str) -> bool:
-    """Whether it is a character of Chinese, which stands for a word."""
+    """Whether it is a Chinese character: each is a word of its own."""
     return any(first <= ord(character) <= last for first, last in _IDEOGRAPHS)
 
 

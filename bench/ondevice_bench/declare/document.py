@@ -65,7 +65,7 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read one declaration. A file that is no declaration is a BadInput."""
+    """Read one declaration. A file that is not a declaration is a BadInput."""
     return parse(path, _text(path))
 
 
@@ -79,7 +79,7 @@ def parse(path: Path, text: str) -> Document:
         raise BadInput(f"{path}: more than {MAX_MARKS:,} keys and values, not a declaration")
     loader = YAML(typ="rt", pure=True)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of an anchor that is there twice
+        with warnings.catch_warnings(action="ignore"):  # of an anchor that appears twice
             tree = loader.load(text)
     except DuplicateKeyError as error:
         problem = str(error.problem).partition(" with value")[0]

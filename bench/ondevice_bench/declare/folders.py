@@ -17,7 +17,7 @@ def builtin(kind: str) -> Path:
 
 
 def search_path(kind: str, extra: Path | None = None) -> tuple[Path, ...]:
-    """The folders of this kind, the first match first, each folder only one time."""
+    """The folders of this kind, the first match first, each folder only once."""
     if extra is not None and not extra.is_dir():
         raise BadInput(f"{extra}: not a folder of {kind}")
     candidates = [extra] if extra is not None else []

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from ondevice_bench import passes
 from ondevice_bench.declare.document import Document, KeyPath, Plain, SourceLocation, read
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput
@@ -12,6 +13,7 @@ EXTENDS = "extends"
 _ONE_CHOICE = ("data", "weights", "power", "layers", "models", "methods")
 _OF_EACH_ENTRY = "defaults"  # its `models` and `methods` are mappings of options
 _OF_ONE_FILE = ("expected",)  # what holds for the base alone
+_OF_EACH = {"rounds": tuple(passes.ROUNDS)}  # one number stands for a mapping of these keys
 LONGEST_CHAIN = 8
 
 
@@ -39,7 +41,8 @@ def resolved(kind: str, document: Document, folder: Path | None = None) -> tuple
 def merged(base: Document, over: Document) -> Document:
     """`base` with the keys of `over`. Mappings are merged; any other value replaces the base's.
 
-    So does a mapping that is one choice, such as `data`.
+    So does a mapping that is one choice, such as `data`. A number that stands for a mapping, such
+    as `rounds: 5`, is merged as this mapping.
     """
     places = dict(base.places)
     values = _joined(base.values, over.values, (), places)
@@ -78,6 +81,10 @@ def _joined(
     for key, value in over.items():
         inherited = joined.get(key)
         is_whole = key in _ONE_CHOICE and at[-1:] != (_OF_EACH_ENTRY,)
+        if key in _OF_EACH and type(inherited) is int and isinstance(value, dict):
+            inherited = dict.fromkeys(_OF_EACH[key], inherited)
+            whole = {(*at, key, each): places.get((*at, key)) for each in inherited}
+            places |= {location: place for location, place in whole.items() if place}
         if isinstance(value, dict) and isinstance(inherited, dict) and not is_whole:
             joined[key] = _joined(inherited, value, (*at, key), places)
             continue

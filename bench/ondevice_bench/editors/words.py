@@ -80,14 +80,14 @@ WORDS: Mapping[str, Mapping[str, str]] = {
                for name in passes.ROUNDS},
     "Sampling": {
         "warmup": "Steps before the first sample (default: 2).",
-        "min_samples": "The fewest samples (default: 10).",
-        "max_samples": "The most samples (default: 100).",
+        "min_samples": "The lowest number of samples (default: 10).",
+        "max_samples": "The highest number of samples (default: 100).",
         "max_seconds": "The longest time for samples: 60, 90s, 2m (default: 60).",
         "precision": "Stop when the interval is this narrow: 2% (default: 2%).",
     },
     "Goal": {
         "minimise": "The metric to minimise (default: step_seconds).",
-        "min_cosine": "The least cosine to the gradients of plain training (default: 0.9).",
+        "min_cosine": "The lowest allowed cosine to plain training's gradients (default: 0.9).",
         "max_peak": "The largest peak of memory over the runtime floor: 512M, 2G.",
         "max_slowdown": "The longest step, as a multiple of the baseline's.",
     },

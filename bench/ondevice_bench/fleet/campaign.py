@@ -37,8 +37,8 @@ class Waiting:
     repeat: frozenset[TaskKey] = frozenset()  # tasks whose record is to be replaced
     attempts: int = 0
     refused: dict[str, str] = field(default_factory=dict)  # boards that were too hot, and why
-    failed_on: set[str] = field(default_factory=set)  # boards whose connection failed meanwhile
-    without_record: int = 0  # attempts in a row that brought none
+    failed_on: set[str] = field(default_factory=set)  # boards whose connection failed during it
+    without_record: int = 0  # attempts in a row that brought no record
 
 
 class Campaign:
@@ -49,6 +49,7 @@ class Campaign:
         self.run = run
         self.store = store
         self._batches = BatchStore(batches)
+        self._jobs: dict[str, JobMaker] = {}  # by unit: each knows which files it has read
         self._cells = {item.cell.id: item.cell for item in request.planned}
         tasks = tasks_of(request, run)
         self._measured = store.units(run.id)  # the unit behind each record
@@ -102,7 +103,8 @@ class Campaign:
         for cell in dict.fromkeys(task.cell for task in tasks):
             for name in (CALIBRATE, LEARNING_RATE):
                 key = TaskKey(cell, name, 1)
-                if key not in tasks and (found := self.store.outcome(self.run.id, key)):
+                is_earlier = key in self._measured and key not in tasks
+                if is_earlier and (found := self.store.outcome(self.run.id, key)):
                     known[key] = found
         return Work(ticket, portion.round, tasks, self._measurer, known)
 
@@ -150,12 +152,12 @@ class Campaign:
     def shared_tasks(self) -> Iterator[TaskKey]:
         """A task for each further process that shows whether its board is like the others.
 
-        There is none if every cell has ranks to choose.
+        Every board measures the same cell: one without ranks to choose, if there is any.
         """
         simple = (
             name for name, cell in self._cells.items() if CALIBRATE not in passes_of(cell, ())
         )
-        cell = next(simple, None)
+        cell = next(simple, next(iter(self._cells), None))
         rounds = [key.round for key in self._measured if key.pass_name == FAMILY]
         while cell is not None:
             rounds.append(max(rounds, default=0) + 1)
@@ -163,15 +165,16 @@ class Campaign:
 
     def _measurer(self, host: Host, earlier: Earlier) -> Measurer:
         suite = self.request.suite
-        jobs = JobMaker(
-            host,
-            self._batches,
-            suite.sampling,
-            suite.data,
-            suite.weight_sources,
-            sustain=suite.sustain,
-        )
-        return Measurer(self.run.id, suite, self._cells, host, jobs, earlier)
+        if host.unit not in self._jobs:  # a board has one thread
+            self._jobs[host.unit] = JobMaker(
+                host,
+                self._batches,
+                suite.sampling,
+                suite.data,
+                suite.weight_sources,
+                sustain=suite.sustain,
+            )
+        return Measurer(self.run.id, suite, self._cells, host, self._jobs[host.unit], earlier)
 
 
 @contextlib.contextmanager

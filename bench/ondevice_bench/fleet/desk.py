@@ -123,16 +123,19 @@ class Desk:
         later: list[Waiting] = []
         while campaign.waiting and given < free:
             waiting = campaign.waiting.popleft()
+            if not campaign.is_ready(waiting):
+                later.append(waiting)
+                continue
             willing = {lane.unit: lane.name for lane in lanes if lane.name not in waiting.refused}
             if not willing:
                 self._give_up(campaign, waiting, "skipped", "; ".join(waiting.refused.values()))
                 continue
             others = {u: name for u, name in willing.items() if name not in waiting.failed_on}
-            # after two attempts in vain, another board starts the portion again, if there is one
+            # after two failed attempts, another board starts the portion again, if there is one
             able = others if waiting.without_record > 1 and others else willing
             rest = campaign.rest(waiting, able)
             home = able.get(rest.home, "")
-            if not campaign.is_ready(waiting) or home in busy:
+            if home in busy:
                 later.append(waiting)
                 continue
             if home:
@@ -208,7 +211,7 @@ class Desk:
         return self._left
 
     def _ended(self, out: _GivenOut, event: Ended) -> None:
-        campaign, waiting = out.campaign, out.waiting
+        campaign, waiting, last = out.campaign, out.waiting, event.reason
         match event.how:
             case "done":
                 campaign.end(waiting)
@@ -220,6 +223,7 @@ class Desk:
                 self._progress.note(f"{event.board}: {event.reason}; another board may do it")
             case "lost":
                 waiting.attempts += out.board == event.board  # else the board never began it
+                last = "its board was lost"  # ssh has its own words, with the board's address
                 self._lose(event.board, event.reason)
             case "again":
                 waiting.attempts += 1
@@ -227,7 +231,7 @@ class Desk:
         if waiting.attempts < MOST_ATTEMPTS:
             campaign.waiting.appendleft(waiting)
         else:
-            reason = f"not measured: {waiting.attempts} attempts failed; the last: {event.reason}"
+            reason = f"not measured: {waiting.attempts} attempts failed; the last: {last}"
             self._give_up(campaign, waiting, "failed", reason)
 
     def _failed_on(self, event: Ended, waiting: Waiting) -> None:
@@ -248,7 +252,7 @@ class Desk:
         """Continue without a board. Work that only lost boards may do waits again."""
         if self._lanes.pop(board, None) is None:
             return
-        self._progress.note(f"{board} takes no part any more: {reason}")
+        self._progress.note(f"{board} no longer takes part: {reason}")
         for ticket, out in list(self._out.items()):
             able = out.boards or [lane.name for lane in self._of(out.campaign.profile)]
             if not self._lanes.keys() & set(able):
@@ -318,7 +322,7 @@ class Desk:
             named = " and ".join(lane.name for lane in lanes if lane.unit in seconds)
             self._progress.note(
                 f"boards differ by up to {percent(slowest)} in the step of the shared cell: "
-                f"{named}; nobody knows which of them is unusual, so all of them measure"
+                f"{named}; it is unknown which of them is unusual, so all of them measure"
             )
 
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, Worker, get_worker
+from distributed import Client, KilledWorker, LocalCluster, Security, Worker, get_worker
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.lane import Ended, How, Lane, Work
@@ -33,6 +33,12 @@ _SETTINGS = {
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.allowed-failures": 1000,  # a lost board is not the fault of its ticket
     "distributed.comm.timeouts.connect": "20s",
+}
+# nobody looks at dask's pages, and each board is a server of dask that would watch this machine
+_WITHOUT_PAGES = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.admin.system-monitor.interval": "1m",
+    "distributed.admin.tick.interval": "1s",
 }
 
 
@@ -57,6 +63,8 @@ class DaskEngine:
     ) -> None:
         if scheduler:
             _require_safe(scheduler)
+        if scheduler and scheduler.startswith("tls:"):
+            _require_certificates(scheduler)
         if dashboard and not find_spec("bokeh"):
             raise BadInput("--dashboard needs bokeh: pip install bokeh")
         self._told = told
@@ -79,7 +87,7 @@ class DaskEngine:
                 scheduler = self._cluster.scheduler_address
             self._client = _client(scheduler)
             for lane in lanes:
-                self._workers[lane.name] = self._client.sync(self._started, lane)
+                self._workers[lane.name] = self._worker(lane)
         except BaseException:
             self.close()
             raise
@@ -129,10 +137,16 @@ class DaskEngine:
         self._futures.pop(ticket, None)
         ended = self._ends.pop(ticket, None)
         if ended is None:
-            # the scheduler has ended, or `forget` took the ticket back: then nobody waits for it
-            how: How = "desk" if future.status == "cancelled" else "again"
-            ended = Ended(ticket, "", how, f"the scheduler of dask says: {future.status}")
+            ended = Ended(ticket, "", *_without_board(future))
         self._told(ended)
+
+    def _worker(self, lane: Lane) -> Any:
+        try:
+            return self._client.sync(self._started, lane)
+        except (OSError, RuntimeError, TimeoutError) as error:
+            if self._cluster is not None:
+                raise
+            raise _unusable(self._client.scheduler.address, error.__cause__ or error) from None
 
     async def _started(self, lane: Lane) -> Any:
         scheduler = self._client.scheduler.address
@@ -163,8 +177,20 @@ def _do(ticket: str) -> None:
         ends[ticket] = lane.measure(works[ticket])
 
 
+def _without_board(future: Any) -> tuple[How, str]:
+    """How a work ended that no board has done, and why.
+
+    No attempt helps if the scheduler has ended, or if it cannot read the work. If `forget` took the
+    ticket back, nobody waits for it.
+    """
+    error = future.exception() if future.status == "error" else None
+    said = " ".join(str(error).split())[:300] if error else future.status
+    in_vain = future.status == "cancelled" or (error and not isinstance(error, KilledWorker))
+    return "desk" if in_vain else "again", f"the scheduler of dask says: {said}"
+
+
 def _settings(*, dashboard: bool) -> Mapping[str, Any]:
-    return _SETTINGS if dashboard else {**_SETTINGS, "distributed.scheduler.http.routes": []}
+    return _SETTINGS if dashboard else {**_SETTINGS, **_WITHOUT_PAGES}
 
 
 def _cluster(*, dashboard: bool) -> Any:
@@ -174,12 +200,13 @@ def _cluster(*, dashboard: bool) -> Any:
         threads_per_worker=1,
         protocol="inproc://",
         dashboard_address=DASHBOARD if dashboard else _EMPTY_PAGE,
+        scheduler_kwargs={"dashboard": dashboard},  # it serves its pages wherever bokeh is
         silence_logs=False,
     )
 
 
 def _require_safe(scheduler: str) -> None:
-    """Refuse a scheduler without TLS: whoever reaches it can run code on this machine."""
+    """Refuse a scheduler without TLS: everybody who reaches it can run code on this machine."""
     scheme, _, rest = scheduler.partition("://")
     host = rest.rpartition(":")[0].strip("[]")
     if scheme == "tls" or (scheme == "tcp" and host in ("localhost", LOOPBACK, "::1")):
@@ -190,9 +217,29 @@ def _require_safe(scheduler: str) -> None:
     )
 
 
+def _require_certificates(scheduler: str) -> None:
+    """Refuse settings of dask that lack one: a client of dask would hang at its end."""
+    for role in ("client", "worker"):
+        try:
+            is_there = bool(Security().get_connection_args(role).get("ssl_context"))
+        except (OSError, ValueError) as error:
+            raise BadInput(
+                f"--scheduler {scheduler}: the certificate of a {role}: {error}"
+            ) from None
+        if not is_there:
+            raise BadInput(
+                f"--scheduler {scheduler}: dask's settings have no certificate of a {role}: they "
+                f"need distributed.comm.tls.ca-file and distributed.comm.tls.{role}.cert"
+            )
+
+
 def _client(scheduler: str) -> Client:
     try:
         return Client(scheduler, set_as_default=False, direct_to_workers=True)
     except (OSError, TimeoutError, TypeError, ValueError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"--scheduler {scheduler}: {first[:300]}") from None
+        raise _unusable(scheduler, error) from None
+
+
+def _unusable(scheduler: str, error: BaseException) -> BadInput:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return BadInput(f"--scheduler {scheduler}: {first[:300]}")

@@ -58,9 +58,9 @@ def _words(text: str) -> str:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"{text!r} is no command: {error}") from None
+        raise ValueError(f"{text!r} is not a command: {error}") from None
     if not words or "\0" in text:
-        raise ValueError("an empty command" if not words else f"{text!r} is no command")
+        raise ValueError("an empty command" if not words else f"{text!r} is not a command")
     return text
 
 

@@ -16,7 +16,7 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.measurer import Earlier, Measurer
 from ondevice_bench.sensors.throttling import causes
 
-LOOK_SECONDS = 10.0  # between two looks at a board that is too hot
+LOOK_SECONDS = 10.0  # between two checks of a board that is too hot
 
 # done: every task has a record. hot: the board did not cool down. lost: the board does not answer.
 # again: the connection failed, but the board is alive. stopped: the user ended the run.

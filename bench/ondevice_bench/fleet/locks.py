@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import IO
 
 from ondevice_bench.fleet.fleet_file import FleetBoard
+from ondevice_bench.fleet.lock_notes import FOLDER, LockNote, forget, left_locks
 from ondevice_bench.running.hosts.processes import end, ends_within, tail
 
 LOCK_SECONDS = 120.0  # for one command
@@ -25,22 +27,34 @@ Tell = Callable[[str], None]
 
 
 @contextlib.contextmanager
-def locked(boards: Sequence[FleetBoard], tell: Tell) -> Iterator[Mapping[str, str]]:
+def locked(
+    boards: Sequence[FleetBoard], tell: Tell, notes: Path = FOLDER
+) -> Iterator[Mapping[str, str]]:
     """Hold the locks of the boards. Yields why a board could not be locked, by its name.
 
     The commands of all boards run side by side: a lock that somebody else has delays no other.
+    A note names the boards until they are given back.
     """
     problems: dict[str, str] = {}
-    try:
-        _run("lock", {each.name: each.lock for each in boards if each.lock}, tell, problems)
-        yield {each.name: text for each in boards if (text := problems.get(each.name))}
-    finally:
-        held = [each for each in boards if not each.lock or problems.get(each.name) == ""]
-        ends: dict[str, str] = {}
-        _run("unlock", {each.name: each.unlock for each in held if each.unlock}, tell, ends)
-        for each in held:
-            if problem := ends.get(each.name):
-                tell(f"{each.name}: {problem}")
+    ends: dict[str, str] = {}
+    unlock = {each.name: each.unlock for each in boards if each.unlock}
+    with contextlib.closing(LockNote(notes)) as note:
+        note.keep(unlock)
+        try:
+            _run("lock", {each.name: each.lock for each in boards if each.lock}, tell, problems)
+            refused = {each.name: text for each in boards if (text := problems.get(each.name))}
+            note.keep({name: words for name, words in unlock.items() if name not in refused})
+            forget({each.name for each in boards} - refused.keys(), notes)
+            for left in left_locks(refused, notes):
+                tell(left.line)
+            yield refused
+        finally:
+            held = [each for each in boards if not each.lock or problems.get(each.name) == ""]
+            _run("unlock", {each.name: each.unlock for each in held if each.unlock}, tell, ends)
+            for each in held:
+                if problem := ends.get(each.name):
+                    tell(f"{each.name}: {problem}")
+            note.keep({name: unlock[name] for name, problem in ends.items() if problem})
 
 
 def _run(

@@ -117,7 +117,7 @@ def running(
             whole = sum(each.size for each in campaigns)
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored; "
-                f"`{wanted.command}` goes on from there"
+                f"`{wanted.command}` continues from there"
             ) from None
         finally:
             stop.set()

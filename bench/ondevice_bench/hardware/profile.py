@@ -266,7 +266,7 @@ def load_profile(name: str | Path) -> Profile:
 def profiles() -> dict[str, Profile]:
     """Every profile by name. A profile in the working directory replaces ours of the same name.
 
-    A name may be one that no result can have: such a profile is refused only where it is used.
+    A name may be one that no result can have: such a profile is refused only when it is used.
     """
     return {name: _read(path) for name, path in declared("hardware").items()}
 
@@ -277,7 +277,7 @@ def recognise(machine: Machine, name: str | None = None) -> Profile:
         profile = load_profile(name)
         if not profile.recognise.matches(machine):
             raise BadInput(
-                f"{profile.path}: this machine is no {profile.name}: {_mismatch(profile, machine)}"
+                f"{profile.path}: this machine is not {profile.name}: {_mismatch(profile, machine)}"
             )
         return profile
     matching = [

@@ -120,7 +120,8 @@ def _existing_tensors() -> list[Tensor]:
     """
     gc.collect()
     tensors = [tensor for tensor in gc.get_objects() if _is_tensor(tensor)]
-    gradients = [t.grad for t in tensors if t.is_leaf and t.grad is not None]
+    with torch._C.DisableTorchFunctionSubclass():  # a class may refuse to tell its gradient
+        gradients = [t.grad for t in tensors if t.is_leaf and t.grad is not None]
     return [tensor for tensor in (*tensors, *gradients) if _has_storage(tensor)]
 
 

@@ -17,7 +17,7 @@ from ondevice_bench.suite.suite import Sampling
 SPOILT = "disturbed by other processes or by a quota; there was no time to measure again"
 WINDOW = 0.5  # seconds after which the machine's counters show a disturbance
 STILL_FASTER = 0.95  # warming up goes on below this share of the previous step's time
-MOST_WARMUPS = 10  # at most so many warm-ups beyond those that the suite wants
+MOST_WARMUPS = 10  # at most this many more than the suite asks for
 
 Sample = TypeVar("Sample")
 
@@ -43,7 +43,7 @@ class StepSample:
 class TimedSamples(Generic[Sample]):
     """The samples of one quantity, and the reason why sampling ended.
 
-    `disturbed` samples were measured again. Where no time was left for that, they are among the
+    `disturbed` samples were measured again. If no time was left for that, they are among the
     samples, and `spoilt` is true.
     """
 
@@ -57,7 +57,7 @@ class TimedSamples(Generic[Sample]):
 
     @property
     def notes(self) -> list[str]:
-        """A warning if the samples are spoilt."""
+        """A warning if disturbed samples are among the samples."""
         return [SPOILT] if self.spoilt else []
 
     def precision(self, sampling: Sampling) -> dict[str, float | str | None]:

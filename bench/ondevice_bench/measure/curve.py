@@ -16,7 +16,7 @@ from typing import Any
 INTERVAL = 0.005
 POINTS = 400  # the most points of a curve; each is the highest sample of its interval
 _LONGEST = 24 * 3600.0
-_STEADY = 0.05  # seconds: the wall clock moves by less, unless somebody sets it
+_STEADY = 0.05  # seconds: the wall clock moves by less, unless it is set
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Curve:
     marks: list[tuple[str, float]] = field(default_factory=list)
     samples: list[tuple[float, float]] = field(default_factory=list)  # seconds, bytes
     reason: str = ""
-    # seconds at each mark: the wall clock minus a clock that nobody can set
+    # seconds at each mark: the wall clock minus a clock that cannot be set
     ahead: list[float] = field(default_factory=list)
 
     def mark(self, name: str) -> None:
@@ -40,7 +40,7 @@ class Curve:
         if not self.samples or not self.marks:
             return {"unavailable": self.reason or "the sampler gave no samples"}
         if max(self.ahead) - min(self.ahead) > _STEADY:
-            return {"unavailable": "the clock of the machine was set meanwhile"}
+            return {"unavailable": "the clock of the machine was set during the measurement"}
         start = self.marks[0][1]
         points_joined = max(1, -(-len(self.samples) // POINTS))
         highest = [

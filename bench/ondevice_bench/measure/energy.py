@@ -14,7 +14,7 @@ class EnergyUnavailable(RuntimeError):
 
 
 class Metering(Protocol):
-    """A measurement that goes on. It never raises before it is asked for its joules."""
+    """A running measurement. It raises only when it is asked for its joules."""
 
     def mark(self) -> float:
         """Take what the meter has counted so far; the moment by `time.perf_counter`.
@@ -23,7 +23,14 @@ class Metering(Protocol):
         """
 
     def settle(self) -> None:
-        """Wait until the meter has told everything up to the last mark, or has stalled."""
+        """Wait until the meter has readings up to the last mark, or has stalled."""
+
+    def tells_of(self, moment: float) -> bool:
+        """Whether the meter has told of this moment, or will not any more."""
+
+    @property
+    def interval(self) -> float:
+        """The usual seconds between two readings; 0 for a counter."""
 
     def joules(self, start: float, end: float) -> float:
         """The energy between two marks; EnergyUnavailable with the reason if it is not known."""

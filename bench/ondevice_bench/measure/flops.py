@@ -145,6 +145,6 @@ def step_flops(counter: FlopCounter) -> dict[str, float]:
 
 
 def left_out(operations: Operations, figure: str) -> list[str]:
-    """A note that names the operators without a formula. Nobody may take the figure for exact."""
+    """A note that names the operators without a formula. The number is not exact then."""
     names = ", ".join(sorted(operations.unknown))
     return [f"{figure} leave out operators without a formula: {names}"] if names else []

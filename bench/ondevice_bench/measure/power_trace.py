@@ -11,9 +11,9 @@ from itertools import pairwise
 from statistics import median
 
 MOST_READINGS = 1_000_000
-STALLED_SECONDS = 3.0  # a gap is a stall if it is longer, and longer than so many usual gaps:
-STALLED_GAPS = 5
-# by so much the meter's clock may differ from ours, also because lines arrive late
+STALLED_SECONDS = 3.0  # a stall is a gap that is longer than this, and
+STALLED_GAPS = 5  # longer than this many usual gaps
+# the meter's clock may differ from ours by this: seconds, and a share. Lines may arrive late
 SLACK_SECONDS, SLACK = 2.0, 0.05
 _MOST_SHOWN = 40  # letters of a line in a message
 
@@ -35,7 +35,7 @@ class PowerTrace:
         self._joules = array("d")  # from the first reading up to each
         self._delay = math.inf
         self._arrived = math.inf, -math.inf  # the first line, and the last one
-        self._usual: tuple[int, float | None] = 0, None  # interval of so many readings
+        self._usual: tuple[int, float | None] = 0, None  # number of readings, their interval
 
     def __len__(self) -> int:
         return len(self._seconds)
@@ -148,5 +148,5 @@ def _numbers(words: list[str], line: str) -> tuple[float, float]:
     except ValueError:
         raise BadReading(f"the meter printed {shown!r}, not `seconds watts`") from None
     if not math.isfinite(seconds) or not math.isfinite(watts) or watts < 0:
-        raise BadReading(f"the meter printed {shown!r}, which is no power at a moment")
+        raise BadReading(f"the meter printed {shown!r}, which is not a power at one moment")
     return seconds, watts

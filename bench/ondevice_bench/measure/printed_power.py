@@ -48,7 +48,7 @@ class PrintedPower:
 
 
 class PrintedJoules:
-    """The readings of a running command. What goes wrong is told when its joules are asked for."""
+    """The readings of a running command. An error is reported when its joules are asked for."""
 
     def __init__(self, meter: PrintedPower) -> None:
         self._meter = meter
@@ -121,6 +121,16 @@ class PrintedJoules:
             self._wait(left)
             self.mark()
 
+    def tells_of(self, moment: float) -> bool:
+        """Whether a reading is from this moment or later, or the meter has ended or stalled."""
+        is_late = time.perf_counter() > moment + self._trace.longest_gap
+        return bool(self._failure) or is_late or self._trace.reaches(moment)
+
+    @property
+    def interval(self) -> float:
+        """The usual time between two readings."""
+        return self._trace.interval or 0.0
+
     def joules(self, start: float, end: float) -> float:
         """The integral of the power between two moments."""
         if self._failure:
@@ -165,7 +175,7 @@ class PrintedJoules:
 
 
 def _available(descriptor: int, pieces: int) -> tuple[bytes, bool]:
-    """What a pipe has now, at most so many pieces, and whether its other side is closed."""
+    """What a pipe has now, at most this many pieces, and whether its other side is closed."""
     found = b""
     for _ in range(pieces):
         try:

@@ -44,6 +44,7 @@ class CountedJoules:
     """The rise of the counters from mark to mark."""
 
     scope = Rapl.scope
+    interval = 0.0
 
     def __init__(self, rapl: Rapl) -> None:
         self._rapl = rapl
@@ -65,7 +66,7 @@ class CountedJoules:
         try:
             counters = self._rapl.read()
         except (OSError, ValueError) as error:
-            self._failure = f"a counter of RAPL cannot be read any more: {error}"
+            self._failure = f"a counter of RAPL can no longer be read: {error}"
             return moment
         rise = 0
         for before, after, wraps_at in zip(
@@ -82,6 +83,10 @@ class CountedJoules:
 
     def settle(self) -> None:
         """Counters do not lag."""
+
+    def tells_of(self, moment: float) -> bool:
+        """Counters do not lag."""
+        return True
 
     def joules(self, start: float, end: float) -> float:
         """The difference of the counters at two marks."""

@@ -14,7 +14,7 @@ from statistics import median
 from ondevice_bench.sensors import machine, throttling
 
 SECOND, MINUTE = 1.0, 60.0
-PATIENCE = 20  # times the seconds of a reading: the least time until the next one
+PATIENCE = 20  # times the seconds of a reading: the shortest time until the next one
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Sustained:
         return [after - before for before, after in pairwise(readings)]
 
     def throttled(self) -> tuple[float, tuple[str, ...]] | None:
-        """When the clock was first lowered, and why; None if never, or if nothing tells."""
+        """When the clock was first lowered, and why; None if never, or if unknown."""
         name = machine.THROTTLING
         if name not in self.first:
             return None
@@ -108,7 +108,7 @@ def sustain(
     read: Callable[[], Mapping[str, float]],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Sustained:
-    """Step again and again for so many seconds, and read the sensors once a second."""
+    """Step again and again for this time, and read the sensors once a second."""
     first = read()
     began = clock()
     rows: list[Second] = []

@@ -25,7 +25,8 @@ from ondevice_bench.methods.tensors import has_content
 
 NAME = "update_in_backward"
 _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each parameter
-_updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # parameters, since the last step()
+# parameters since the last step(), and their version after the update
+_updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 # by network: the backward pass that began the updates
 _passes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
@@ -35,8 +36,8 @@ class UpdatesAlone(Protocol):
 
     param_groups: list[dict[str, Any]]
 
-    def update_alone(self, parameter: nn.Parameter) -> None:
-        """Update one parameter, as its step does."""
+    def update_alone(self, parameter: nn.Parameter) -> bool:
+        """Update one parameter, as its step does. False if another optimizer may have it."""
 
 
 class BackwardUpdates:
@@ -50,6 +51,9 @@ class BackwardUpdates:
         self._optimizer = optimizer
         self._is_last_part = is_last_part
         self._options: list[dict[str, Any]] | None = None  # of the updates since the last step()
+        # those that would have a gradient now, and those that would have zeros if backward left any
+        self._applied: set[nn.Parameter] = set()
+        self._zeros: set[nn.Parameter] = set()
 
     def begin(self) -> None:
         """Update the parameters of the optimizer in backward from now on."""
@@ -61,23 +65,38 @@ class BackwardUpdates:
                 hook = parameter.register_post_accumulate_grad_hook(self._update)
                 _hooks[parameter] = hook
 
-    def require_step(self) -> None:
-        """A Refusal if gradients are to be cleared that have been applied already."""
+    def clear(self, *, set_to_none: bool) -> None:
+        """Note what `zero_grad` does. A Refusal if it comes before step()."""
         if self._options is not None:
             raise Refusal(
                 f"{NAME}: backward has updated the weights already, so clearing the gradients "
                 "does not undo it: call step() after each backward pass, then zero_grad()"
             )
+        self._zeros = set() if set_to_none else self._zeros | self._applied
+        self._applied = set()
 
     def finish(self) -> None:
         """The loop has called step(): the next backward pass may update again."""
         used, self._options = self._options, None
         _passes.clear()
+        for parameter in self._zeros:  # it decays, and its momentum goes on
+            if parameter not in _updated and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+                self._optimizer.update_alone(parameter)
+                parameter.grad = None
+        is_changed = False
         for group in self._optimizer.param_groups:
             for parameter in group["params"]:
-                if _updated.pop(parameter, False) and parameter.grad is not None:
+                version = _updated.pop(parameter, None)
+                is_changed = is_changed or version not in (None, parameter._version)
+                if version is not None and parameter.grad is not None:
                     _require_zeros(parameter.grad)
                     parameter.grad = None
+        if is_changed:
+            raise Refusal(
+                f"{NAME}: other code changed a weight between backward and step(), and backward "
+                "had updated it already: change weights after step()"
+            )
         if used is not None and used != self._current_options():
             raise Refusal(
                 f"{NAME}: the options of the optimizer (such as the learning rate) changed between "
@@ -102,13 +121,13 @@ class BackwardUpdates:
             return
         if parameter in _updated:
             raise _second_gradient()
-        if self._options is None:
-            self._options = self._current_options()
         assert isinstance(parameter, nn.Parameter)
         require_effect((parameter,))
-        self._optimizer.update_alone(parameter)
-        parameter.grad = None
-        _updated[parameter] = True
+        options = self._current_options() if self._options is None else self._options
+        if self._optimizer.update_alone(parameter):
+            self._options, parameter.grad = options, None
+            self._applied.add(parameter)
+            _updated[parameter] = parameter._version
 
 
 def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:

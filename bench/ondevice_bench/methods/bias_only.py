@@ -1,4 +1,4 @@
-"""Only biases, shifts of normalisations and the head train. Few layers keep their input."""
+"""Only biases, shifts of normalisations and the heads train. Few layers keep their input."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
-from ondevice_bench.models.layers import layer_input
+from ondevice_bench.models.layers import is_in_head, layer_input
 from ondevice_bench.specs.layout import ModelLayout
 
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -37,14 +37,20 @@ class WithoutInput:
 
 @dataclass(frozen=True)
 class InEvaluation:
-    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is."""
+    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is.
+
+    torch's `update_bn` finds the statistics anew: without gradients, and as means.
+    """
 
     is_plain: bool  # its class is torch's own
+    has_means: bool  # its statistics are means always
 
     def __call__(self, call: Call) -> Any:
         """The output with the running statistics. They stay as they are."""
         norm = call.module
         assert isinstance(norm, BatchNorm)
+        if norm.momentum is None and not self.has_means and not torch.is_grad_enabled():
+            return call.run()
         has_statistics = norm.running_mean is not None and norm.running_var is not None
         trains_scale = norm.weight is not None and norm.weight.requires_grad
         if self.is_plain and has_statistics and not trains_scale and torch.is_grad_enabled():
@@ -67,9 +73,10 @@ class BiasOnly(Method):
         self._check: RemovableHandle | None = None
         self._left_out: tuple[str, ...] = ()
         self._of_convolutions: Surrounding = WithoutInput()
-        # by whether the class of the norm is torch's own
-        self._of_norms: dict[bool, Surrounding] = {
-            is_plain: InEvaluation(is_plain) for is_plain in (True, False)
+        self._of_norms: dict[tuple[bool, bool], Surrounding] = {
+            (is_plain, has_means): InEvaluation(is_plain, has_means)
+            for is_plain in (True, False)
+            for has_means in (True, False)
         }
 
     def leave_out(self, layers: Sequence[str]) -> None:
@@ -77,9 +84,9 @@ class BiasOnly(Method):
         self._left_out = tuple(layers)
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
-        """Freeze weights, and let batch-norms and convolutions compute as the frozen ones they are.
+        """Freeze weights, and let batch-norms and convolutions compute as frozen layers.
 
-        A forward that other code has put in the place of the module's own stays as it is.
+        A forward with which other code has replaced the module's own stays as it is.
         """
         left_out = [model.get_submodule(name) for name in self._left_out]
         others = {id(module) for layer in left_out for module in layer.modules()}
@@ -89,10 +96,12 @@ class BiasOnly(Method):
                     f"bias_only freezes the weights that the other method is for ({name}): compose "
                     "it with methods that replace no layers"
                 )
-        trained_whole = {
+        _require_head(model, layout)
+        trained_whole = {id(each) for layer in left_out for each in layer.parameters()}
+        trained_whole |= {
             id(parameter)
-            for module in (_head(model, layout), *left_out)
-            for parameter in module.parameters()
+            for name, parameter in model.named_parameters(remove_duplicate=False)
+            if is_in_head(name, layout)
         }
         trained = {n: each for n, each in model.named_parameters() if each.requires_grad}
         frozen = {
@@ -128,7 +137,7 @@ class BiasOnly(Method):
     def _surrounding(self, module: nn.Module) -> Surrounding | None:
         """What the forward of this module needs around it."""
         if isinstance(module, BatchNorm):
-            return self._of_norms[type(module) in _PLAIN_NORMS]
+            return self._of_norms[type(module) in _PLAIN_NORMS, module.momentum is None]
         if (
             isinstance(module, nn.Conv2d)
             and no_plain_layer(module, nn.Conv2d) is None
@@ -157,14 +166,14 @@ def _place(network: nn.Module, name: str) -> tuple[nn.Module, str]:
     return network.get_submodule(owner), own
 
 
-def _head(model: nn.Module, layout: ModelLayout) -> nn.Module:
+def _require_head(model: nn.Module, layout: ModelLayout) -> None:
     if not layout.head:
         raise Refusal(
             "bias_only trains the head, and this network declares none: name it, as in "
             "`layout=ModelLayout(head='fc')` of ondevice_bench.specs.layout"
         )
     try:
-        return model.get_submodule(layout.head)
+        model.get_submodule(layout.head)
     except AttributeError:
         raise Refusal(
             f"bias_only trains the head, but the network has no module {layout.head!r}, which its "

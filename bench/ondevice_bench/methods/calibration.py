@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer, ranked_modes
 from ondevice_bench.methods.ranks import (
@@ -44,6 +45,7 @@ class LayerCalibration:
     choice: RankChoice
     x: Tensor | None = None
     dy: Tensor | None = None
+    calls: int = 0
     spectra: tuple[Tensor, ...] = field(default=())
 
     @property
@@ -228,6 +230,7 @@ def _observe(
         def observe(
             _: nn.Module, inputs: tuple[Tensor, ...], named: Mapping[str, Tensor], output: Tensor
         ) -> Tensor:
+            layer.calls += 1
             layer.x = layer_input(inputs, named).detach()
             # with `bypass`, layers compute as plain ones and may have no gradient
             leaf = output if output.requires_grad else output.detach().requires_grad_()
@@ -243,6 +246,7 @@ def _observe(
         for layer in every:
             layer.bypass = True
         value = loss(module, batch)
+        _require_one_call(layers, rule)
         parameters = [p for p in module.parameters() if p.requires_grad]
         torch.autograd.grad(value, parameters, allow_unused=True)
     finally:
@@ -250,3 +254,13 @@ def _observe(
             layer.bypass = False
         for handle in handles:
             handle.remove()
+
+
+def _require_one_call(layers: Sequence[LayerCalibration], rule: RankRule) -> None:
+    """A Refusal for a layer that stores several inputs: the rule would count one of them."""
+    for layer in layers:
+        if layer.calls > 1:
+            raise Refusal(
+                f"{layer.choice.layer}: {rule.kind} is for layers that are called once, and the "
+                f"network calls this one {layer.calls} times: give another rule"
+            )

@@ -206,7 +206,7 @@ _Held = list[tuple[Tensor, int | None]]
 
 
 def _same(before: _Held, after: _Held) -> bool:
-    """Whether these are the same tensors, and nobody has written into them."""
+    """Whether these are the same tensors, and no code has written into them."""
     return len(before) == len(after) and all(
         a is b and old == new for (a, old), (b, new) in zip(before, after, strict=True)
     )

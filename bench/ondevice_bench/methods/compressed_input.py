@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ondevice_bench.errors import Refusal
 from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.effect import LayersCalled
 from ondevice_bench.methods.first_derivative import first_derivative
 from ondevice_bench.methods.function_call import apply_function, without_view
 from ondevice_bench.methods.method import ReplacementLayer
@@ -77,6 +78,9 @@ class CompressedInputLayer(ReplacementLayer):
     weight: Tensor
     bias: Tensor | None
 
+    called: LayersCalled | None = None
+    """Expects an input in training mode: `treat` sets it."""
+
     def adopt(self, plain: nn.Module, scheme: Scheme, name: str) -> None:
         """Take over the parameters and the mode of the plain layer."""
         assert isinstance(plain, (nn.Linear, nn.Conv2d))
@@ -95,10 +99,15 @@ class CompressedInputLayer(ReplacementLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """Compress in training. In evaluation, or with a frozen weight, be the plain layer."""
-        trains = self.training and torch.is_grad_enabled() and self.weight.requires_grad
-        if self.bypass or not trains or not self.scheme.takes(tuple(input.shape)):
+        trains = torch.is_grad_enabled() and self.weight.requires_grad
+        if trains and not self.training and self.called is not None:
+            self.called.expect_of(self, self.name)
+        trains = trains and self.training and not self.bypass
+        if not trains or not self.scheme.takes(tuple(input.shape)):
             return self.plain(input, self.weight, self.bias)
         self.input_shape = tuple(input.shape)
+        if self.called is not None:
+            self.called.is_called = True
         return apply_function(_CompressedInputStep, input, self.weight, self.bias, self)
 
     def calibrate(self, x: Tensor) -> None:

@@ -117,7 +117,9 @@ def _result(name: str, case: Case, apply: Apply, perform: Check) -> Result:
 def _instance(path: str, options: dict[str, Any]) -> LayerMethod:
     method, _ = make_method(path, options)
     if not isinstance(method, LayerMethod):
-        raise TypeError("it replaces no layers (it is no LayerMethod): there is nothing to check")
+        raise TypeError(
+            "it replaces no layers (it is not a LayerMethod): there is nothing to check"
+        )
     return method
 
 

@@ -121,7 +121,7 @@ def _hooks(case: Case, apply: Apply) -> str:
     expected, _ = step(apply().module, case.x)
     assert calls == ["before", "backward"], f"hooks that ran: {', '.join(calls) or 'none'}"
     error = difference(y, 2 * expected)
-    assert error <= EXACT, "the forward hook did not change the output one time"
+    assert error <= EXACT, "the forward hook did not change the output exactly once"
     return "hooks of the plain layer run"
 
 

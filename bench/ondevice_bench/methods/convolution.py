@@ -87,7 +87,7 @@ class Geometry:
 
 
 def require_geometry(layer: nn.Module, expected: Mapping[str, Any], name: str) -> None:
-    """A Refusal if a layer in the place of a convolution has got other attributes than these.
+    """A Refusal if a layer that replaces a convolution has other attributes than these.
 
     The attributes of the convolution have been carried over to it. It does not compute by them.
     """

@@ -9,11 +9,13 @@ import zlib
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ondevice_bench.methods.tensors import has_content, working
 
 _MARKS = 251  # a prime below 256: each floating-point type holds these whole numbers exactly
 _LARGEST = _MARKS - 1
+SHAPE = (2, 2)  # of the tensor beside the factors: the mark is its second row
 
 
 class FactorMark:
@@ -30,11 +32,13 @@ class FactorMark:
 
     def take_over(self, beside: Tensor) -> None:
         """If it comes from a pickle of an earlier version: write its number as a mark of today."""
+        found = beside.data.flatten()
+        if beside.shape != SHAPE:
+            beside.data = _in_second_row(found)
         if "_numbers" in vars(self):
             return
         number = vars(self).pop("_number")
-        is_own = number is not None and bool(beside.flatten()[0] == number)
-        beside.data = beside.data.view(-1, 1)
+        is_own = number is not None and bool(found[0] == number)
         self._numbers = (0.0, 1.0) if is_own else None
         if is_own:
             self.write(beside)
@@ -43,13 +47,13 @@ class FactorMark:
         """Whether the tensor still has the mark of the factors."""
         if self._numbers is None:
             return False
-        found = beside.detach().flatten()
-        return torch.equal(found, found.new_tensor(self._numbers))
+        rows: list[list[float]] = beside.tolist()
+        return rows == [[0.0, 0.0], [*self._numbers]]
 
     def write(self, beside: Tensor) -> None:
         """Write the numbers into the tensor."""
         assert self._numbers is not None
-        beside.data.copy_(beside.new_tensor(self._numbers).view_as(beside))
+        beside.data.copy_(beside.new_tensor(((0.0, 0.0), self._numbers)))
 
     def renew(self, beside: Tensor) -> None:
         """Note that the factors have new values."""
@@ -69,12 +73,17 @@ class FactorMark:
         self.write(beside)
 
     def load(self, beside: Tensor, found: Tensor) -> None:
-        """Take the mark of a `state_dict`. In files of earlier versions it is no column."""
+        """Take the mark of a `state_dict`. In files of earlier versions it is the row alone."""
         with torch.no_grad():
-            beside.copy_(found.view_as(beside))
-        first, second = found.flatten().tolist()
+            beside.copy_(_in_second_row(found.flatten()))
+        first, second = found.flatten()[-2:].tolist()
         is_own = first in range(_MARKS) and _saved(int(first)) == (first, second)
         self._numbers = (first, second) if is_own else None
+
+
+def _in_second_row(numbers: Tensor) -> Tensor:
+    """The tensor with this mark. In its first row are zeros."""
+    return F.pad(numbers, (SHAPE[0] * SHAPE[1] - len(numbers), 0)).view(SHAPE)
 
 
 def _saved(number: int) -> tuple[float, float]:

@@ -35,7 +35,7 @@ class ForeignUpdates:
     A loop may give the layer several weights in turn, such as those of a teacher.
 
     Weights may also change for other reasons, for example if a file is loaded. So only a change
-    after a gradient counts. After the first step of our optimizer, nothing is checked any more.
+    after a gradient counts. After the first step of our optimizer, nothing is checked.
     """
 
     def __init__(self, name: str, projection: Projection) -> None:

@@ -34,7 +34,7 @@ class _FrozenConvolution(torch.autograd.Function):
 
 
 def freeze(parameter: Tensor) -> None:
-    """Let the parameter train no more. An optimizer would apply a gradient of an earlier step."""
+    """Freeze the parameter. An optimizer would apply a gradient of an earlier step."""
     parameter.requires_grad_(False)
     parameter.grad = None
 

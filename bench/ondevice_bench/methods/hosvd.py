@@ -15,7 +15,7 @@ from ondevice_bench.specs.rank_rules import ACTIVATION
 
 
 class HosvdScheme(TuckerScheme):
-    """Computes every factor anew at every step, from the input itself."""
+    """Computes every factor again in every step, from the input itself."""
 
     def store(self, x: Tensor, geometry: Geometry | None) -> StoredTensors:
         """Decompose the input."""

@@ -39,7 +39,7 @@ class IterationSchedule(nn.Module):
             destination[f"{prefix}{_UPDATES}"] = torch.tensor(self.updates)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
-        # the weights of a network that was iterated at each step load all the same
+        # the weights of a network that was iterated at each step can be loaded, too
         found: Tensor | None = state_dict.get(f"{prefix}{_UPDATES}")
         if found is not None:
             self.updates = int(found) % self.every

@@ -81,7 +81,7 @@ class LanceScheme(BasesScheme):
         weight: Tensor,
         geometry: Geometry,
     ) -> Tensor:
-        """`dW` in the space of the channel basis, where groups allow it."""
+        """`dW` in the space of the channel basis, if groups allow it."""
         (core,) = stored
         channels, height, width = self._bases(dy)
         if geometry.is_pointwise and geometry.groups == 1:

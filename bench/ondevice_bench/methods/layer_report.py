@@ -21,7 +21,7 @@ class LayerReport:
     elements: int | None = None  # of all stored tensors, of whatever type
     stored_bytes: int | None = None
     input_bytes: int | None = None  # of the whole input
-    flops: LayerFlops | None = None  # None also if the method has no formulas
+    flops: LayerFlops | None = None  # None, too, if the method has no formulas
 
     @property
     def is_called(self) -> bool:

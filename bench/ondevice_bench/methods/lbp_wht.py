@@ -186,7 +186,7 @@ def grid_of_input(shape: tuple[int, ...], stride: Size2d | None) -> Grid | None:
     """The places that a convolution with this stride reads, or the tokens of a linear layer.
 
     Tokens lie as the input has them, or on a square. They may lie on no grid. One place, as after
-    a pooling of the whole map, is no grid.
+    a pooling of the whole map, is not a grid.
     """
     found = _places_of_input(shape, stride)
     return None if found is None or found.size == (1, 1) else found
@@ -257,7 +257,7 @@ class LbpWht(LayerMethod):
             return reason
         if Geometry.from_layer(layer).is_pointwise and layer.groups == 1:
             return None
-        return "is no pointwise convolution: only 1x1 without padding and groups is treated"
+        return "is not a pointwise convolution: only 1x1 without padding and groups is treated"
 
     def replace(self, layer: nn.Module, choice: RankChoice, name: str) -> ReplacementLayer:
         """The layer with gradients in the chosen functions."""

@@ -21,7 +21,7 @@ from ondevice_bench.methods.tensors import (
     require_finite,
 )
 
-TOLERANCE = 1e-6  # the share of the energy of the leading vectors that a result may lack
+TOLERANCE = 1e-6  # the share of the energy of the leading vectors that a result may miss
 _PRODUCTS = 8  # with the Gram matrix
 _SURPLUS = 8  # columns of the block, besides two for each vector
 # multiply-adds of products that take as long as factorisations, measured with MKL
@@ -41,7 +41,7 @@ def leading_vectors(x: Tensor, mode: int, rank: int, stream: torch.Generator) ->
 def takes_block(shape: Shape, mode: int, rank: int) -> bool:
     """Whether the iteration takes less than half of the time of the full eigenproblem.
 
-    So little is lost where the residuals are too large.
+    So little is lost if the residuals are too large.
     """
     size = shape[mode]
     others = math.prod(shape) // size

@@ -14,6 +14,7 @@ from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank_kinds import not_factorable
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice, Ranks
+from ondevice_bench.methods.read_only import read_only
 
 
 class LoraLayer(ReplacementLayer):
@@ -54,8 +55,7 @@ class LoraLayer(ReplacementLayer):
     def forward(self, input: Tensor) -> Tensor:
         """The output of the base layer, plus the output of the product."""
         if isinstance(self.base, nn.Conv2d):
-            name = "lora" if self.inputs is None else self.inputs.name
-            require_geometry(self, conv_arguments(self.base), name)
+            require_geometry(self, conv_arguments(self.base), self._name)
         if self.training and torch.is_grad_enabled() and self.up.requires_grad:
             self.input_shape = tuple(input.shape)
         y = self._applied(self._frozen, input, self.bias)
@@ -79,7 +79,12 @@ class LoraLayer(ReplacementLayer):
     def weight(self) -> Tensor:
         """The weight of the base layer and the product. It is computed when it is read."""
         product = self.up @ self._down.flatten(1)
-        return torch.add(self._frozen, product.view_as(self._frozen), alpha=self.scaling)
+        weight = torch.add(self._frozen, product.view_as(self._frozen), alpha=self.scaling)
+        return read_only(weight, self._name)
+
+    @property
+    def _name(self) -> str:
+        return "lora" if self.inputs is None else self.inputs.name
 
     @property
     def bias(self) -> Tensor | None:

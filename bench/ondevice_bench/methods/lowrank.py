@@ -20,6 +20,7 @@ from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_subspace
 from ondevice_bench.methods.pending_gradient import PendingGradient
+from ondevice_bench.methods.read_only import read_only
 from ondevice_bench.methods.scheme import Scheme, StoredTensors
 from ondevice_bench.methods.subspace import DenseGradient, FactoredGradient, WeightGradient
 from ondevice_bench.methods.tensors import NotFiniteTensor, truncated
@@ -89,6 +90,7 @@ class LowRankLayer(ReplacementLayer):
     """`Y = (X Rᵀ) Lᵀ + b`. The layer stores X itself, or the tensors of a scheme for X.
 
     With the subspace update, the gradient of the weight lies in `pending`. Otherwise there is none.
+    Each kind derives from its plain class, too: loops may look for layers by their class.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class LowRankLayer(ReplacementLayer):
         update: Update,
         schedule: IterationSchedule,
     ) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # the plain class would make a weight
         assert isinstance(plain, (nn.Linear, nn.Conv2d))
         matrix = plain.weight.detach().flatten(1)
         left, right = truncated(matrix, rank)
@@ -134,6 +136,11 @@ class LowRankLayer(ReplacementLayer):
         super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch has no types here
         self._guard()
 
+    def require_mergeable(self) -> None:
+        """A Refusal if other code has averaged or changed the factors."""
+        if self.pending is not None:
+            self.pending.require_own_factors()
+
     @abstractmethod
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
         """The output, through K features."""
@@ -154,8 +161,7 @@ class LowRankLayer(ReplacementLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """The product. Where gradients are on, its backward leaves a gradient for the factors."""
-        if self.pending is not None:
-            self.pending.require_own_factors()
+        self.require_mergeable()
         if self.bypass or not (torch.is_grad_enabled() and self.left.requires_grad):
             return self.product(input, self.left, self.right, self.bias)
         if self.pending is not None:
@@ -166,11 +172,12 @@ class LowRankLayer(ReplacementLayer):
     @property
     def weight(self) -> Tensor:
         """`L R` in the shape of the plain layer's weight. It is computed when it is read."""
+        self.require_mergeable()
         if torch.is_grad_enabled() and self.pending is not None:
             matrix: Tensor = _ReadWeight.apply(self.left, self.right, self)  # type: ignore[no-untyped-call]  # torch's stub has no types
         else:
             matrix = self.dense()
-        return self.in_plain_shape(matrix)
+        return read_only(self.in_plain_shape(matrix), self.name)
 
     def is_asked_for_gradients(self) -> bool:
         """In backward: whether it computes the gradients of factors at all."""

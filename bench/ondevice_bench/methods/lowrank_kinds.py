@@ -13,7 +13,7 @@ from ondevice_bench.methods.tensors import mode_product, working
 from ondevice_bench.methods.tucker import conv_pair, linear_pair
 
 
-class LowRankLinear(LowRankLayer):
+class LowRankLinear(LowRankLayer, nn.Linear):  # type: ignore[misc, override]  # its weight is computed
     """A linear layer in two factors."""
 
     def product(self, x: Tensor, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
@@ -46,7 +46,7 @@ class LowRankLinear(LowRankLayer):
         return plain.train(self.training)
 
 
-class LowRankConv2d(LowRankLayer):
+class LowRankConv2d(LowRankLayer, nn.Conv2d):  # type: ignore[override]  # its weight is computed
     """A convolution to K channels and a pointwise one from them."""
 
     def __init__(

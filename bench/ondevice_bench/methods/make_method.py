@@ -75,7 +75,7 @@ def load_method_class(path: str) -> type[Method]:
         raise UnusableMethod(f"{_shown(path)}: cannot be loaded: {in_one_line(error)}") from error
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ValueError(
-            f"{name} is no training method: derive it from Method, or from LayerMethod if it "
+            f"{name} is not a training method: derive it from Method, or from LayerMethod if it "
             "replaces layers; both are in ondevice_bench.methods"
         )
     if isinstance(kind, ABCMeta) and kind.__abstractmethods__:

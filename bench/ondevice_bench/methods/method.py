@@ -29,7 +29,7 @@ class Method:
     """The number of slices of the batch that a step runs one after the other."""
 
     trains_shifts: bool = False
-    """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+    """Whether the shift of a batch-norm trains even if a suite freezes batch-norm."""
 
     freezes: bool = False
     """Whether the method freezes layers: all that no other entry of a mix has."""
@@ -124,6 +124,9 @@ class ReplacementLayer(nn.Module):
 
     def calibrate(self, x: Tensor) -> None:
         """Keep what the layer needs of its input in the calibration batch."""
+
+    def require_mergeable(self) -> None:
+        """Before `merge`: a Refusal if other code has changed the layer in a wrong way."""
 
     def merge(self) -> nn.Module:
         """A plain layer that computes the same."""

@@ -1,7 +1,7 @@
 """Outputs of normalisations that need not be kept: the norm makes them again from its input.
 
 A layer norm keeps its input for its own backward. What stands behind the norm, and runs again in
-backward, can start from this input. Then nobody keeps the output of the norm.
+backward, can start from this input. Then the output of the norm is not kept.
 """
 
 import weakref

@@ -62,11 +62,13 @@ class _Optimizer(TreatmentOptimizer):
         return {**super().__getstate__(), **kept}
 
     @torch.no_grad()
-    def update_alone(self, parameter: nn.Parameter) -> None:
-        """Update one parameter, as `step` does."""
+    def update_alone(self, parameter: nn.Parameter) -> bool:
+        """Update one parameter, as `step` does. False if another optimizer may have it."""
         projection = self.projections.get(parameter)
         groups = self.param_groups
-        own = next(g for g in groups if any(each is parameter for each in g["params"]))
+        own = next((g for g in groups if any(each is parameter for each in g["params"])), None)
+        if own is None:
+            return False
         alone = {**own, "params": [parameter]}
         self.param_groups = [alone if projection is None else {**alone, "weight_decay": 0.0}]
         try:
@@ -79,6 +81,7 @@ class _Optimizer(TreatmentOptimizer):
                 )
         finally:
             self.param_groups = groups
+        return True
 
     def _plain_step(self) -> None:
         """The step of torch's own class."""
@@ -88,8 +91,7 @@ class _Optimizer(TreatmentOptimizer):
         """Update all parameters: first those whose gradient is projected, then all others."""
         gradients = {}
         for parameter in self.projections:
-            if parameter.grad is not None:
-                self.update_alone(parameter)
+            if parameter.grad is not None and self.update_alone(parameter):
                 gradients[parameter], parameter.grad = parameter.grad, None
         self._plain_step()
         for parameter, gradient in gradients.items():
@@ -98,11 +100,11 @@ class _Optimizer(TreatmentOptimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient."""
         if self._backward_updates is not None:
-            self._backward_updates.require_step()
+            self._backward_updates.clear(set_to_none=set_to_none)
         super().zero_grad(set_to_none)
 
     def _begin_step(self, closure: Callable[[], Any] | None) -> Any:
-        """Run the closure one time, as torch's own optimizers do, then clip the gradients."""
+        """Run the closure once, as torch's own optimizers do, then clip the gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -184,11 +186,13 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         return {each: groups[id(each.left)] for each in self._pending if id(each.left) in groups}
 
     def _check(self) -> None:
-        """Refuse momentum that a schedule has set, and gradients that factors got themselves."""
+        """Refuse momentum of a schedule, changed factors, and gradients of the factors alone."""
         for group in self.param_groups:
             self._refuse_momentum(group["momentum"])
         groups = self._groups()
         for layer, pending in self._pending.items():
+            if id(layer.left) in groups:
+                pending.require_own_factors()
             if not layer.left.requires_grad:  # R may train alone, as an ordinary parameter
                 continue
             if (id(layer.left) in groups) != (id(pending.norm) in groups):
@@ -216,7 +220,6 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             else:
                 _update_factors(layer, *found, held[layer])
                 pending.count_update()
-                layer.schedule.advance()
         return loss
 
     def _plain_step(self) -> None:
@@ -226,7 +229,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
         """Clear every gradient of this optimizer, also those of factored weights."""
         super().zero_grad(set_to_none)
         for layer in self._held():
-            self._pending[layer].clear()
+            self._pending[layer].clear(set_to_none=set_to_none)
 
 
 class ClippedAdamW(_Optimizer, torch.optim.AdamW):
@@ -258,7 +261,7 @@ class ClippedAdamW(_Optimizer, torch.optim.AdamW):
 
 
 def _update_factors(
-    layer: LowRankLayer, gradient: WeightGradient, scale: float, group: Mapping[str, Any]
+    layer: LowRankLayer, gradient: WeightGradient | None, scale: float, group: Mapping[str, Any]
 ) -> None:
     """Update in place, as each optimizer does: other code may hold the factors, or have saved them.
 
@@ -267,9 +270,13 @@ def _update_factors(
     rate, decay = group["lr"], 1 - group["lr"] * group["weight_decay"]
     if group["maximize"]:
         rate = -rate
-    left, right = updated(layer, gradient, decay, rate * scale)
-    layer.left.copy_(left)
-    layer.right.copy_(right)
+    if gradient is not None:
+        left, right = updated(layer, gradient, decay, rate * scale)
+        layer.left.copy_(left)
+        layer.right.copy_(right)
+        layer.schedule.advance()
+    elif layer.right.grad is None:  # if R trains alone, it has its decay already
+        layer.right.mul_(decay)
 
 
 def _without_hooks(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 Such an optimizer holds the factors of a subspace update, or parameters that a method updates in
 another way, but is not that of the treatment. Or it was made before `treat` or before `merge`, so
-it holds weights that do not train any more, and not the parameters that do.
+it holds weights that no longer train, and not the parameters that do.
 
 torch calls the check before every step of any optimizer. The check reads the parameters of an
 optimizer one time, and again after the next `treat` or if it holds more parameters.

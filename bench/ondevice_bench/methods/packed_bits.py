@@ -17,7 +17,7 @@ _FORMATS = ((torch.channels_last, 4), (torch.channels_last_3d, 5))
 
 
 def packed_size(elements: int, bits: int) -> int:
-    """The bytes of that many elements of so many bits."""
+    """The bytes of this number of elements, with `bits` bits each."""
     return -(-elements * bits // 8)
 
 

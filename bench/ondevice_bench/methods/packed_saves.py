@@ -48,14 +48,14 @@ class _Geometry:
 
 
 class PackedSaves(Method):
-    """Hooks around forward. What several layers save is packed only one time."""
+    """Hooks around forward. What several layers save is packed only once."""
 
     packs_inputs = True
     """Whether tensors that the network is called with are packed, too."""
 
     def __init__(self) -> None:
         self._alive: weakref.WeakSet[Packed] = weakref.WeakSet()
-        self._stays: set[int] = set()  # storages that are not packed in the forward of the moment
+        self._stays: set[int] = set()  # storages that are not packed in the current forward
 
     def __getstate__(self) -> dict[str, Any]:
         """All but what is packed, which belongs to the graph of one process."""

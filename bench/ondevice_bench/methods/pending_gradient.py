@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ondevice_bench.errors import Refusal
-from ondevice_bench.methods.factor_mark import FactorMark
+from ondevice_bench.methods.factor_mark import SHAPE, FactorMark
 from ondevice_bench.methods.subspace import (
     GradientSum,
     ProductsGradient,
@@ -16,7 +16,7 @@ from ondevice_bench.methods.subspace import (
 )
 from ondevice_bench.methods.tensors import has_content, working
 
-_LEAST, _SPREAD = 2e-5, 100.0  # the second entry of `norm` has at least this share of the square
+_LEAST, _SPREAD = 2e-5, 100.0  # each entry of `norm` but the first has at least this share
 _NUMBERS = 4  # of a gradient, from which its share follows
 _TOLERANCE = 16  # times the rounding of a gradient's entries, of the ratio of two of them
 
@@ -29,33 +29,40 @@ class ChangedGradient(Refusal):
     """A loop changed the gradient of a factored weight in another way than by a factor."""
 
 
+class UnclearedGradient(Refusal):
+    """A loop goes on with a gradient that an update has applied already."""
+
+
 class PendingGradient(nn.Module):
     """It lies outside of parameters. A training loop sees the parameter `norm`.
 
     `norm` computes nothing. Its gradient has the norm of the weight's gradient. If the loop scales
     or clears it, the weight's gradient is scaled or cleared, too.
 
-    The value of `norm` is a mark of the factors. It is a column, so that rules by the number of
-    dimensions treat it as the weight for which it stands.
+    The value of `norm` is a mark of the factors. It is a matrix, so that rules by the number of
+    dimensions treat it as the weight for which it stands, and a change of single rows is seen.
     """
 
     def __init__(self, name: str, dtype: torch.dtype, otherwise: str) -> None:
         super().__init__()
         self.name = name
         self.otherwise = otherwise  # what to use where this is refused
-        self.norm = nn.Parameter(working(torch.zeros(2, 1, dtype=dtype)))
+        self.norm = nn.Parameter(working(torch.zeros(SHAPE, dtype=dtype)))
         self.accumulates = 1  # backward passes before each update
         self.was_frozen = False  # a loop may have taken its list of parameters without `norm`
         self._mark = FactorMark()
         self._mark.write(self.norm)
-        self._share = _LEAST  # of the square of the norm, in the second entry
+        self._share = _LEAST  # of the square of the norm, in each entry but the first
         self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
+        self._applied: Tensor | None = None  # what `norm` showed in the last update
+        self._is_added = False  # whether the gradient came on top of it
         self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
         self._passes = 0  # backward passes since then, without the last
         self._is_backward_done = False  # since the last forward call
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({"was_frozen": False, "_share": _LEAST, **state})  # type: ignore[no-untyped-call]  # torch has no types here
+        added = {"was_frozen": False, "_share": _LEAST, "_applied": None, "_is_added": False}
+        super().__setstate__({**added, **state})  # type: ignore[no-untyped-call]  # torch has no types here
         self._mark.take_over(self.norm)
 
     def expect(self, passes: int, *, trains: bool) -> None:
@@ -144,6 +151,8 @@ class PendingGradient(nn.Module):
     def set(self, gradient: GradientSum | ProductsGradient) -> None:
         """Let this be the gradient. `take` refuses what a loop has added to `norm`."""
         others = None if self._gradient is not None else self.norm.grad
+        if self._is_applied(others):  # the loop may still clear both
+            self._is_added, others = True, None
         self._gradient, self._share = gradient, _share_of(gradient)
         shown = self._shown(gradient)
         self.norm.grad = shown if others is None else shown + others
@@ -164,16 +173,33 @@ class PendingGradient(nn.Module):
             assert isinstance(pending, GradientSum)
             self.set(pending.scaled(self._scale()).plus(summand))
 
-    def take(self) -> tuple[WeightGradient, float] | None:
-        """The gradient and its factor, for the update; None if there is none to apply."""
+    def take(self) -> tuple[WeightGradient | None, float] | None:
+        """The gradient and its factor, for the update; None if there is nothing to update.
+
+        A loop may have filled the gradient with zeros. Then there is none, but the weight decays.
+        """
         gradient, found = self.gradient, self.norm.grad
-        taken = None
+        taken: tuple[WeightGradient | None, float] | None = None
+        if self._is_added or self._is_applied(found):
+            raise UnclearedGradient(
+                f"{self.name}: the gradient that the last step() has applied is still there, and a "
+                "subspace update cannot use it again: call zero_grad() after each step(), or use "
+                f"{self.otherwise}"
+            )
         if gradient is not None:
             taken = gradient, self._scale()
-        elif found is not None and has_content() and found.any():
-            raise self._changed()  # it is the gradient of another step, or of another network
-        self.norm.grad = None  # nothing in `norm` is to be trained
+        elif found is not None:
+            if has_content() and found.any():
+                raise self._changed()  # it is the gradient of another step, or of another network
+            taken = None, 1.0
+        self._applied, self.norm.grad = found, None  # nothing in `norm` is to be trained
         return taken
+
+    def _is_applied(self, found: Tensor | None) -> bool:
+        """Whether this is the gradient of the last update, and the loop has not cleared it."""
+        if found is None or found is not self._applied or not has_content():
+            return False
+        return bool(found.any())
 
     def _scale(self) -> float:
         """The factor by which the training loop has scaled the gradient since backward."""
@@ -186,11 +212,11 @@ class PendingGradient(nn.Module):
             if found.any():
                 raise self._changed()
             return 1.0
-        ratio = (found / expected).flatten()
-        tolerance = _TOLERANCE * torch.finfo(ratio.dtype).eps
-        if not torch.isclose(ratio[0], ratio[1], rtol=tolerance, equal_nan=True):
+        ratios = (found / expected).flatten()
+        tolerance = _TOLERANCE * torch.finfo(ratios.dtype).eps
+        if not torch.isclose(ratios, ratios[0], rtol=tolerance, equal_nan=True).all():
             raise self._changed()
-        return ratio[0].item()
+        return ratios[0].item()
 
     def _changed(self) -> ChangedGradient:
         return ChangedGradient(
@@ -199,9 +225,16 @@ class PendingGradient(nn.Module):
             f"{self.otherwise}"
         )
 
-    def clear(self) -> None:
+    def clear(self, *, set_to_none: bool = True) -> None:
         """Forget the gradient. A forward call before it may still get its backward."""
-        self._gradient, self.norm.grad = None, None
+        if set_to_none:
+            self.norm.grad = self._applied = None
+        elif self.norm.grad is not None:
+            self.norm.grad.zero_()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._gradient, self._is_added = None, False
         self._passes = 0
         if self._is_backward_done:
             self._begin_count()
@@ -212,9 +245,10 @@ class PendingGradient(nn.Module):
             self._calls = {where: max(0, count - 1) for where, count in self._calls.items()}
 
     def end_step(self) -> None:
-        """Forget all that was before an update."""
-        self.clear()
+        """Forget all that was before an update. As with any gradient, `norm` still shows it."""
+        self._forget()
         self._begin_count()
+        self.norm.grad = self._applied
 
     def _begin_count(self) -> None:
         self._calls = {True: 0, False: 0}
@@ -226,14 +260,14 @@ class PendingGradient(nn.Module):
         self.end_step()
 
     def _shown(self, gradient: WeightGradient) -> Tensor:
-        """The gradient of `norm`: two entries, which together have the norm of the gradient.
+        """The gradient of `norm`: its entries together have the norm of the gradient.
 
-        A factor keeps their ratio. So another change is seen. Another gradient has another ratio,
+        A factor keeps their ratios. So another change is seen. Another gradient has other ratios,
         so a sum of two gradients is seen, too.
         """
         norm = gradient.squared_norm.sqrt().to(self.norm.dtype)
-        shares = ((1 - self._share) ** 0.5,), (self._share**0.5,)
-        return norm * norm.new_tensor(shares)
+        small = self._share**0.5
+        return norm * norm.new_tensor((((1 - 3 * self._share) ** 0.5, small), (small, small)))
 
     def _clear_if_cleared(self) -> None:
         """If a loop has cleared the gradient of `norm`, forget the weight's gradient."""
@@ -243,7 +277,7 @@ class PendingGradient(nn.Module):
         if found is None or (
             has_content() and not found.any() and bool(self._gradient.squared_norm > 0)
         ):
-            self.clear()
+            self._forget()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
         """Take the mark, if there is one: files of earlier versions have none."""
@@ -253,7 +287,7 @@ class PendingGradient(nn.Module):
 
 
 def _share_of(gradient: WeightGradient) -> float:
-    """A share between 2e-5 and 2e-3, as if by chance. It follows from numbers of the gradient.
+    """A share between 2e-5 and 2e-3 that looks random. It follows from numbers of the gradient.
 
     So two trainings with the same seed are equal to the last bit.
     """

@@ -28,10 +28,12 @@ def _not_plain(layer: nn.Module) -> str | None:
     """The reason why the layer computes something else than its class says."""
     if is_parametrized(layer):
         return "has a parametrization, which makes its weight or bias from other parameters"
+    if isinstance(layer, ReplacementLayer) and "weight" not in layer._parameters:
+        return "is a layer of an earlier treat(), which trains other parameters"
     for name in ("weight", "bias"):
         if name not in layer._parameters:
             makers = "pruning, weight_norm, spectral_norm or other code makes it"
-            return f"has a {name} that is no parameter ({makers})"
+            return f"has a {name} that is not a parameter ({makers})"
     weight: Any = layer.get_parameter("weight")  # torch's types exclude the subclasses
     if is_lazy(weight):
         return "has no values yet: send a batch through the network first"

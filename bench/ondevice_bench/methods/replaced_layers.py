@@ -80,10 +80,10 @@ class ReplacedLayers:
             self._replacements[name] = replacement
         return module
 
-    def require_own_parameters(self) -> None:
-        """A Refusal if other code has put something else in the place of a parameter."""
+    def require_mergeable(self) -> None:
+        """A Refusal if other code has changed a layer so that `merge` cannot be right."""
         for name, replacement in self.items():
-            replacement.require_own_parameters(name or "the layer")
+            replacement.require_mergeable(name or "the layer")
 
     def merge(self, module: nn.Module) -> nn.Module:
         """The network with plain layers again, in place."""

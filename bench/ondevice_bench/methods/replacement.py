@@ -1,4 +1,4 @@
-"""The layer of a method in the place of a plain one."""
+"""The layer of a method that replaces a plain one."""
 
 from dataclasses import dataclass
 
@@ -24,8 +24,8 @@ class Replacement:
     weight: str | None  # the name of the plain layer's weight in `layer`; None if it has none
     parameters: tuple[str, ...]  # of `layer`, by name
 
-    def require_own_parameters(self, name: str) -> None:
-        """A Refusal if other code has put something else in the place of a parameter."""
+    def require_mergeable(self, name: str) -> None:
+        """A Refusal if other code has changed a parameter, or put something else in its place."""
         for each in self.parameters:
             owner, _, own = each.rpartition(".")
             module = self.layer.get_submodule(owner)
@@ -34,6 +34,7 @@ class Replacement:
                     f"{name}: since treat(), other code makes its {own} (pruning, weight_norm, a "
                     "parametrization): take this away before merge()"
                 )
+        self.layer.require_mergeable()
 
 
 def replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: str) -> Replacement:

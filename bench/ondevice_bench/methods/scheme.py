@@ -22,7 +22,7 @@ class Scheme(nn.Module):
     choice: RankChoice | None = None
 
     follows_batch: ClassVar[bool] = True
-    """Whether the ranks of a smaller batch are smaller where its unfoldings have no more."""
+    """Whether the ranks of a smaller batch are smaller if its unfoldings have no more."""
 
     version: int = 0
     """It grows when the scheme can no longer use what it has stored before."""
@@ -77,4 +77,4 @@ class Scheme(nn.Module):
         return geometry.input_gradient(shape, weight, dy)
 
     def advance(self, stored: StoredTensors) -> None:
-        """Move the state to the next step. Every backward calls this one time."""
+        """Move the state to the next step. Every backward calls this once."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from ondevice_bench.methods.tensors import has_content, qr, working
 
 PROBES = 4  # sums of columns
-_DRIFT = 100  # times the rounding of a number: the drift from orthonormal that is let be
+_DRIFT = 100  # times the rounding of a number: the drift from orthonormal that is allowed
 
 
 class WeightGradient(Protocol):

@@ -48,7 +48,7 @@ def is_strided(tensor: Tensor) -> bool:
 
 
 def require_finite(numbers: Tensor) -> None:
-    """Raise where one of them is NaN or infinite."""
+    """Raise if one of them is NaN or infinite."""
     if has_content() and not torch.isfinite(numbers).all():
         raise NotFiniteTensor("holds NaN or infinity")
 

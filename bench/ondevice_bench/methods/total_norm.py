@@ -86,6 +86,6 @@ def _require_whole(gradients: Sequence[Tensor], optimizer: _SubspaceOptimizer) -
         raise Refusal(
             f"{thawed[0].name}: the loop has frozen `pending.norm`, perhaps with all names that "
             "have `norm`, and computes a total norm without its gradient, which has the norm of "
-            "the gradient of the factors. Leave `pending.norm` as it is, choose the gradients to "
-            f"clip anew in each step, or use {thawed[0].otherwise}"
+            "the gradient of the factors. Leave `pending.norm` as it is, collect the gradients to "
+            f"clip in each step, or use {thawed[0].otherwise}"
         )

@@ -4,11 +4,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import ref
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.effect import expect
 from ondevice_bench.methods.forward import Call
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.packed_saves import PackedSaves
@@ -24,13 +26,23 @@ class _Entered(threading.local):
 
 
 class TrainingForward:
-    """It surrounds the forward of the network. Evaluation stays as it is."""
+    """It surrounds the forward of the network. Evaluation stays as it is.
+
+    A part of a training step is expected, as `effect.py` says. A copy expects one of its own.
+    """
+
+    _network: "ref[nn.Module] | None" = None
 
     def __init__(self, methods: Sequence[Method]) -> None:
         self._methods = tuple(methods)
         self._cuts = any(method.slices > 1 for method in methods)
         self._entered = _Entered()
         self.has_run = False  # whether a training step has used it
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has not run, and gets to know its network when it is called."""
+        kept = {name: each for name, each in vars(self).items() if name != "_network"}
+        return {**kept, "has_run": False}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update({"_entered": _Entered(), **state})  # earlier versions have no `_entered`
@@ -79,9 +91,37 @@ class TrainingForward:
         finally:
             self._entered.is_now = before
 
+    def expect_of(self, network: nn.Module) -> None:
+        """Expect that this network is called in training mode."""
+        if torch.compiler.is_compiling():
+            return
+        if self._network is None or self._network() is not network:
+            self._network = ref(network)
+            expect(self)
+
+    def has_happened(self) -> bool:
+        """Whether a call of the network was a part of a training step."""
+        return self.has_run
+
+    def trained(self) -> Iterator[Tensor]:
+        """All parameters of the network."""
+        network = None if self._network is None else self._network()
+        return iter(()) if network is None else iter(network.parameters())
+
+    def reason(self) -> str:
+        """The methods, and what to do."""
+        return (
+            f"{' + '.join(self.names)}: the network trains, but was never called in training mode, "
+            "so the method has no effect: call train() on the network, and call the network "
+            "itself, not only parts of it"
+        )
+
     def __call__(self, call: Call) -> Any:
         """Run the forward, as a part of a training step if the network trains."""
-        if not (call.module.training and torch.is_grad_enabled()):
+        if not torch.is_grad_enabled():
+            return call.run()
+        if not call.module.training:
+            self.expect_of(call.module)
             return call.run()
         if self._cuts and not self._entered.is_now:
             raise Refusal(

@@ -15,7 +15,7 @@ from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
-from ondevice_bench.methods.effect import ForwardCalled, LayersCalled, expect, expect_no_more
+from ondevice_bench.methods.effect import LayersCalled, expect_no_more
 from ondevice_bench.methods.forward import surround, surroundings, take_away
 from ondevice_bench.methods.frozen_weight import freeze
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
@@ -41,8 +41,6 @@ from ondevice_bench.specs.layout import ModelLayout
 class Treatment:
     """A network with its methods, and all that its training step needs of them."""
 
-    _expected: tuple[LayersCalled | ForwardCalled, ...] = ()  # of this very network
-
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.slices = 1
@@ -51,15 +49,13 @@ class Treatment:
         self._is_last_part = True  # of the batch that is cut into slices
         self._methods: list[Method] = []
         self._training = TrainingForward(())
+        self._called = LayersCalled()
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
         self._frozen_norms: tuple[nn.Module, ...] = ()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy has a network of its own, of which nothing is expected."""
-        return {name: each for name, each in vars(self).items() if name != "_expected"}
+        self._also_frozen: tuple[str, ...] = ()  # names of frozen parameters in the other part
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -105,7 +101,7 @@ class Treatment:
 
     @property
     def trains_shifts(self) -> bool:
-        """Whether the shift of a batch-norm trains even where a suite freezes batch-norm."""
+        """Whether the shift of a batch-norm trains even if a suite freezes batch-norm."""
         return any(method.trains_shifts for method in self._methods)
 
     @property
@@ -140,7 +136,11 @@ class Treatment:
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
         of_methods = [note for method in self._methods for note in method.notes()]
-        return [*self._rank_notes, *of_methods, *self._replaced.notes()]
+        shared = [
+            f"{name} does not train: it is shared with the part that the choice of layers freezes"
+            for name in self._also_frozen
+        ]
+        return [*self._rank_notes, *shared, *of_methods, *self._replaced.notes()]
 
     @property
     def rank_notes(self) -> list[str]:
@@ -239,11 +239,12 @@ class Treatment:
 
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place. A Refusal changes nothing."""
-        self._replaced.require_own_parameters()
-        expect_no_more(self.module, self._expected)
+        self._replaced.require_mergeable()
+        for expected in (self._training, self._called):
+            expect_no_more(expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
-        self._frozen_norms = ()
+        self._frozen_norms, self._also_frozen = (), ()
         if self._order is not None:
             self._order.remove()
         take_away(self.module, self._training)
@@ -318,6 +319,10 @@ class Treatment:
         )
         for each in self._frozen:
             freeze(each)
+        frozen = set(map(id, self._frozen))
+        self._also_frozen = tuple(
+            name for name in selection.also_frozen if id(self.module.get_parameter(name)) in frozen
+        )
 
     def apply(
         self,
@@ -345,19 +350,13 @@ class Treatment:
             raise Refusal(
                 "an earlier treat() packs what this network saves already: choose one of the two"
             )
-        expected: list[LayersCalled | ForwardCalled] = []
         if self._training.is_needed:
             surround(self.module, self._training)
-            expected.append(ForwardCalled(self.module, self._training))
-        compressing = [
-            (name, each.layer)
-            for name, each in self._replaced.items()
-            if isinstance(each.layer, CompressedInputLayer)
-        ]
-        if compressing:
-            expected.append(LayersCalled(compressing))
-        self._expected = tuple(expected)
-        expect(self.module, self._expected)
+            self._training.expect_of(self.module)
+        for name, each in self._replaced.items():
+            if isinstance(each.layer, CompressedInputLayer):
+                each.layer.called = self._called
+                self._called.expect_of(each.layer, name or "the network itself")
         if any(isinstance(each, BasesScheme) for each in self.module.modules()):
             self._order = self.module.register_state_dict_post_hook(save_bases_last)
 

@@ -38,7 +38,7 @@ class TuckerScheme(Scheme):
         weight: Tensor,
         geometry: Geometry,
     ) -> Tensor:
-        """`dW` in the space of the batch (and, where groups allow it, the channel) factor."""
+        """`dW` in the space of the batch (and, if groups allow it, the channel) factor."""
         if geometry.groups == 1:
             thin, channels = conv_pair(stored, dy, tuple(weight.shape), geometry)
             return mode_product(thin, channels, 1)

@@ -1,4 +1,4 @@
-"""WSI with a truncated SVD of the updated weight at every step, in the place of an iteration.
+"""WSI with a truncated SVD of the updated weight at every step, in place of an iteration.
 
 The dense gradient lies in the layer until the update, which forms the dense weight, too.
 """
@@ -16,7 +16,7 @@ from ondevice_bench.specs.rank_rules import WEIGHT
 
 
 class WsiSvd(LayerMethod):
-    """The rival of the subspace iteration: the best factors of each updated weight."""
+    """The alternative to the subspace iteration: the best factors of each updated weight."""
 
     ranked = frozenset({WEIGHT})
 

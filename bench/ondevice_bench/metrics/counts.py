@@ -4,7 +4,7 @@ from typing import Any
 
 from ondevice_bench.metrics.descriptor import NETWORK, Metric, Role
 
-# two sources count activation bytes; a note says so where they differ by more of the larger count
+# two sources count activation bytes; a note says so if they differ by more than this share
 SOURCE_TOLERANCE = 0.01
 
 

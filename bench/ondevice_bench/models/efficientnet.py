@@ -34,7 +34,7 @@ def _pad(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """1x1 expansion (none at 1), depthwise k x k, 1x1 projection; a residual where shapes agree."""
+    """1x1 expansion (none at 1), depthwise k x k, 1x1 projection; a residual if shapes agree."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int, kernel: int) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 `last:K`, `last:K of TEXT` and `last_blocks:K` also freeze all that comes before. The head trains,
 but stays plain.
 Methods treat linear layers and convolutions. Other modules with a matrix as weight are chosen too,
-so that nobody believes that they are treated.
+so that a message can name them as unchanged.
 """
 
 import difflib
@@ -15,7 +15,7 @@ from itertools import takewhile
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ondevice_bench.errors import Refusal
+from ondevice_bench.errors import Refusal, suggestion
 from ondevice_bench.specs.layout import ModelLayout
 
 _COUNTED = (nn.Linear, nn.Conv2d)
@@ -45,10 +45,14 @@ def guessed_layout(model: nn.Module) -> ModelLayout:
 
 
 def complete_layout(model: nn.Module, given: ModelLayout | None) -> ModelLayout:
-    """The layout with a guess for `head` and `counts` where it names none."""
+    """The layout with a guess for `head` and `counts` if it names none."""
     guess = guessed_layout(model)
     if given is None:
         return guess
+    names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
+    if given.head and given.head not in names:
+        near = suggestion(given.head, names)
+        raise NoSuchPart(f"layout: head: the network has no module {given.head!r}{near}")
     is_single = sum(map(_has_matrix, model.modules())) == 1  # such a network has no head
     head = given.head or ("" if is_single else guess.head)
     return replace(given, head=head, counts=given.counts or guess.counts)
@@ -59,13 +63,15 @@ class LayerSelection:
     """The names of the layers that a method may replace, and of the parameters to freeze.
 
     `others` are modules with a matrix as weight, of a kind that no method treats. `frozen_norms`
-    are the batch-norms of the frozen part, with parameters or without.
+    are the batch-norms of the frozen part, with parameters or without. `also_frozen` are parameters
+    of the other part that are shared with the frozen one, as that of a head with an embedding.
     """
 
     layers: tuple[str, ...]
     frozen: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     frozen_norms: tuple[str, ...] = ()
+    also_frozen: tuple[str, ...] = ()
 
 
 def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSelection:
@@ -86,7 +92,7 @@ def select_layers(model: nn.Module, layers: str, layout: ModelLayout) -> LayerSe
             counted = counted_names(model, layout)
             if pattern:
                 kinds = _by_kind(model, names).layers
-                candidates = [name for name in kinds if not _is_in_head(name, layout)]
+                candidates = [name for name in kinds if not is_in_head(name, layout)]
                 counted = _matching(candidates, pattern, layers)
             return _last(model, counted, layout, int(count), layers)
         case "last_blocks":
@@ -108,7 +114,7 @@ def counted_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     """The layers that `last: K` counts, in order."""
     kind = nn.Conv2d if layout.counts == "conv2d" else nn.Linear
     names = (name for name, module in model.named_modules() if isinstance(module, kind))
-    return tuple(name for name in names if not _is_in_head(name, layout))
+    return tuple(name for name in names if not is_in_head(name, layout))
 
 
 def block_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
@@ -129,10 +135,18 @@ def attention_names(model: nn.Module, layout: ModelLayout) -> tuple[str, ...]:
     return tuple(name for name, module in modules if isinstance(module, nn.MultiheadAttention))
 
 
-def _is_in_head(name: str, layout: ModelLayout) -> bool:
+# how to find the modules that are a part of the layout as a whole
+MODULES_OF = {"blocks": block_names, "mlp": mlp_names, "attention": attention_names}
+
+
+def is_in_head(name: str, layout: ModelLayout) -> bool:
     """Whether a module or a parameter is a part of the head, or of an auxiliary classifier."""
-    heads = [each for each in (layout.head, *layout.auxiliary.split("|")) if each]
-    return name in heads or name.startswith(tuple(f"{head}." for head in heads))
+    return is_in_one_of(name, layout.heads)
+
+
+def is_in_one_of(name: str, modules: Iterable[str]) -> bool:
+    """Whether a module or a parameter is one of these modules, or a part of it."""
+    return any(f"{name}.".startswith(f"{each}.") for each in modules)
 
 
 def _whole_modules(model: nn.Module, pattern: str) -> tuple[str, ...]:
@@ -220,17 +234,30 @@ def _freezing(
     model: nn.Module, chosen: LayerSelection, boundary: str, layout: ModelLayout
 ) -> LayerSelection:
     """The selection with what it freezes: all before the module `boundary`, except for the head."""
-
-    def before(names: Iterable[str]) -> tuple[str, ...]:
-        earlier = takewhile(lambda name: not f"{name}.".startswith(f"{boundary}."), names)
-        return tuple(name for name in earlier if not _is_in_head(name, layout))
-
-    parameters = before(name for name, _ in model.named_parameters())
-    modules = before(name for name, _ in model.named_modules())
-    norms = (
-        n for n in modules if isinstance(model.get_submodule(n), nn.modules.batchnorm._BatchNorm)
+    before = takewhile(
+        lambda pair: not f"{pair[0]}.".startswith(f"{boundary}."), model.named_modules()
     )
-    return replace(chosen, frozen=parameters, frozen_norms=tuple(norms))
+    earlier = {name: each for name, each in before if not is_in_head(name, layout)}
+    owned = {id(p) for each in earlier.values() for p in each.parameters(recurse=False)}
+    frozen = {
+        name: id(parameter)
+        for name, parameter in model.named_parameters()
+        if id(parameter) in owned and not is_in_head(name, layout)
+    }
+    norms = (n for n, each in earlier.items() if isinstance(each, nn.modules.batchnorm._BatchNorm))
+    shared = (
+        f"{name}.{own}"
+        for name, each in model.named_modules()
+        if name not in earlier
+        for own, parameter in each.named_parameters(recurse=False)
+        if id(parameter) in frozen.values()
+    )
+    return replace(
+        chosen,
+        frozen=tuple(frozen),
+        frozen_norms=tuple(norms),
+        also_frozen=tuple(shared),
+    )
 
 
 def layer_input(inputs: tuple[Tensor, ...], named: Mapping[str, Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.data import tensorfile
+from ondevice_bench.models.layers import is_in_one_of
 
 _NESTED = ("state_dict", "model_state_dict", "model")
 _WRAPPERS = ("module.", "bert.")
@@ -27,7 +28,7 @@ class LoadReport:
     """Tensors loaded from the file, missing in the file, and unknown to the network."""
 
     loaded: int
-    new: tuple[str, ...]  # tensors of the head, which have their initial values
+    new: tuple[str, ...]  # tensors of the heads, which have their initial values
     unused: tuple[str, ...]
 
     @property
@@ -42,24 +43,29 @@ class LoadReport:
         return text + (f", {_some(self.unused)} of the file unused" if self.unused else "")
 
 
-def load(model: nn.Module, path: Path, head: str) -> LoadReport:
-    """Fill `model` from a file; only its head may be missing there or have another shape."""
-    report, tensors = match(model, path, read(path), head)
+def load(model: nn.Module, path: Path, heads: Sequence[str]) -> LoadReport:
+    """Fill `model` from a file; only its heads may be missing there or have another shape."""
+    report, tensors = match(model, path, read(path), heads)
     model.load_state_dict(tensors, strict=False)
     return report
 
 
 def match(
-    model: nn.Module, path: Path, tensors: Mapping[str, Tensor], head: str
+    model: nn.Module, path: Path, tensors: Mapping[str, Tensor], heads: Sequence[str]
 ) -> tuple[LoadReport, dict[str, Tensor]]:
-    """The tensors of the file that fit the model; BadWeights if a part is missing."""
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    """The tensors of the file that fit the model; BadWeights if a part is missing.
+
+    A file may have a tensor of several names, as a shared weight, under one of them alone.
+    """
+    state = model.state_dict(keep_vars=True)
+    shapes = {name: tensor.shape for name, tensor in state.items()}
     tensors = _unwrapped(tensors, shapes)
-    missing = [name for name in shapes if name not in tensors and not _is_counter(name)]
+    given = {id(state[name]) for name in tensors if name in state}
+    missing = [n for n, each in state.items() if id(each) not in given and not _is_counter(n)]
     misfits = [
         name for name, tensor in tensors.items() if name in shapes and shapes[name] != tensor.shape
     ]
-    new = [name for name in (*missing, *misfits) if _is_in(name, head)]
+    new = [name for name in (*missing, *misfits) if is_in_one_of(name, heads)]
     for names, problem in ((missing, "has no"), (misfits, "has another shape of")):
         wrong = [name for name in names if name not in new]
         if wrong:
@@ -94,7 +100,7 @@ def read(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise BadWeights(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
     except Exception:  # torch raises any kind for a damaged file
-        raise BadWeights(f"{path}: is no file of weights, or is cut short") from None
+        raise BadWeights(f"{path}: is not a file of weights, or is cut short") from None
     for key in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -108,7 +114,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def _require_beginning(path: Path, beginning: bytes) -> None:
     if beginning not in _BEGINNINGS:
-        raise BadWeights(f"{path}: is no file of weights")
+        raise BadWeights(f"{path}: is not a file of weights")
 
 
 def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Mapping[str, Tensor]:
@@ -122,10 +128,6 @@ def _unwrapped(tensors: Mapping[str, Tensor], names: Mapping[str, object]) -> Ma
 def _is_counter(name: str) -> bool:
     """Batch-norm's count of batches. Older files do not have it, and nothing here uses it."""
     return name.endswith("num_batches_tracked")
-
-
-def _is_in(name: str, head: str) -> bool:
-    return bool(head) and name.startswith(f"{head}.")
 
 
 def _line(name: str, tensors: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str:

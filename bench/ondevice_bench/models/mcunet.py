@@ -41,7 +41,7 @@ class ConvUnit(nn.Sequential):
 
 
 class InvertedBottleneck(nn.Module):
-    """1x1 expansion (none where the widths agree), depthwise k x k, 1x1 projection."""
+    """1x1 expansion (none if the widths agree), depthwise k x k, 1x1 projection."""
 
     def __init__(self, inputs: int, width: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class Block(nn.Module):
-    """An inverted bottleneck, with a residual where shapes allow one."""
+    """An inverted bottleneck, with a residual if shapes allow one."""
 
     def __init__(self, inputs: int, width: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()

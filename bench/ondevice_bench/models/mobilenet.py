@@ -33,7 +33,7 @@ def unit(
 
 
 class InvertedResidual(nn.Module):
-    """1x1 expansion (none at 1), depthwise 3x3, 1x1 projection; a residual where shapes agree."""
+    """1x1 expansion (none at 1), depthwise 3x3, 1x1 projection; a residual if shapes agree."""
 
     def __init__(
         self, inputs: int, outputs: int, stride: int, expansion: int, dilation: int = 1

@@ -129,7 +129,7 @@ def _require_options(name: str, factory: Callable[..., Any], options: Mapping[st
 def _user_function(where: str, name: str, function: Any) -> Any:
     """The user's function. Its errors become UserModelError and name their line.
 
-    A method may refuse the network in the middle of the function: this is no error of the user.
+    A method may refuse the network in the middle of the function: this is not an error of the user.
     """
     if function is None:
         return None

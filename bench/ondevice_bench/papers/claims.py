@@ -21,7 +21,7 @@ Verdict = Literal[
 ]
 ABOUT = 0.05  # the largest relative difference that "about" allows
 WIDEST = 0.2  # of the number; a wider interval around it decides nothing
-CLOSE = 0.5  # differences are told in % up to this
+CLOSE = 0.5  # differences are given in % up to this
 LISTED = 3
 _LEAST: tuple[Reach, ...] = ("up to", "over")  # a larger number agrees, too
 _REACHED: tuple[Verdict, ...] = ("reproduced", "reproduced as accounted, not measured yet")

@@ -70,7 +70,7 @@ def claims_of(document: Document) -> PublishedClaims:
     ]
     ids = [claim.id for claim in file.claims]
     problems += [
-        f"{document.place(('claims', place, 'id'))}: claims[{place}].id: {name!r} is there twice"
+        f"{document.place(('claims', place, 'id'))}: claims[{place}].id: {name!r} appears twice"
         for place, name in enumerate(ids)
         if name in ids[:place]
     ]

@@ -61,7 +61,7 @@ def _check_named(
     option: str, name: str, known: set[Any], before: Mapping[str, object], verb: str
 ) -> None:
     if name in before:
-        raise BadInput(f"{option} {name}: is there twice")
+        raise BadInput(f"{option} {name}: is given twice")
     if name not in known:
         listing = ", ".join(sorted(known)) or "none"
         raise BadInput(
@@ -97,7 +97,7 @@ def _data(name: str, path: str) -> Mapping[str, str]:
 
 
 def _classes(entry: Mapping[str, str]) -> int | None:
-    """The classes of a folder; None if only reading the files tells them."""
+    """The classes of a folder; None if only the content of the files shows them."""
     if "folder" not in entry:
         return None
     folder = user_path(entry["folder"], Path())
@@ -105,7 +105,7 @@ def _classes(entry: Mapping[str, str]) -> int | None:
 
 
 def _check_classes(where: str, name: str, found: int, claims: Sequence[Claim]) -> None:
-    """BadInput if the folder has not the classes of the data set, or those that a claim states."""
+    """BadInput if the folder lacks the classes of the data set, or those that a claim states."""
     for claim in claims:
         needed = dict(claim.query.model_options).get("classes", CLASSES.get(name))
         if needed is not None and needed != found:

@@ -1,4 +1,4 @@
-"""All claims at one glance: their numbers side by side, by verdict, and what the rest waits for."""
+"""A summary of all claims: their numbers side by side, by verdict, and what the rest waits for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def numbers(each: JudgedClaim) -> Numbers:
 
 
 def by_verdict(judged: Sequence[JudgedClaim]) -> Iterator[tuple[Verdict, tuple[JudgedClaim, ...]]]:
-    """The claims of each verdict that there is."""
+    """The claims by verdict, without verdicts that no claim has."""
     for verdict in VERDICTS:
         some = tuple(each for each in judged if each.verdict == verdict)
         if some:

@@ -43,7 +43,7 @@ _COMPARED = tuple(each.name for each in fields(Train) if each.name != "zero_grad
 class Query:
     """The cells of a claim. None stands for any value, `*` in a model for any text.
 
-    `train` is the training of the paper. It counts where a run is compared with the claim.
+    `train` is the training of the paper. It counts when a run is compared with the claim.
     """
 
     model: str | None = None

@@ -191,20 +191,20 @@ def _method_entry(method: str, options: Options) -> dict[str, Any]:
 
 
 def _passes(claims: Sequence[Claim]) -> list[str]:
-    """The passes of the claims' metrics. The trace tells the ranks, and whose the bytes are."""
+    """The passes of the claims' metrics. The trace has the ranks, and the layer of each byte."""
     named = {metrics.BY_NAME[name].pass_name for claim in claims for name in claim.measured}
     return [name for name in passes.IN_SUITES if name in {passes.TRACE, *named}]
 
 
 def _usual_data(spec: ModelSpec, *, by_content: bool) -> str:
-    """Natural data where ranks depend on it."""
+    """Natural data if ranks depend on it."""
     if not by_content:
         return "synthetic"
     return "photos" if isinstance(inputs_of(spec, ()), Images) else "text"
 
 
 def _usual_weights(claims: Sequence[Claim], *, by_content: bool) -> Any:
-    """Those of a package, or with the spectrum of trained ones where ranks depend on it."""
+    """Those of a package, or with the spectrum of trained ones if ranks depend on it."""
     if any(needs_weights(claim) for claim in claims):
         return "pretrained"
     return {"spectrum": 0.75} if by_content else "random"

@@ -21,7 +21,7 @@ _HEADER = struct.Struct(">II")
 
 
 class BadFrame(ValueError):
-    """What came is no frame; the text says why."""
+    """The bytes are no frame; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Frame:
 
 
 def packed(values: Mapping[str, Any], content: bytes = b"") -> bytes:
-    """The bytes of a frame; BadFrame where the other side would refuse it."""
+    """The bytes of a frame; BadFrame if the other side would refuse it."""
     text = json.dumps(values).encode()
     if max(len(text), len(content)) > MOST_BYTES:
         raise BadFrame(f"a message is larger than {MOST_BYTES >> 20} MiB")
@@ -41,7 +41,7 @@ def packed(values: Mapping[str, Any], content: bytes = b"") -> bytes:
 
 
 def read_frame(read: Callable[[int], bytes]) -> Frame:
-    """The next frame; `read` gives exactly so many bytes."""
+    """The next frame; `read` gives exactly the number of bytes that it is asked for."""
     lengths = _HEADER.unpack(read(_HEADER.size))
     if max(lengths) > MOST_BYTES:
         raise BadFrame(f"a message is larger than {MOST_BYTES >> 20} MiB")

@@ -87,7 +87,7 @@ class Reply:
 
     @staticmethod
     def from_text(text: str) -> "Reply":
-        """The inverse of `to_text`; ValueError if the text is no reply.
+        """The inverse of `to_text`; ValueError if the text is not a reply.
 
         The user's code may have written it.
         """

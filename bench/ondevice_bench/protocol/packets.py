@@ -1,3 +1,5 @@
 """Sizes that the parent and the zygote share."""
 
-PACKET_BYTES = 1 << 16  # the largest message on the zygote's socket
+# the largest message on the zygote's socket: a job with the ranks of a thousand layers. The system
+# takes no message that is larger than some 200 KB
+PACKET_BYTES = 1 << 17

@@ -1,1 +1,1 @@
-"""From figures to a decision: which way to train a network on a board."""
+"""From measurements to a decision: which way to train a network on a board."""

@@ -23,7 +23,7 @@ class Behind:
 
 @dataclass(frozen=True)
 class Place:
-    """Which machine measured the figures, and which board they are for."""
+    """Which machine measured the numbers, and which board they are for."""
 
     board: str
     is_here: bool  # whether this machine is that board
@@ -52,7 +52,7 @@ class Recommendation:
     behind: tuple[Behind, ...]
     ruled_out: tuple[RuledOut, ...]
     labels: Mapping[str, str]
-    unreached: tuple[str, ...]  # labels of candidates that were not measured for lack of time
+    unreached: tuple[str, ...]  # labels of candidates for which no time was left
     is_decided: bool  # whether the search ended by itself
     doubts: tuple[str, ...]  # what disturbed the measurements
     measured: int  # records that this call added; the others were stored before

@@ -46,7 +46,7 @@ class Candidates:
 
     plan: tuple[PlannedCell, ...]
     labels: Mapping[str, str]
-    sizes: Mapping[str, int | None]  # bytes of tensors at the peak; None where shapes do not tell
+    sizes: Mapping[str, int | None]  # bytes of tensors at the peak; None if shapes do not tell
     ruled_out: tuple[RuledOut, ...]
 
     @property

@@ -82,6 +82,7 @@ class CellTrials:
         self._progress = progress
         self._clock = clock
         self._examples = examples  # the fewest in the data
+        self._smallest_batch = min(session.cell(name).batch for name in labels)
         self._budget = Budget(end)
         self._records = {each.key: each for each in session.store.records(session.run.id)}
         for record in self._records.values():
@@ -90,7 +91,7 @@ class CellTrials:
 
     @property
     def end(self) -> float:
-        """The moment at which no measurement begins any more."""
+        """From this moment on, no measurement begins."""
         return self._budget.end
 
     def begin_race(self) -> None:
@@ -128,7 +129,7 @@ class CellTrials:
             self._rule_out(name, "unmeasured", f"{goal.noun}: {reason}")
             return None
         self._has_reading = True
-        return self._question.cost(self._session.cell(name), value)
+        return self._question.cost(self._session.cell(name), value, self._smallest_batch)
 
     def is_stored(self, name: str, number: int) -> bool:
         """Whether an earlier race took this reading. No training is repeated for another race."""

@@ -55,14 +55,14 @@ def uncertain_lines(found: Recommendation) -> list[str]:
 
 def _unfinished(found: Recommendation) -> Iterator[str]:
     if found.unreached:
-        yield f"not measured, for lack of time: {few(found.unreached)}"
+        yield f"not measured, because no time was left: {few(found.unreached)}"
     command = found.place.command
     if found.next_training:
         yield f"the next training takes about {units.about(found.next_training)}"
         if 2 * found.next_training > found.budget:  # else the same command may never get further
             minutes = math.ceil(3 * found.next_training / 60)
             command = with_option(command, "--budget", f"{minutes}m")
-    yield "uncertain until the search has ended; this command goes on from here:"
+    yield "uncertain until the search has ended; this command continues from here:"
     yield f"  {command}"
 
 

@@ -123,11 +123,16 @@ class Question:
             wanted.append(ENERGY)  # once, before the first training: it asks the meter
         return tuple(dict.fromkeys(wanted))
 
-    def cost(self, cell: Cell, value: float) -> float:
-        """The number by which candidates are compared: less is better."""
+    def cost(self, cell: Cell, value: float, smallest_batch: int) -> float:
+        """The number by which candidates are compared: less is better.
+
+        A negligible count costs the same whatever the batch: that of the smallest one.
+        """
         if self.is_by_example:
-            value /= cell.batch
-        value = max(self.goal.for_ratio(value), LEAST_COST)
+            value = max(value / cell.batch, self.goal.negligible / smallest_batch)
+        else:
+            value = self.goal.for_ratio(value)
+        value = max(value, LEAST_COST)
         return value if self.goal.lower_is_better else 1 / value
 
     def to_dict(self) -> dict[str, Any]:

@@ -65,8 +65,8 @@ class Trials(Protocol):
 class Rounds:
     """The rounds before a candidate is left behind, before the first judgement, and at the end.
 
-    `noise` is the least noise of readings, as a logarithm. Less is not believed, because a few
-    readings may agree by chance.
+    `noise` is the least noise of readings, as a logarithm. A smaller estimate is not used, because
+    a few readings may agree by chance.
     """
 
     first: int = FIRST_ROUNDS
@@ -79,7 +79,7 @@ OF_PROCESSES = Rounds()
 
 
 def confidence_of(candidates: int) -> float:
-    """The confidence of one interval if so many candidates are left.
+    """The confidence of one interval if this number of candidates is left.
 
     The same readings choose the leader. So any pair of candidates may be the one that is judged.
     """
@@ -107,7 +107,7 @@ class Race:
     behind: dict[str, Defeat] = field(default_factory=dict)
     ratios: dict[str, Change] = field(default_factory=dict)  # a finalist over the leader
     best_guess: float = 0.0  # of candidates that meet the limits
-    is_over: bool = False  # false: it ended for lack of time
+    is_over: bool = False  # false: no time was left
     _meets: dict[str, bool] = field(default_factory=dict)  # the limits, as far as known
     _compared_with: str | None = None  # the leader of `ratios`
     _numbers: list[int] = field(default_factory=list)  # of the rounds; some are left out

@@ -26,9 +26,9 @@ _OUT: dict[Cause, str] = {
     "unsuitable": "because they do not suit this network",
 }
 _BEHIND = {
-    "proven": "costlier, proven by rounds in turn",
-    "early": "costlier in the first rounds (likely, not proven)",
-    "guess": "costlier by a guess from a pilot of two steps, or from shapes",
+    "proven": "cost more, proven by rounds in turn",
+    "early": "cost more in the first rounds (likely, not proven)",
+    "guess": "cost more by a guess from a pilot of two steps, or from shapes",
 }
 
 
@@ -66,7 +66,7 @@ def rivals_table(found: Recommendation) -> Table | None:
     each = found.compares_examples
     title = f"{goal.label} of one example" if each else goal.label
     noun = found.question.round_noun
-    table = Table("runner-up", title, "× the winner's", "what it would buy")
+    table = Table("runner-up", title, "× the winner's", "its advantage")
     for runner_up in found.runners_up:
         way = runner_up.way
         estimate = way.estimates.get(goal.name)
@@ -79,7 +79,7 @@ def rivals_table(found: Recommendation) -> Table | None:
 
 
 def rest_lines(found: Recommendation) -> list[str]:
-    """What is out, what is not sure, and what the figures mean."""
+    """What is out, what is not sure, and what the numbers mean."""
     return [*_ruled_out(found), *uncertain_lines(found), *_meaning(found)]
 
 
@@ -109,7 +109,7 @@ def _sureness(found: Recommendation) -> str:
     least = units.percent(goal.threshold)
     rivals = [f"{few(near)} by {least} at most, after {rounds}"] if near else []
     rivals += [f"{few(unsure)}: not decided by {rounds}"] if unsure else []
-    return f"It had the lowest {_compared(found)}. Rivals that may be better: {'; '.join(rivals)}."
+    return f"It had the lowest {_compared(found)}. These may be better: {'; '.join(rivals)}."
 
 
 def _how(found: Recommendation) -> str:
@@ -250,7 +250,7 @@ def _ruled_out(found: Recommendation) -> list[str]:
         if group:
             shown = "; ".join(_reasons(group, found))
             lines.append(f"out {title.format(**words)} ({len(group)}): {shown}")
-    behind = _BEHIND | ({"early": "costlier"} if found.question.goal.kind == "exact" else {})
+    behind = _BEHIND | ({"early": "cost more"} if found.question.goal.kind == "exact" else {})
     for defeat, title in behind.items():
         beaten = [each for each in found.behind if each.defeat == defeat]
         if beaten:
@@ -282,7 +282,7 @@ def _beaten(each: Behind) -> str:
 
 
 def _meaning(found: Recommendation) -> list[str]:
-    """What the figures mean, and where the records are."""
+    """What the numbers mean, and where the records are."""
     lines = []
     if found.compares_examples:
         lines.append(

@@ -51,7 +51,7 @@ def usual_rate(rates: Iterable[float]) -> float | None:
 
 
 def least_seconds(cell: Cell, pass_name: str, step: float, examples: int) -> float:
-    """The least seconds of a training, by the time of one step of the candidate.
+    """The shortest time of a training, by the time of one step of the candidate.
 
     `examples` is the fewest that the data has. Of each five, the last three are to learn from.
     """

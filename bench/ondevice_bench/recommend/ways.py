@@ -84,13 +84,13 @@ class Ways:
         return tuple(self._labels[name] for name in names)
 
     def doubts(self) -> tuple[str, ...]:
-        """What disturbed the measurements: the machine, or other processes during the samples."""
+        """What disturbed the measurements: the machine, other processes, or a quota."""
         of_any_seed = {without_seed(name) for name in self._cells if self._cells[name].is_disturbed}
         disturbed = sum(without_seed(name) in of_any_seed for name in self._labels)
         if not disturbed:
             return self._notes
         count = units.number_of(disturbed, "candidate")
-        return (*self._notes, f"other processes ran beside {count} during the samples")
+        return (*self._notes, f"other processes or a quota disturbed the samples of {count}")
 
     def behind(self) -> tuple[Behind, ...]:
         """The candidates that cost more than the winner, the best first."""

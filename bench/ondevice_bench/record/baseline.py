@@ -36,7 +36,7 @@ def write(content: RunContent, path: Path) -> None:
 
 
 def read(path: Path) -> RunContent:
-    """The run of a baseline, checked; BadInput if the file is no baseline."""
+    """The run of a baseline, checked; BadInput if the file is not a baseline."""
     require_regular(path)
     try:
         if path.stat().st_size > MAX_FILE:

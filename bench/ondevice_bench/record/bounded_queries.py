@@ -73,7 +73,7 @@ class BoundedQueries:
                 if len(some) < _ROWS_AT_ONCE:
                     break
         except sqlite3.OperationalError as error:
-            code = getattr(error, "sqlite_errorcode", None)  # none for text that is no UTF-8
+            code = getattr(error, "sqlite_errorcode", None)  # none for text that is not UTF-8
             if code == sqlite3.SQLITE_INTERRUPT:
                 raise ValueError("more pages than it has room for") from None
             raise

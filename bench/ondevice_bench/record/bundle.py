@@ -2,7 +2,7 @@
 
 A bundle is a zip of JSON. `manifest.json` names every other member with its SHA-256. Each other
 member is a run with its plan and its records, or the report of a validation of a board. A file is
-checked completely before any of it is stored. A file that is no bundle is bad input.
+checked completely before any of it is stored. A file that is not a bundle is bad input.
 
 | version | since | what changed |
 | --- | --- | --- |

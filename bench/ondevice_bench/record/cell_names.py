@@ -1,6 +1,6 @@
 """Reads the ids of cells in a store, for completion in a shell: fast, without checks of rows.
 
-Only these names are read. If a file is no store, or is too slow to read, the answer is empty.
+Only these names are read. If a file is not a store, or is too slow to read, the answer is empty.
 """
 
 import contextlib
@@ -8,7 +8,7 @@ import itertools
 import sqlite3
 from pathlib import Path
 
-MOST = 2_000  # names; nobody looks at more of them
+MOST = 2_000  # names; more of them are of no use
 _STEPS = 2_000_000  # of SQLite's machine; a store of thousands of cells takes fewer
 # a view with this name could compute for ever
 _QUERY = "SELECT DISTINCT cell FROM cells LIMIT ?"

@@ -110,7 +110,7 @@ class LayerGradient:
 
 @dataclass(frozen=True, slots=True)
 class TriedRate:
-    """A learning rate of the grid, and the accuracy on the validation examples.
+    """A learning rate of the grid, and the accuracy on so many validation examples.
 
     `reason` says why there is no accuracy.
     """
@@ -118,6 +118,7 @@ class TriedRate:
     rate: float
     accuracy: float | None = None
     reason: str = ""
+    examples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +176,12 @@ class Details:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Details":
-        """Read the JSON of a record; ValueError if it is none of a record."""
+        """Read the JSON of a record; ValueError if it is not that of a record."""
         return _adapter().validate_python(values)
 
     @staticmethod
     def from_json(text: str) -> "Details":
-        """Read the JSON text of a record; ValueError if it is none of a record."""
+        """Read the JSON text of a record; ValueError if it is not that of a record."""
         return _EMPTY if text == "{}" else _adapter().validate_json(text)
 
 

@@ -130,7 +130,7 @@ def is_foreign(path: Path) -> bool:
 
 
 def read_pytest_benchmark(path: Path) -> ForeignRun:
-    """The readings of a file of `pytest --benchmark-json`; BadInput if it is none."""
+    """The readings of a file of `pytest --benchmark-json`; BadInput if it is another file."""
     values = _json(path)
     if values.get("format") == baseline.FORMAT:
         raise BadInput(
@@ -149,7 +149,7 @@ def read_pytest_benchmark(path: Path) -> ForeignRun:
         raise BadInput(f"{path}: no benchmark in it")
     names = [each.fullname for each in file.benchmarks]
     if len(set(names)) < len(names):
-        raise BadInput(f"{path}: a benchmark is there twice")
+        raise BadInput(f"{path}: a benchmark appears twice")
     created = _in_utc(path, file.datetime)
     info = file.machine_info
     python = f"{info.python_implementation} {'.'.join(info.python_version.split('.')[:2])}"

@@ -22,7 +22,7 @@ class Measurement:
 
     @staticmethod
     def of(record: Record) -> "Measurement":
-        """The part of a record that an analysis reads; ValueError if its details are none."""
+        """The part of a record that an analysis reads; ValueError if its details are invalid."""
         return Measurement(
             record.key,
             record.status,

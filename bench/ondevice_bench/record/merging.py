@@ -32,9 +32,9 @@ def replaces(new: Attempt, old: Attempt) -> bool:
     """Whether `new` is a later attempt that counts in place of `old`.
 
     A failure is repeated. In a fleet, so is what succeeded: a portion starts again on another board
-    if the board that had begun it is lost.
+    if the board that had begun it is lost. An older site does not know the boards of its processes.
     """
-    if new.unit and old.unit:
+    if new.unit or old.unit:
         return new.started > old.started
     if (new.status == "ok") != (old.status == "ok"):
         return new.status == "ok"

@@ -13,7 +13,7 @@ BEGUN_WITH = "begun_with"
 
 
 def status_of(text: str) -> Status:
-    """`text` as a status; ValueError if it is no status."""
+    """`text` as a status; ValueError if it is not a status."""
     if text not in _STATUSES:
         raise ValueError(f"no status: {text!r}")
     return cast(Status, text)

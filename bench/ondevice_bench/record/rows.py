@@ -1,7 +1,7 @@
 """The rows of the store as records, and back.
 
 Equal records have equal rows, wherever they come from. Rows that are read are checked, because a
-file may be damaged, or made by somebody else: ValueError if a row is none of ours.
+file may be damaged, or made by somebody else: ValueError if a row is not one of ours.
 """
 
 import json
@@ -139,7 +139,7 @@ def _shown(
         {name: values for name, values in samples.items() if name not in odd},
         {
             **unavailable,
-            **{n: f"{value} is no value that can be shown" for n, value in odd.items()},
+            **{n: f"{value} is not a value that can be shown" for n, value in odd.items()},
         },
     )
 
@@ -218,7 +218,7 @@ def mapping(text: str) -> dict[str, Any]:
     """The JSON object of a column."""
     values = {} if text == "{}" else from_json(text)
     if not isinstance(values, dict):
-        raise ValueError("JSON that is no object")
+        raise ValueError("JSON that is not an object")
     return values
 
 

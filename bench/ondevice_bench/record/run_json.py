@@ -111,7 +111,7 @@ def checked_run(values: Mapping[str, Any]) -> Run:
 
 @lru_cache(maxsize=256)
 def checked_cell(text: str) -> Cell:
-    """The cell of its JSON; ValueError if it is none. The runs of a history have the same cells."""
+    """The cell of its JSON, or ValueError. The runs of a history have the same cells."""
     try:
         _cell_schema().model_validate_json(text)
         return Cell.from_dict(json.loads(text))
@@ -307,7 +307,7 @@ def _require_flat(values: Any) -> None:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of a bundle")
+    raise ValueError(f"{name} is not a number of a bundle")
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from ondevice_bench.errors import BadInput
 from ondevice_bench.record import migrate, rows
 from ondevice_bench.record.merging import merged_run, new_records, went_on
 from ondevice_bench.record.model import Record, Run
-from ondevice_bench.record.origin import IMPORTED
+from ondevice_bench.record.origin import after_import
 from ondevice_bench.record.rows import RecordRows
 from ondevice_bench.record.run_json import first_line
 from ondevice_bench.record.store_file import (
@@ -100,7 +100,7 @@ class Store(StoreReader):
         with self._writing() as db:
             merged, new = self.check_merge(run, cells, records)
             if merged is None:
-                _insert_run(db, replace(run, origin=IMPORTED), cells)
+                _insert_run(db, replace(run, origin=after_import(run.origin)), cells)
             else:
                 known = self.cells(run.id)
                 settings = rows.json_text(merged.settings)
@@ -183,7 +183,7 @@ class Store(StoreReader):
         return ""
 
     def _require_in_place(self) -> None:
-        """Refuse to write into a file that has no name any more."""
+        """Refuse to write into a file that no longer has a name."""
         if identity(self.path) != self._file:
             raise BadInput(f"{self.path}: was deleted or replaced, so its results are lost")
 

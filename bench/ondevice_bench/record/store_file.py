@@ -31,7 +31,7 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None if there is none."""
+    """What distinguishes a file from another one with its name; None if there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -13,6 +13,7 @@ from ondevice_bench.record.bounded_queries import BoundedQueries, Room, bytes_of
 from ondevice_bench.record.details import OF_METER, Details
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run, TaskKey, status_of
+from ondevice_bench.record.origin import AB
 from ondevice_bench.record.run_lengths import QUERIES
 from ondevice_bench.record.store_file import as_bad_input
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -55,7 +56,7 @@ class StoreReader:
         return tuple(sorted(self.runs_as_added(), key=lambda run: by_time(run.created)))
 
     def last_added(self, suite: str, origin: str, profile: str | None = None) -> Run | None:
-        """The run of this suite and origin that was stored last, whatever the clock said then.
+        """The run of this suite and origin that was stored last, even if the clock was wrong.
 
         With a profile, the last one of that profile.
         """
@@ -197,8 +198,11 @@ class StoreReader:
         return found
 
     def seconds_by_fingerprint(self, machine: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-        """The latest duration of each (key of a cell, pass) that succeeded on that machine."""
-        this = "run IN (SELECT id FROM runs WHERE machine = ?)"
+        """The latest duration of each (key of a cell, pass) that succeeded on that machine.
+
+        Processes of `bench ab` are left out: they are short, and wait for their turn.
+        """
+        this = f"run IN (SELECT id FROM runs WHERE machine = ? AND origin != '{AB}')"
         of_cells = f"SELECT run, cell, fingerprint FROM cells WHERE state = 'planned' AND {this}"
         of_records = (
             f"SELECT run, cell, pass, seconds FROM records WHERE status = 'ok' AND {this} "

@@ -40,8 +40,10 @@ class Address:
 
     @property
     def address(self) -> str:
-        """USER@HOST[:PORT]."""
-        return self.target if self.port is None else f"{self.target}:{self.port}"
+        """USER@HOST[:PORT], as `--on` takes it: an address of IPv6 has brackets."""
+        user, _, host = self.target.rpartition("@")
+        target = f"{user}@[{host}]" if ":" in host else self.target
+        return target if self.port is None else f"{target}:{self.port}"
 
     @property
     def interpreter(self) -> str:
@@ -56,20 +58,24 @@ def _address(text: str) -> str:
 
 def _name(text: str) -> str:
     if not re.fullmatch(_NAME, text):
-        raise ValueError(f"{text!r} is no name of a board: letters, digits, '.', '_' and '-' only")
+        raise ValueError(
+            f"{text!r} cannot be the name of a board: letters, digits, '.', '_' and '-' only"
+        )
     return text
 
 
 def _place(text: str) -> str:
     if "\0" in text or "\n" in text or text.startswith("-"):
-        raise ValueError(f"{text!r} is no path")
+        raise ValueError(f"{text!r} is not a path")
     return text
 
 
 def _place_there(text: str) -> str:
     below_home = text.removeprefix("~/")
     if below_home.startswith(("~", "-")) or not below_home:
-        raise ValueError(f"{text!r} is no path: it must be absolute, or begin in the home folder")
+        raise ValueError(
+            f"{text!r} is not a path: it must be absolute, or begin in the home folder"
+        )
     return below_home
 
 
@@ -121,13 +127,13 @@ class HostsSchema(StrictSchema):
 
 
 def parsed(text: str) -> tuple[str, int | None]:
-    """The target and the port of an address; ValueError if it is none."""
+    """The target and the port of an address; ValueError if it is not an address."""
     match = _ADDRESS.fullmatch(text)
     if match is None or text.startswith("-") or not text.isprintable():
         raise ValueError(f"must be {_FORM}, got {text!r}")
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 1 << 16:
-        raise ValueError(f"{port} is no port, in {text!r}")
+        raise ValueError(f"{port} is not a port, in {text!r}")
     return match["target"].replace("[", "").replace("]", ""), port
 
 
@@ -182,12 +188,18 @@ def remember(name: str, board: Address, file: Path = FILE) -> None:
     if name in known:
         return
     text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
-    quoted = json.dumps(board.address)
-    longer = _with_entry(text, name, quoted)
+    key, quoted = _key(name), json.dumps(board.address)
+    longer = _with_entry(text, key, quoted)
     if not _has_one_more(file, longer, known, name):  # its YAML has a form that we cannot extend
-        raise BadInput(f"{file}: add the board by hand: {name}: {{address: {quoted}}}")
+        raise BadInput(f"{file}: add the board by hand: {key}: {{address: {quoted}}}")
     with atomic_write(file) as written:
         written.write(longer.encode())
+
+
+def _key(name: str) -> str:
+    """The name as a key of YAML, which reads `1` and `true` as no names without quotes."""
+    alone = f"schema: 1\nboards: {{{name}: {{address: a@b}}}}\n"
+    return name if _has_one_more(FILE, alone, {}, name) else json.dumps(name)
 
 
 def _with_entry(text: str, name: str, quoted: str) -> str:

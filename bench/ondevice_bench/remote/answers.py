@@ -117,7 +117,7 @@ def software(frame: Frame) -> dict[str, str | None]:
     try:
         found = _software_adapter().validate_python(frame.values.get("software"))
     except ValidationError as error:
-        raise BadAnswer(_problem(error)) from None
+        raise BadAnswer(problem(error)) from None
     if not all(found.get(name) for name in _SOFTWARE) or "torch_commit" not in found:
         raise BadAnswer("it does not say what its workers compute with")
     return found
@@ -175,7 +175,9 @@ class _Description(StrictSchema):
     kinds: list[_Text]
     layout: dict[_Text, _Text]
     missing_parts: list[_Text]
+    missing_modules: list[_Text]
     has_own_loss: bool
+    completes_layout: bool
 
 
 def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:
@@ -186,11 +188,17 @@ def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:
         ModelLayout(**description.layout)
         if description.inputs is not None:
             given = kinds.from_dict(description.inputs)
-            numbers = [*_numbers(vars(given).values())]
-            if not all(type(each) in (int, bool) and 0 <= each < 1 << 31 for each in numbers):
+            kind: Any = type(given)
+            _checked(_inputs_schema(kind), vars(given))
+            if not all(0 <= each < 1 << 31 for each in _numbers(vars(given).values())):
                 raise BadAnswer("the inputs of a network are no sizes")
     except (TypeError, LookupError, ValueError):
         raise BadAnswer("it describes a network in a way that cannot be read") from None
+
+
+@cache
+def _inputs_schema(kind: Any) -> type[BaseModel]:
+    return schema_of(kind)
 
 
 def _numbers(values: Any) -> list[Any]:
@@ -224,10 +232,11 @@ def _checked(schema: Any, values: object) -> Any:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise BadAnswer(_problem(error)) from None
+        raise BadAnswer(problem(error)) from None
 
 
-def _problem(error: ValidationError) -> str:
+def problem(error: ValidationError) -> str:
+    """The first thing that is wrong with what a board says."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))[:100]
     return f"{place}: {first['msg']}"[:300]

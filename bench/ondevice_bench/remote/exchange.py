@@ -17,13 +17,13 @@ class Refused(Exception):
 def exchange(
     link: Link, question: Mapping[str, Any], seconds: float = ANSWER_SECONDS, tick: Tick = no_tick
 ) -> Frame:
-    """The answer to a question; Refused where it is an error."""
+    """The answer to a question; Refused if it is an error."""
     link.send(question)
     return next_answer(link, seconds, tick)
 
 
 def next_answer(link: Link, seconds: float = ANSWER_SECONDS, tick: Tick = no_tick) -> Frame:
-    """What the board says next; Refused where it is an error."""
+    """What the board says next; Refused if it is an error."""
     frame = link.receive(seconds, tick)
     if "error" in frame.values:
         raise Refused(str(frame.values["error"])[:500])

@@ -67,7 +67,7 @@ class Conversation:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def next(self) -> Frame:
-        """The next frame; Ended where none comes any more."""
+        """The next frame; Ended if there is none."""
         try:
             return self._read.get(timeout=IDLE_SECONDS)
         except queue.Empty:
@@ -85,7 +85,7 @@ class Conversation:
         with contextlib.suppress(ValueError, EOFError, OSError):
             while True:
                 self._read.put(read_frame(self._exactly))
-        os.kill(os.getpid(), signal.SIGTERM)  # interrupts whatever the main thread waits for
+        os.kill(os.getpid(), signal.SIGTERM)  # interrupts any wait of the main thread
         time.sleep(CLEANING_SECONDS)
         os._exit(1)  # the kernel ends the workers
 
@@ -255,7 +255,7 @@ def serve(place: Path, talk: Conversation) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What the desk is told of an error, on one line."""
+    """The text of an error for the desk, on one line."""
     reason = getattr(error, "strerror", None) or str(error)
     return (reason.splitlines() or [type(error).__name__])[0][:500]
 

@@ -1,7 +1,7 @@
 """A board on the network as a host.
 
 Every question is asked again if the connection is lost meanwhile, so nothing is lost. A job whose
-reply was lost is measured anew, by new processes. The far side of a lost connection is killed
+reply was lost is measured again, by new processes. The far side of a lost connection is killed
 before that, by itself or by its successor.
 """
 
@@ -31,6 +31,7 @@ from ondevice_bench.remote.exchange import Refused, exchange, next_answer
 from ondevice_bench.remote.far_side import profile_to_dict
 from ondevice_bench.remote.link import Link, LinkLost
 from ondevice_bench.remote.outbox import Outbox
+from ondevice_bench.remote.received_files import NOT_WRITTEN
 from ondevice_bench.remote.transfer import fetch, made_there, send_files
 from ondevice_bench.remote.version import code_digest, why_no_torch
 from ondevice_bench.running.hosts.host import (
@@ -66,7 +67,7 @@ class BoardWay(Protocol):
         """What the user calls the board."""
 
     def link(self) -> Link:
-        """Start the process that leads there; LinkLost where it cannot start."""
+        """Start the process that leads there; LinkLost if it cannot start."""
 
     def refusal(self, status: int | None, printed: str) -> str:
         """Why there is no use in another attempt, if the process ended like this; else empty."""
@@ -122,7 +123,7 @@ class SshHost(Host):
         return self._hello.caches_kib
 
     def software(self) -> Mapping[str, Any]:
-        """What workers compute with; HostError where none can start."""
+        """What workers compute with; HostError if none can start."""
 
         def asked(link: Link) -> Mapping[str, Any]:
             return answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
@@ -144,7 +145,7 @@ class SshHost(Host):
 
     def run(self, job: Job, timeout: float, tick: Tick = no_tick) -> Outcome:
         """Run the job there. Too many lost connections are a failure of this job."""
-        if job.power is not None:  # its command runs there, where no folder of profiles is
+        if job.power is not None:  # its command runs there, and no folder of profiles is there
             job = replace(job, power={**job.power, "folder": None})
         text = job.to_text()
         question = {"do": "run", "job": text, "timeout": timeout}
@@ -165,7 +166,7 @@ class SshHost(Host):
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
-        """Have a new process there answer each request; NoAnswer where it does not.
+        """Have a new process there answer each request; NoAnswer if it does not.
 
         Too many lost connections say nothing about the user's code: BoardLost.
         """
@@ -219,10 +220,10 @@ class SshHost(Host):
         try:
             return self._retrying(lambda link: read(exchange(link, {"do": question})))
         except Refused as error:
-            raise BoardLost(f"{self.name}: cannot go on: {error}") from None
+            raise BoardLost(f"{self.name}: cannot continue: {error}") from None
 
     def _retrying(self, action: Callable[[Link], T]) -> T:
-        """What the action gives; it begins anew on a new connection if the old one is lost."""
+        """The result of the action. If the connection is lost, it is repeated on a new one."""
         for _ in range(ATTEMPTS):
             link = self._link or self._reconnected()
             try:
@@ -239,7 +240,7 @@ class SshHost(Host):
             link.kill()
 
     def _reconnected(self) -> Link:
-        """The board again, which may need some time; BoardLost where it does not come back."""
+        """The board again, which may need some time; BoardLost if it does not come back."""
         deadline, pause, problem = time.monotonic() + self.patience, 1.0, ""
         while time.monotonic() < deadline:
             try:
@@ -257,26 +258,35 @@ class SshHost(Host):
                 raise
         raise BoardLost(
             f"{self.name}: did not come back within {self.patience:g} s: {problem}; what was "
-            "measured is stored, and the same command goes on from there"
+            "measured is stored, and the same command continues from there"
         )
 
     def _same_again(self) -> Link:
-        """A new connection to the same machine and software; BadInput where they differ."""
+        """A new connection to the same machine and software; BadInput if they differ."""
         link, hello = self._greeted()
         if (hello.machine, hello.unit) != (self.machine, self.unit):
             raise BoardLost(f"{self.name}: another machine answers now")
+        before = self._hello
+        if (hello.allowed, hello.memory_limit) != (before.allowed, before.memory_limit):
+            raise BoardLost(
+                f"{self.name}: has other processors or another memory limit than before"
+            )
         self._open(link)
         return link
 
     def _greeted(self) -> tuple[Link, Hello]:
-        """A connection to a far side of the same versions; BadInput where they differ."""
+        """A connection to a far side of the same versions; BadInput where they differ.
+
+        A refusal by ssh or by the shell there is final for a first connection only: a board that
+        starts again may not have mounted its disks.
+        """
         link = self._link = self._way.link()
         try:
             link.skip_to_mark(HELLO_SECONDS)
             frame = link.receive(HELLO_SECONDS)
         except LinkLost:
             if why := self._way.refusal(link.status, link.printed):
-                raise BadInput(f"{self.name}: {why}") from None
+                raise LinkLost(why) from None
             raise
         theirs, ours = answers.versions(frame), (frames.VERSION, protocol.VERSION)
         if theirs != ours:
@@ -285,7 +295,7 @@ class SshHost(Host):
         try:
             hello = answers.hello(frame)
         except BadAnswer as error:
-            raise BadInput(f"{self.name}: what answers is no bench: {error}") from None
+            raise BadInput(f"{self.name}: what answers is not bench: {error}") from None
         if hello.code != code_digest():
             self._refuse(
                 f"has bench {hello.bench} ({hello.code[:8]}), "
@@ -316,15 +326,22 @@ class SshHost(Host):
                 now = answers.software(exchange(link, {"do": "software"}, LAUNCH_SECONDS))
                 if now != self._software:
                     raise BoardLost(f"{self.name}: has other software now than before")
-        except Refused as error:
-            raise BadInput(f"{self.name}: {error}") from None
+        except Refused as error:  # as when another desk looks at the board for a moment
+            raise LinkLost(str(error)) from None
 
     def _send_files(self, link: Link, text: str) -> None:
-        send_files(link, self._outbox.named_in(text), self._sent)
+        """Send what the text names. A board that is full begins anew, without earlier files."""
+        has_earlier = bool(self._sent)
+        try:
+            send_files(link, self._outbox.named_in(text), self._sent)
+        except Refused as error:
+            if has_earlier and NOT_WRITTEN in str(error):
+                raise LinkLost(str(error)) from None
+            raise
 
 
 def this_desk() -> str:
-    """What another desk is told of this one while it uses a board."""
+    """The name of this desk, for another desk that wants the same board."""
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"user {os.getuid()}"
     return f"{user}@{socket.gethostname()} (process {os.getpid()})"
 

@@ -1,8 +1,8 @@
 """Runs on a board before `bench` is there: checks its Python, makes the environment, installs.
 
 The desk sends the text of this file to the Python of the board. So it needs the standard library
-alone, and an older Python must be able to read it and say that it is too old. It reads lines of
-JSON, perhaps with bytes behind them, and answers each with a line of JSON.
+alone, and an older Python (3.7) must be able to read it and say that it is too old. It reads lines
+of JSON, perhaps with bytes behind them, and answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Stop(Exception):
 
 
 def look(request: dict[str, Any]) -> dict[str, Any]:
-    """What the board has: its Python, memory and disk. Stop where that is too little."""
+    """What the board has: its Python, memory and disk. Stop if that is too little."""
     if sys.version_info[:2] < OLDEST:
         found, needed = (".".join(map(str, v)) for v in (sys.version_info[:2], OLDEST))
         raise Stop(
@@ -59,7 +59,7 @@ def prepare(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     wheels, marker = os.path.join(folder, "wheels"), os.path.join(folder, MARKER)
     if _is_of_others(folder):
-        raise Stop(f"{folder} is there and is no folder of bench: choose another in hosts.yaml")
+        raise Stop(f"{folder} exists and is not a folder of bench: choose another in hosts.yaml")
     os.makedirs(wheels, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     with open(marker, "w", encoding="utf-8") as file:
@@ -102,7 +102,7 @@ def install(request: dict[str, Any]) -> dict[str, Any]:
     folder = os.path.abspath(request["folder"])
     environment, wheels = os.path.join(folder, "env"), os.path.join(folder, "wheels")
     python = os.path.join(environment, "bin", "python")
-    if not os.path.exists(os.path.join(environment, "bin", "pip")):  # pip comes last
+    if not _has_pip(python):  # pip comes last
         _run([sys.executable, "-m", "venv", "--clear", environment], "the environment")
     words = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-q"]
     if request["offline"]:
@@ -130,6 +130,15 @@ def remove(request: dict[str, Any]) -> dict[str, Any]:
             os.unlink(path)
     shutil.rmtree(folder)  # the marker is last: what is left after a stop can be removed later
     return {"removed": True}
+
+
+def _has_pip(python: str) -> bool:
+    """Whether the environment is whole. The Python behind it may be gone, or a newer one."""
+    words, nowhere = [python, "-I", "-c", "import pip"], subprocess.DEVNULL
+    try:
+        return not subprocess.call(words, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    except OSError:
+        return False
 
 
 def _is_of_others(folder: str) -> bool:
@@ -186,7 +195,7 @@ def _digest(path: str) -> str:
 
 def _run(words: list[str], what: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if "--no-index" in words:  # what pip is told elsewhere may name other wheels
+    if "--no-index" in words:  # other settings of pip may name other wheels
         environment = {k: v for k, v in environment.items() if not k.startswith("PIP_")}
         environment["PIP_CONFIG_FILE"] = os.devnull
     with subprocess.Popen(
@@ -209,7 +218,7 @@ def _run(words: list[str], what: str) -> None:
 
 
 def _printed(process: subprocess.Popen[bytes], what: str) -> bytes:
-    """What the process prints until it ends; Stop where that is late, or the desk is gone."""
+    """What the process prints until it ends; Stop if that is late, or the desk is gone."""
     deadline = time.monotonic() + PIP_SECONDS
     while True:
         try:

@@ -86,7 +86,7 @@ class Link:
                 raise LinkLost(f"the connection took no bytes for {STALL_SECONDS:g} s")
 
     def receive(self, seconds: float, tick: Tick = no_tick) -> Frame:
-        """The next frame, which must begin in so many seconds."""
+        """The next frame, which must begin within this time."""
         deadline = time.monotonic() + seconds
 
         def read(count: int) -> bytes:
@@ -113,7 +113,7 @@ class Link:
         deadline = time.monotonic() + seconds
         while MARK not in self._received:
             if len(self._received) > MOST_NOISE:
-                raise LinkLost("what answers is no bench: it prints without end")
+                raise LinkLost("what answers is not bench: it prints without end")
             if not self._is_open[self._out]:
                 raise LinkLost(self.how_it_ended())
             if time.monotonic() > deadline:
@@ -122,7 +122,7 @@ class Link:
         del self._received[: self._received.index(MARK) + len(MARK)]
 
     def read_line(self, seconds: float) -> bytes:
-        """The next line, or what came before the end; LinkLost where it takes too long."""
+        """The next line, or what came before the end; LinkLost if it takes too long."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._received:
             if not self._is_open[self._out]:

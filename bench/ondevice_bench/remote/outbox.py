@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs import sources
+from ondevice_bench.specs.data import files_of_classes
 
 
 def in_json(text: str) -> str:
@@ -48,7 +49,7 @@ class Outbox:
 
     def folder(self, path: Path) -> str:
         """Where the board will have this folder, with all its files."""
-        files = sorted(each for each in path.rglob("*") if each.is_file())
+        files = sorted(files_of_classes(path))
         names = [each.relative_to(path).as_posix() for each in files]
         listed = [[name, self._digest(each)] for name, each in zip(names, files, strict=True)]
         digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 LONGEST_PLACE = 1_000  # characters
+NOT_WRITTEN = "cannot be written on the board"
 
 
 class NotReceived(Exception):
@@ -20,14 +21,14 @@ class ReceivedFiles:
         self.folder = folder
 
     def path(self, place: str) -> Path:
-        """The path of a place below the folder; NotReceived where it leads out of it."""
+        """The path of a place below the folder; NotReceived if it leads out of it."""
         parts = PurePosixPath(place).parts
         if not parts or len(place) > LONGEST_PLACE or "\0" in place or {"..", "/"} & {*parts}:
-            raise NotReceived(f"{place[:60]!r} is no place for a file")
+            raise NotReceived(f"{place[:60]!r} is not a place for a file")
         return self.folder.joinpath(*parts)
 
     def receive(self, place: str, size: int, digest: str, chunk: Callable[[], bytes]) -> None:
-        """Write a file of so many bytes. The whole file is read from `chunk`, whatever fails."""
+        """Write a file of `size` bytes. The whole file is read from `chunk`, whatever fails."""
         found, left, problem = hashlib.sha256(), size, ""
         part = self.folder / "part"
         try:
@@ -42,7 +43,7 @@ class ReceivedFiles:
         except NotReceived as error:
             problem = str(error)
         except OSError as error:
-            problem = f"cannot be written on the board: {error.strerror}"
+            problem = f"{NOT_WRITTEN}: {error.strerror}"
         while left > 0:
             left -= len(chunk())
         if not problem and found.hexdigest() != digest:

@@ -1,4 +1,4 @@
-"""Setting up a board: this very `bench` in an environment of its own there."""
+"""Sets up a board: installs the running `bench` there, in an environment of its own."""
 
 import hashlib
 import json
@@ -7,11 +7,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field, ValidationError
 
 from ondevice_bench import units
+from ondevice_bench.declare.schema import StrictSchema
 from ondevice_bench.errors import BadInput
-from ondevice_bench.remote import installer
+from ondevice_bench.remote import answers, installer
 from ondevice_bench.remote.address import Address
 from ondevice_bench.remote.host import this_desk
 from ondevice_bench.remote.link import Link, LinkLost
@@ -24,11 +27,31 @@ PYTHON = "python3"
 STEP_SECONDS = 120.0
 INSTALL_SECONDS = 2 * installer.PIP_SECONDS + STEP_SECONDS
 _START_SECONDS = 60.0
-_LOADER = (
-    "import sys; text = sys.stdin.buffer.read(int(sys.argv[1])); "
+_OLDEST = ".".join(map(str, installer.OLDEST))
+_LOADER = (  # a Python before 3.7 cannot read the installer
+    f"import sys; sys.version_info < (3, 7) and sys.exit('bench needs Python {_OLDEST} there'); "
+    "text = sys.stdin.buffer.read(int(sys.argv[1])); "
     "exec(compile(text, 'bench board setup', 'exec'), {'__name__': '__main__'})"
 )
 _PART = 1 << 20
+_Text = Annotated[str, Field(max_length=300)]
+_Bytes = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Schema = TypeVar("_Schema", bound=StrictSchema)
+
+
+class _Facts(StrictSchema):
+    python: _Text
+    arch: _Text
+    memory: _Bytes
+    free: _Bytes
+
+
+class _Present(StrictSchema):
+    wheels: dict[_Text, _Text]
+
+
+class _Removed(StrictSchema):
+    removed: bool
 
 
 @dataclass(frozen=True)
@@ -41,32 +64,34 @@ class _Wheel:
 
 
 def set_up(address: Address, wheelhouse: Path | None, python: str | None, tell: Tell) -> None:
-    """Make the environment on the board and install there; BadInput where it cannot have one."""
+    """Make the environment on the board and install there; BadInput if it cannot have one."""
     ours = _Wheel(*wheel())
     wheels = [ours, *_wheels_of(wheelhouse)]
     with Installer(address, python or PYTHON) as there:
-        facts = there.ask("look", desk=this_desk(), least_disk=installer.LEAST_DISK)
+        looked = there.ask("look", desk=this_desk(), least_disk=installer.LEAST_DISK)
+        facts = _checked(address, _Facts, looked)
         tell(
-            f"Python {facts['python']}, {units.mib(int(facts['memory']))} of memory, "
-            f"{units.mib(int(facts['free']))} of disk left"
+            f"Python {facts.python}, {units.mib(facts.memory)} of memory, "
+            f"{units.mib(facts.free)} of disk left"
         )
-        present = there.ask("prepare", wanted=[each.name for each in wheels])["wheels"]
+        prepared = there.ask("prepare", wanted=[each.name for each in wheels])
+        present = _checked(address, _Present, prepared)
         for each in wheels:
-            there.send(each, present)
+            there.send(each, present.wheels)
         tell("installing, which may take minutes …")
         there.ask(
             "install",
             INSTALL_SECONDS,
             offline=wheelhouse is not None,
             wheel=ours.name,
-            requirements=_pinned(str(facts["arch"])),
+            requirements=_pinned(facts.arch),
         )
 
 
 def remove(address: Address, python: str | None = None) -> bool:
     """Remove all our files on the board. True if there were any."""
     with Installer(address, python or PYTHON) as there:
-        return bool(there.ask("remove", desk=this_desk())["removed"])
+        return _checked(address, _Removed, there.ask("remove", desk=this_desk())).removed
 
 
 def _wheels_of(folder: Path | None) -> list[_Wheel]:
@@ -120,7 +145,7 @@ class Installer:
         """Let the board do a step; BadInput with its reason if it cannot."""
         return self._exchange({"do": step, "folder": self._address.folder, **values}, b"", seconds)
 
-    def send(self, each: _Wheel, present: Mapping[str, Any]) -> None:
+    def send(self, each: _Wheel, present: Mapping[str, str]) -> None:
         """Send a wheel, unless the board has it."""
         content = each.read()
         digest = hashlib.sha256(content).hexdigest()
@@ -159,19 +184,28 @@ class Installer:
         status = None if self._link is None else self._link.status
         if status in (126, 127):
             return (
-                f"has no {self._python}: install Python {'.'.join(map(str, installer.OLDEST))} or "
-                "newer there, or name one with --python"
+                f"has no {self._python}: install Python {_OLDEST} or newer there, or name one with "
+                "--python"
             )
         printed = "" if self._link is None else self._link.printed
         return why_refused(self._address, status, printed) or str(lost)
 
 
+def _checked(address: Address, schema: type[_Schema], answer: dict[str, Any]) -> _Schema:
+    """The answer to a step; BadInput if its values are none that our installer gives."""
+    try:
+        return schema.model_validate(answer)
+    except ValidationError as error:
+        said = f"what answers is no installer of bench: {answers.problem(error)}"
+        raise BadInput(f"{address.name}: {said}") from None
+
+
 def _parsed(line: bytes) -> dict[str, Any]:
-    """The answer in a line, whose values are used as texts and numbers alone."""
+    """The answer in a line."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise LinkLost(f"what answers is no installer of bench: {line[:60]!r}")
+        raise LinkLost(f"what answers is not the installer of bench: {line[:60]!r}")
     return answer

@@ -1,7 +1,7 @@
 """OpenSSH's own client as the way to a board: its configuration, keys, agents and jump hosts.
 
 What runs on the board passes through a shell there, so every word is quoted. Nothing asks for a
-password: nobody would answer.
+password: no user is there to answer.
 """
 
 import shlex
@@ -21,6 +21,7 @@ OPTIONS = (
     "ForwardAgent=no",
     "ForwardX11=no",
     "PermitLocalCommand=no",
+    "RemoteCommand=none",  # the user's own, for logins by hand
     "RequestTTY=no",
 )
 FAR_SIDE = "ondevice_bench.remote.far_side"
@@ -37,7 +38,7 @@ def ssh_words(address: Address, words: Sequence[str]) -> list[str]:
 
 
 def started(words: Sequence[str]) -> Link:
-    """Start `ssh`; LinkLost where it cannot start."""
+    """Start `ssh`; LinkLost if it cannot start."""
     try:
         return Link(words)
     except FileNotFoundError:
@@ -90,7 +91,7 @@ def _why_ssh_refused(address: Address, lines: Sequence[str]) -> str:
     if "HOST IDENTIFICATION HAS CHANGED" in text:
         place = next((line for line in lines if line.startswith("Offending")), "in known_hosts")
         return (
-            f"its host key has changed ({place}): if the board was installed anew, remove the old "
+            f"its host key has changed ({place}): if the board was installed again, remove the old "
             f"key with `ssh-keygen -R`; otherwise somebody else may answer"
         )
     if "Host key verification failed" in text:

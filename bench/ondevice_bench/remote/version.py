@@ -34,7 +34,7 @@ def code_files() -> list[Path]:
 
 
 def torch_version() -> str:
-    """The version of the installed torch; empty where there is none."""
+    """The version of the installed torch; empty if there is none."""
     try:
         return version("torch")
     except PackageNotFoundError:

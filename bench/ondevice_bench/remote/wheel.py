@@ -1,4 +1,4 @@
-"""The wheel of this very `bench`, made from its own files: a board gets what runs here.
+"""The wheel of the running `bench`, made from its own files: a board gets what runs here.
 
 Equal files give equal bytes, whether this `bench` was installed or runs from a checkout.
 """

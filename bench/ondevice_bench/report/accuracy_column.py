@@ -21,7 +21,7 @@ def _quantity(one: MethodAccuracy) -> Quantity:
     if one.difference is None:
         return Quantity(percent(final.estimate), one.divergence, meaning, final.estimate)
     against = f"{points(one.difference.estimate)} points{range_text(one.difference, points)}"
-    if len(one.line.cells) > 1:  # the median of differences is no difference of medians
+    if len(one.line.cells) > 1:  # the median of differences is not the difference of the medians
         against = f"seed by seed: {against}"
     meaning += f"; points above the baseline with the same seed: {one.difference.basis}"
     words = "; ".join(filter(None, [against, one.divergence]))

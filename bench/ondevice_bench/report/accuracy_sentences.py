@@ -11,7 +11,7 @@ _ENOUGH = 6  # seeds for an interval of 95 %
 
 
 def accuracy_sentences(found: Sequence[MethodAccuracy], baseline: str) -> list[str]:
-    """Which methods keep the accuracy, which lose, and which nobody can tell."""
+    """Which methods keep the accuracy, which lose it, and which are not decided."""
     by_verdict: dict[str, list[MethodAccuracy]] = {}
     for one in found:
         by_verdict.setdefault(one.verdict, []).append(one)

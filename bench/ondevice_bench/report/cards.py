@@ -74,7 +74,7 @@ def _without_details(card: Card, first: Card) -> Card:
 
 
 def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
-    """Three questions. If the goal is one of the first two, the third one is another one."""
+    """Three questions. The third one depends on the goal."""
     is_asked = goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
     for title, metric, choice in (
         ("Least memory", PEAK, found.by_memory),

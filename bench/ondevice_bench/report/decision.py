@@ -161,11 +161,11 @@ def _row(
 def _pace(run: Run, member: CellWithBaseline) -> str:
     """How fast the training is, in words of the data."""
     epoch, step = epoch_of(run, member.cell), member.cell.estimates.get(STEP)
+    if step is None or step.estimate <= 0 or is_too_wide(step):
+        return ""
     if epoch.seconds is not None:
         energy = f" and {units.quantity(epoch.joules.estimate, 'joules')}" if epoch.joules else ""
         return f"an epoch takes {units.clock(epoch.seconds.estimate)}{energy}"
-    if step is None or is_too_wide(step):
-        return ""
     return f"{units.quantity(member.cell.planned.cell.batch / step.estimate, '')} examples/s"
 
 

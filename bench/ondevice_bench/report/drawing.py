@@ -165,7 +165,7 @@ def needs_log(values: Sequence[float]) -> bool:
 
 
 def scaled_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
-    """The title of an axis. It is logarithmic where the values need that, and says so."""
+    """The title of an axis. It is logarithmic if the values need that, and says so."""
     if needs_log(values):
         return {"title": f"{title}, log scale", **LOG_AXIS}
     return {"title": title}
@@ -174,7 +174,7 @@ def scaled_axis(title: str, values: Sequence[float]) -> dict[str, Any]:
 def memory_limit(
     plot: Canvas, axis: Literal["x", "y"], limit_bytes: int | None, highest_bytes: float
 ) -> None:
-    """Draw the memory that a step may use as a line, where the values come near it."""
+    """Draw the memory that a step may use as a line, if the values come near it."""
     if limit_bytes is not None and limit_bytes <= REACH * highest_bytes:
         plot.limit(axis, limit_bytes / units.MIB, f"limit: {units.whole_mib(limit_bytes)}")
 

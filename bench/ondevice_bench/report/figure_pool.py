@@ -80,7 +80,7 @@ def _plain(key: str, value: Any) -> Any:
 
 
 def _short(value: Any, digits: int) -> Any:
-    """Arrays with so many digits, because a screen shows no more, and with escaped texts."""
+    """Arrays with the digits that a screen shows, and with escaped texts."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if _is_array(value):

@@ -1,7 +1,7 @@
 """One sentence about each figure, made from its data. Tests cover them all."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.choice import as_low, direction
@@ -152,42 +152,52 @@ def noun_of(metric: metrics.Metric) -> str:
     return metric.noun if metric.kind == "exact" else f"median {metric.noun}"
 
 
-def growth(
-    ends: Mapping[str, tuple[tuple[int, Estimate], tuple[int, Estimate]]], metric: metrics.Metric
-) -> str:
-    """How much a metric grows with the first method. An exact one has the least growth, too.
+@dataclass(frozen=True)
+class Growth:
+    """A metric at the largest batch of a method, as a multiple of that at the smallest one."""
 
-    `ends` has the first and the last point of each method: its batch and its value.
-    """
-    usable = {name: pair for name, pair in ends.items() if _can_grow(pair)}
+    low: int  # batches
+    high: int
+    ratio: Estimate | None
+
+
+def growth(by_method: Mapping[str, Growth], metric: metrics.Metric) -> str:
+    """How much a metric grows with the first method. An exact one has the least growth, too."""
+    usable = {
+        name: (each, each.ratio)
+        for name, each in by_method.items()
+        if each.ratio is not None and not is_too_wide(each.ratio)
+    }
     if not usable:
         return ""
-    first, (low, high) = next(iter(usable.items()))
+    first, (shown, ratio) = next(iter(usable.items()))
     text = SENTENCES["growth"].format(
-        low=low[0],
-        high=high[0],
+        low=shown.low,
+        high=shown.high,
         metric=noun_of(metric),
         cell=first,
-        ratio=_growth((low, high)),
+        ratio=_with_interval(ratio),
     )
-    alike = {
-        name: pair for name, pair in usable.items() if (pair[0][0], pair[1][0]) == (low[0], high[0])
-    }
-    least = min(alike.values(), key=lambda pair: pair[1][1].estimate / pair[0][1].estimate)
-    same = [name for name, pair in alike.items() if _growth(pair) == _growth(least)]
-    if metric.kind != "exact" or first in same:
+    if metric.kind != "exact":
         return text
-    of_least = SENTENCES["least growth"].format(cells=_listing(same), ratio=_growth(least))
-    return f"{text}\n{of_least}"
+    alike = {
+        name: of_other.estimate
+        for name, (each, of_other) in usable.items()
+        if (each.low, each.high) == (shown.low, shown.high)
+    }
+    least = units.ratio(min(alike.values()))
+    same = [name for name, each in alike.items() if units.ratio(each) == least]
+    if first in same:
+        return text
+    return f"{text}\n{SENTENCES['least growth'].format(cells=_listing(same), ratio=least)}"
 
 
-def _can_grow(pair: tuple[tuple[int, Estimate], tuple[int, Estimate]]) -> bool:
-    """Whether the ratio of both ends says something."""
-    return pair[0][1].estimate > 0 and not any(is_too_wide(value) for _, value in pair)
-
-
-def _growth(pair: tuple[tuple[int, Estimate], tuple[int, Estimate]]) -> str:
-    return units.ratio(pair[1][1].estimate / pair[0][1].estimate)
+def _with_interval(ratio: Estimate) -> str:
+    """A ratio, with its interval if it has one."""
+    text = units.ratio(ratio.estimate)
+    if ratio.basis == "exact" or ratio.lower is None or ratio.upper is None:
+        return text
+    return f"{text} ({units.ratio(ratio.lower)} … {units.ratio(ratio.upper)})"
 
 
 def ranks(
@@ -211,7 +221,7 @@ def ranks(
 
 
 def near_the_roof(shares: Sequence[tuple[CellWithBaseline, float]]) -> str:
-    """The cell that comes nearest to the roof, and the baseline if it is another one."""
+    """The cell that comes nearest to the roof, and the baseline if it is another cell."""
     if not shares:
         return ""
     best, share = max(shares, key=lambda each: each[1])

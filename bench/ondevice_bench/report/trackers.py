@@ -55,7 +55,7 @@ FORMATS: Mapping[str, Callable[[RunSummary], Exported]] = {
 
 
 def _measured(summary: RunSummary) -> list[CellSummary]:
-    """The cells with numbers, also if a pass of a cell was skipped. What failed is left out."""
+    """The cells with numbers, even if a pass of a cell was skipped. What failed is left out."""
     cells = [cell for cell in summary.cells if cell.status in ("ok", "skipped") and cell.estimates]
     if not cells:
         raise NothingRan(f"{summary.run.id}: no cell was measured, so there is nothing to export")

@@ -16,7 +16,7 @@ def means_host(name: str | None, host: Host) -> bool:
 
 
 def board_named(name: str | None, host: Host) -> Board:
-    """The board of that profile's name or file; the host where none is named.
+    """The board of that profile's name or file; the host if none is named.
 
     A profile that recognises the host's machine means the host, with the memory that it has.
     """

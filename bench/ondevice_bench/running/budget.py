@@ -17,8 +17,8 @@ _SAMPLING = (TIME, TREATED_LAYERS)
 class Budget:
     """The moment when no time is left, and the seconds of past processes.
 
-    What a pass takes is told from the cell's own pilot by the ratio that the pass had on other
-    cells; of the first of its kind nobody knows, so it is begun.
+    The time of a pass is estimated from the cell's own pilot, by the ratio of pass and pilot on
+    other cells. The time of the first one of its kind is unknown, so it is begun.
     """
 
     end: float = inf
@@ -44,7 +44,7 @@ class Budget:
             self._typical.pop(task.pass_name, None)
 
     def expected(self, task: TaskKey) -> float | None:
-        """The least seconds that the process will take; None where nothing tells."""
+        """The shortest time that the process will take; None if unknown."""
         if task.pass_name in self.lasting:
             return self.lasting[task.pass_name]
         own = self._taken.get((task.cell, task.pass_name))
@@ -64,9 +64,9 @@ class Budget:
         return [task for task in tasks if now + (self.expected(task) or 0.0) < self.end]
 
     def sampling_seconds(self, left: Sequence[TaskKey], now: float) -> float:
-        """How long each part of the next pass may sample: coverage goes before precision.
+        """How long each part of the next pass may sample: running all passes comes first.
 
-        What is over when everything that is left takes its least, shared by the passes that sample.
+        The time that all remaining processes do not need is shared by the passes that sample.
         """
         least = sum(self.expected(task) or 0.0 for task in left)
         timed = sum(task.pass_name in _SAMPLING for task in left)

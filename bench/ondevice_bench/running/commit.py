@@ -10,7 +10,7 @@ from ondevice_bench.record.origin import NO_COMMIT
 
 
 def current_commit(folder: Path) -> str:
-    """`ab12cd34ef`, with a hash of the changes behind `+` where the tree has any.
+    """`ab12cd34ef`, with a hash of the changes behind `+` if the tree has any.
 
     The word `unknown` stands there if git does not tell the changes.
     """
@@ -27,7 +27,7 @@ def current_commit(folder: Path) -> str:
 
 
 def places(folder: Path, commits: Iterable[str]) -> dict[str, int]:
-    """Each commit's place in the repository, ancestors first; nothing where it lacks one of them.
+    """Each commit's place in the repository, ancestors first; nothing if it lacks one of them.
 
     Changes beyond a commit have its place.
     """
@@ -45,7 +45,7 @@ def places(folder: Path, commits: Iterable[str]) -> dict[str, int]:
 
 
 def resolved(folder: Path, ref: str) -> str:
-    """The whole name of the commit that a ref stands for; empty where there is none."""
+    """The whole name of the commit that a ref stands for; empty if there is none."""
     words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     return _git(folder, *words).strip()
 

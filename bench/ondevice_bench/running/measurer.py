@@ -22,6 +22,7 @@ from ondevice_bench.record.run_json import check_record
 from ondevice_bench.running.hosts.host import Host, Outcome
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.labels import PLAIN
 from ondevice_bench.suite.passes import passes_of
 from ondevice_bench.suite.suite import Suite
 
@@ -68,7 +69,10 @@ class Measurer:
         started, before = now(), self._host.state().to_dict()
         cell, ranks, why_not = self._cells[task.cell], None, ""
         if task.pass_name != CALIBRATE and CALIBRATE in passes_of(cell, ()):
-            ranks, why_not = self._ranks(task.cell)
+            if passes.BY_NAME[task.pass_name].of_board:  # a board is compared by any step
+                cell = replace(cell, method=PLAIN, method_options=())
+            else:
+                ranks, why_not = self._ranks(task.cell)
         if not why_not and task.pass_name == LEARNING:
             cell, why_not = self._with_chosen_rate(cell)
         if why_not:
@@ -108,7 +112,8 @@ class Measurer:
     def _record(self, prepared: PreparedTask, outcome: Outcome, after: Mapping[str, Any]) -> Record:
         reply = outcome.reply
         details = {key: each for key, each in reply.result.details.items() if key != "unit"}
-        notes, more = details.get("notes", []), _notes_of_throttling(prepared, after)
+        name = prepared.task.pass_name
+        notes, more = details.get("notes", []), notes_of_throttling(name, prepared.before, after)
         if reply.status == "ok" and more and isinstance(notes, list):
             details["notes"] = [*notes, *more]
         return Record(
@@ -154,15 +159,16 @@ class Measurer:
         return replace(cell, train=replace(cell.train, lr=details.chosen_rate)), ""
 
 
-def _notes_of_throttling(prepared: PreparedTask, after: Mapping[str, Any]) -> list[str]:
+def notes_of_throttling(
+    pass_name: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[str]:
     """A note if the board reported throttling during a pass that takes times or energy.
 
     The pass that trains without pause reads it second by second.
     """
-    name = prepared.task.pass_name
-    units = {metrics.BY_NAME[metric].unit for metric in metrics.of_pass(name)}
-    causes = throttled_between(prepared.before, after)
-    if passes.BY_NAME[name].lasts or not causes or not units & _SLOWED:
+    units = {metrics.BY_NAME[metric].unit for metric in metrics.of_pass(pass_name)}
+    causes = throttled_between(before, after)
+    if passes.BY_NAME[pass_name].lasts or not causes or not units & _SLOWED:
         return []
     return [f"the board reported throttling meanwhile: {', '.join(causes)}"]
 

@@ -93,6 +93,6 @@ def _digest(file: Path) -> str:
 def _refuse(file: Path, imports_others: bool = False) -> NoReturn:
     what = f"{file} or a file that it imports" if imports_others else str(file)
     raise BadInput(
-        f"{what} changed since the run began: what is stored stays; run the command again to "
+        f"{what} changed since the run began: stored results stay; run the command again to "
         "measure the new version"
     )

@@ -27,7 +27,7 @@ def preview(
     steps = plain_steps(host, suite, plan)
     skipped = PlainStep(None, None, "skipped")
     on_board = suite.on(board.names)
-    # without a past no time is known, and the processes need no names
+    # without earlier runs no time is known, and the processes need no names
     times = forecasts((_tasks(item, on_board) if past else () for item in plan), past)
     return tuple(
         CellPreview(item, steps.get(item.cell.id, skipped), seconds, is_estimated)
@@ -40,7 +40,7 @@ def forecasts(
 ) -> Iterator[tuple[float | None, bool]]:
     """For each cell the seconds of its processes (None if unknown), and if that is an estimate.
 
-    The past is read only one time: both it and the plan may be large.
+    Earlier runs are read only once: they and the plan may be large.
     """
     budget = Budget()
     for cell, name in sorted(past, key=lambda key: key[1] != PILOT):  # ratios are against pilots

@@ -51,7 +51,7 @@ class Request:
     interleaved: bool = True  # rounds take turns between the cells
     of_any_unit: bool = False  # boards of one kind share the run; each record names its unit
     findings: tuple[DoctorFinding, ...] = ()  # what the doctor says of the machine before the run
-    own_code: OwnCode | None = None  # of its tree, where another tree has code of the same names
+    own_code: OwnCode | None = None  # of its tree, if another tree has code of the same names
 
     @property
     def planned(self) -> tuple[PlannedCell, ...]:
@@ -86,7 +86,7 @@ class Request:
 
     @property
     def definition(self) -> str:
-        """A hash of plan and settings; an unfinished run goes on only where it is equal."""
+        """A hash of plan and settings; an unfinished run goes on only if it is equal."""
         return self.definition_under(self.host.profile.name)
 
     def definition_under(self, profile: str) -> str:

@@ -53,7 +53,7 @@ def find_or_add_run(
     )
     earlier = None if request.fresh else _to_go_on_with(store, run, request, progress)
     if earlier is not None:
-        progress.note(f"going on with {earlier.id}")
+        progress.note(f"continuing {earlier.id}")
         return _with_settings_of(store, earlier, run)
     if request.retry:
         raise nothing_to_retry(store.path)

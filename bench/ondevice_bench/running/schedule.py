@@ -4,7 +4,6 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from statistics import mean
 
 from ondevice_bench.passes import CALIBRATE, LEARNING, LEARNING_RATE, rounds_of
 from ondevice_bench.record.model import TaskKey
@@ -62,7 +61,7 @@ def _was_skipped_too_early(task: TaskKey, places: Mapping[TaskKey, int]) -> bool
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """Seconds to go; `is_exact` where every remaining workload was measured before."""
+    """Seconds to go; `is_exact` if every remaining workload was measured before."""
 
     seconds: float
     is_exact: bool
@@ -72,7 +71,8 @@ class TimeLeft:
 class Forecast:
     """The time left, from the past processes of this run."""
 
-    past_seconds: dict[str, list[float]] = field(default_factory=dict)
+    # of each kind: the sum and the number. A run has many processes, and asks after each of them
+    past: dict[str, tuple[float, int]] = field(default_factory=dict)
     lasting: Mapping[str, float] = field(default_factory=dict)  # seconds that the suite asks for
 
     def learn(self, task: TaskKey, seconds: float) -> None:
@@ -80,26 +80,28 @@ class Forecast:
         if task.pass_name in self.lasting:
             return
         for kind in self._kinds(task):
-            self.past_seconds.setdefault(kind, []).append(seconds)
+            total, count = self.past.get(kind, (0.0, 0))
+            self.past[kind] = total + seconds, count + 1
 
     def left(self, tasks: Sequence[TaskKey], budget: float = inf) -> TimeLeft | None:
         """The sum over the tasks of the mean of their nearest kin, or what is left of the budget.
 
         None without any kin.
         """
-        total = 0.0
+        seconds = 0.0
         is_exact = True
         for task in tasks:
             if task.pass_name in self.lasting:
-                total += self.lasting[task.pass_name]
+                seconds += self.lasting[task.pass_name]
                 continue
             near, *far = self._kinds(task)
-            kin = next((kind for kind in (near, *far) if kind in self.past_seconds), None)
+            kin = next((kind for kind in (near, *far) if kind in self.past), None)
             if kin is None:
                 return None
             is_exact = is_exact and kin == near
-            total += mean(self.past_seconds[kin])
-        return TimeLeft(min(total, budget), is_exact)
+            total, count = self.past[kin]
+            seconds += total / count
+        return TimeLeft(min(seconds, budget), is_exact)
 
     @staticmethod
     def _kinds(task: TaskKey) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ class Session:
             if record.status != "ok":
                 progress.note(f"{record.status}: {task.cell} · {task.pass_name}: {record.reason}")
             forecast.learn(task, record.seconds)
-            budget.learn(task, record.seconds, _sampled(record, fewest))
+            _teach(budget, record, fewest)
             left = left[1:]
         if not self.missing():
             self.finish()
@@ -171,7 +171,7 @@ class Session:
         end = inf if seconds is None else time.monotonic() + seconds
         budget, fewest = Budget(end, suite.lasting), suite.sampling.min_samples
         for record in self.store.records(self.run.id):
-            budget.learn(record.key, record.seconds, _sampled(record, fewest))
+            _teach(budget, record, fewest)
         return budget
 
     def finish(self) -> None:
@@ -194,7 +194,7 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
         raise NothingRan(why_nothing(request))
     path = out / FILE_NAME
     if path.exists() and path.stat().st_size:  # an empty file was left by a process that was killed
-        Store.open(path).close()  # what is no store is refused before anything starts
+        Store.open(path).close()  # what is not a store is refused before anything starts
     elif request.retry:
         raise nothing_to_retry(path)
     with contextlib.ExitStack() as stack:
@@ -219,8 +219,14 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             left, whole = len(session.missing()), len(session.tasks())
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
-                f"`{request.command}` goes on from there"
+                f"`{request.command}` continues from there"
             ) from None
+
+
+def _teach(budget: Budget, record: Record, fewest: int) -> None:
+    """Tell the budget what a process took. One that gave up early says nothing about the others."""
+    if record.status in ("ok", "timeout"):
+        budget.learn(record.key, record.seconds, _sampled(record, fewest))
 
 
 def _sampled(record: Record, fewest: int) -> float:

@@ -38,9 +38,9 @@ def work_folder(kind: str, parent: Path | None = None) -> Iterator[Path]:
 
 
 def _own(folder: Path, stack: contextlib.ExitStack) -> None:
-    """Hold the folder's lock. The signature comes after the lock, so nobody sweeps in between."""
+    """Hold the folder's lock. The signature comes after the lock, so no sweep comes in between."""
     owner = stack.enter_context((folder / _OWNER).open("xb"))
-    with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+    with contextlib.suppress(OSError):  # a file system without locks: no sweep there
         fcntl.flock(owner, fcntl.LOCK_EX)
     owner.write(_SIGNATURE)
     owner.flush()

@@ -98,7 +98,7 @@ def asked(command: Sequence[str]) -> str:
 
 
 def firmware_mhz(ask: Ask = asked) -> float:
-    """The clock of a Raspberry Pi by its firmware, in MHz; ValueError if it does not tell.
+    """The clock of a Raspberry Pi by its firmware, in MHz; ValueError without it.
 
     The files of the kernel have the clock that the kernel wants. They do not change when the
     firmware lowers the clock (https://github.com/raspberrypi/linux/issues/5874).

@@ -6,7 +6,7 @@ LOWERED = 1 << 2  # the bit of a machine that says only that it lowers its clock
 
 
 def bits_of(text: str) -> int:
-    """The bits in the output of `vcgencmd get_throttled`; ValueError if it is no such output."""
+    """The bits in the output of `vcgencmd get_throttled`; ValueError if it is not such output."""
     _, equals, number = text.strip().partition("throttled=")
     if not equals:
         raise ValueError(f"no number in {text.strip()[:80]!r}")

@@ -15,6 +15,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import Rounds
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
+from ondevice_bench.passes import OF_BOARD
 from ondevice_bench.record.merging import replaces
 from ondevice_bench.record.model import NOT_OK, Run, Status, TaskKey
 from ondevice_bench.record.origin import IMPORTED
@@ -27,7 +28,11 @@ NOT_KEPT = "not measured in this run"
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The facts about a run in a site. `identity` is a hash of the whole definition and plan."""
+    """The facts about a run in a site. `identity` is a hash of the whole definition and plan.
+
+    `begun` is a hash of what never changes, and `plan` has a hash of each cell, because the plan of
+    a search may grow. Both are empty in a site of an earlier version.
+    """
 
     id: str
     suite: str
@@ -40,6 +45,16 @@ class RunFacts:
     software: Mapping[str, Any]
     interleaved: bool
     identity: str
+    begun: str = ""
+    plan: tuple[str, ...] = ()
+
+    def is_same_run(self, other: "RunFacts") -> bool:
+        """Whether both are the same run, perhaps before and after its plan has grown."""
+        if self.identity == other.identity:
+            return True
+        shorter, longer = sorted((self.plan, other.plan), key=len)
+        has_grown = 0 < len(shorter) < len(longer) and longer[: len(shorter)] == shorter
+        return has_grown and self.begun == other.begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +153,15 @@ def merged(where: str, known: Digest, other: Digest) -> Digest:
     The result does not depend on the order of the two.
     """
     run = known.facts.id
-    if known.facts.identity != other.facts.identity:
+    if not known.facts.is_same_run(other.facts):
         raise BadInput(f"{where}: contradicts the site: another run has the id {run}")
     older, newer = known, other
-    gains = _gains(where, known, other), _gains(where, other, known)
+    has_grown = known.facts.identity != other.facts.identity
+    plans = len(known.facts.plan), len(other.facts.plan)
+    gains = (
+        _gains(where, known, other) or (has_grown and plans[1] > plans[0]),
+        _gains(where, other, known) or (has_grown and plans[0] > plans[1]),
+    )
     if all(gains):
         raise BadInput(
             f"{where}: has records of {run} that the site lacks, and lacks some that it has: "
@@ -149,7 +169,8 @@ def merged(where: str, known: Digest, other: Digest) -> Digest:
         )
     if gains[1]:
         older, newer = other, known
-    finished = max(filter(None, (older.facts.finished, newer.facts.finished)), default=None)
+    ends = [newer.facts.finished] if has_grown else [older.facts.finished, newer.facts.finished]
+    finished = max(filter(None, ends), default=None)
     interleaved = older.facts.interleaved and newer.facts.interleaved
     return replace(newer, facts=replace(newer.facts, finished=finished, interleaved=interleaved))
 
@@ -199,11 +220,12 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
 
 
 def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
-    """How many rounds of each pass failed. A site does not store the reasons."""
+    """How many rounds of each pass over the cell failed. A site does not store the reasons."""
     found: dict[str, list[Status]] = {}
     for name, process in processes.items():
-        if process.status != "skipped":
-            found.setdefault(_task(name)[0], []).append(process.status)
+        pass_name, _ = _task(name)
+        if process.status != "skipped" and pass_name not in OF_BOARD:
+            found.setdefault(pass_name, []).append(process.status)
     return {
         name: Rounds(sum(each in NOT_OK for each in statuses), len(statuses))
         for name, statuses in found.items()

@@ -70,7 +70,8 @@ def read(where: str, data: bytes) -> Digest:
     cells = tuple(_cell_of(where, each) for each in values["cells"])
     if len({each.cell.id for each in cells}) < len(cells):
         raise BadInput(f"{where}: a cell is there twice")
-    return Digest(RunFacts(**values["run"]), cells)
+    facts = {**values["run"], "plan": tuple(values["run"].get("plan", ()))}
+    return Digest(RunFacts(**facts), cells)
 
 
 def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
@@ -137,6 +138,8 @@ class _Run(ClosedSchema):
     software: Annotated[dict[_Short, _Fact], Field(max_length=64)]
     interleaved: bool
     identity: _Hash
+    begun: _Hash | Literal[""] = ""
+    plan: list[_Hash] = Field(default_factory=list)
 
 
 class _Cell(ClosedSchema):
@@ -163,5 +166,5 @@ def _estimate(estimate: float, lower: float | None, upper: float | None, basis: 
 
 
 def _float(value: float | None) -> float | None:
-    """The value as a float: a bundle may have a whole number where a store has 1.0."""
+    """The value as a float: a bundle may have a whole number if a store has 1.0."""
     return None if value is None else float(value)

@@ -41,6 +41,8 @@ def digest_of(content: RunContent) -> Digest:
         software=run.software,
         interleaved=summary.is_interleaved,
         identity=identity_of(run, content.cells),
+        begun=hash_of(_row_of(replace(run, definition=""))),
+        plan=tuple(hash_of(list(each)) for each in rows.cell_rows(run.id, content.cells)),
     )
     cells = tuple(_digest_of_cell(each, processes.get(each.id, {})) for each in summary.planned)
     # reading checks the digest, so that a site never writes what it cannot read
@@ -49,8 +51,12 @@ def digest_of(content: RunContent) -> Digest:
 
 def identity_of(run: Run, cells: Iterable[PlannedCell]) -> str:
     """A hash of a run's definition and plan, without its origin and its end."""
-    row = rows.run_row(replace(run.as_begun, origin="", finished=None))
-    return hash_of([row, [list(each) for each in rows.cell_rows(run.id, cells)]])
+    return hash_of([_row_of(run), [list(each) for each in rows.cell_rows(run.id, cells)]])
+
+
+def _row_of(run: Run) -> list[Any]:
+    """The row of a run without its origin and its end."""
+    return rows.run_row(replace(run.as_begun, origin="", finished=None))
 
 
 def _digest_of_cell(summary: CellSummary, processes: Mapping[str, Process]) -> CellDigest:

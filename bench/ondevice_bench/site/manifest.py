@@ -123,7 +123,7 @@ def read_manifest(site: Path) -> ReadManifest:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        return ReadManifest(Manifest(), "is no JSON")
+        return ReadManifest(Manifest(), "is not JSON")
     return _checked(values)
 
 

@@ -133,7 +133,7 @@ def _require_own(site: Path) -> None:
         return
     others = sorted(each.name for each in site.iterdir() if not each.name.startswith("."))
     if others:
-        raise BadInput(f"{site}: is no site of bench, and is not empty: it has {others[0]!r}")
+        raise BadInput(f"{site}: is not a site of bench, and is not empty: it has {others[0]!r}")
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -225,9 +226,17 @@ def _form(kind: str) -> str:
     return {"npz": "file", "texts": "file or folder"}.get(kind, "folder")
 
 
+def files_of_classes(folder: Path) -> Iterator[Path]:
+    """All files of a folder of classes. The folder of a class may be a link."""
+    for child in folder.iterdir():
+        yield from filter(Path.is_file, child.rglob("*") if child.is_dir() else [child])
+
+
 def _files_of(kind: str, folder: Path) -> list[Path]:
     """The files below the folder that can be read as data of this kind."""
-    patterns = (CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILES) if kind == "cifar10" else ("*",)
+    if kind != "cifar10":
+        return sorted(files_of_classes(folder))
+    patterns = CIFAR10_TRAIN_FILES, CIFAR10_TEST_FILES
     return sorted(file for pattern in patterns for file in folder.rglob(pattern) if file.is_file())
 
 

@@ -47,9 +47,13 @@ class MethodSpec:
         """Whether it changes the whole network, whatever the choice of layers."""
         return not (self.chooses_layers or self.is_plain)
 
+    def needed_part(self, given: Mapping[str, Value]) -> str:
+        """The part of a layout that the method needs with these options; empty if it needs none."""
+        return str(resolved(self.options, given).get(self.needs, self.needs))
+
     def refuses(self, model: ModelSpec, given: Mapping[str, Value] | None = None) -> str | None:
         """The reason why this method with these options cannot change the model; None if it can."""
-        part = str(resolved(self.options, given or {}).get(self.needs, self.needs))
+        part = self.needed_part(given or {})
         if part and not model.is_own and not getattr(model.layout, part):
             return f"{self.name} needs {part}; {model.name} declares none"
         if self.needs_grid and not model.is_own:

@@ -45,7 +45,7 @@ def wrong_layers(layers: Sequence[str]) -> tuple[int, str] | None:
     """
     for place, each in enumerate(layers):
         if each in layers[:place]:
-            return place, f"{each!r} is there already: join the methods of the two by `compose`"
+            return place, f"{each!r} appears twice: join the methods of the two by `compose`"
         if REST in layers[:place]:
             return place, f"{REST!r} has all layers that are left: put it last"
     return None

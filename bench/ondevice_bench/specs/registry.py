@@ -169,7 +169,7 @@ def method(name: str) -> MethodSpec:
 
 
 def unknown_method(name: str, folder: Path = Path()) -> str:
-    """The message for a name that is no method's. A file needs a class."""
+    """The message for a name that no method has. A file needs a class."""
     if not name.endswith(".py"):
         return unknown("method", name, methods())
     file = folder / name
@@ -212,7 +212,7 @@ def _load(point: EntryPoint, kind: type[Spec]) -> Spec:
     except Exception as error:
         raise BadInput(f"{_origin(point)}: cannot be loaded: {error}") from error
     if not isinstance(spec, kind):
-        raise BadInput(f"{_origin(point)}: is no {kind.__name__}")
+        raise BadInput(f"{_origin(point)}: is not a {kind.__name__}")
     return spec
 
 

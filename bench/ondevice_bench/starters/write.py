@@ -1,4 +1,4 @@
-"""Writes a starting file under a name of the user's. It never overwrites a file."""
+"""Writes a file to start from, under a name that the user gives. It never overwrites a file."""
 
 import os
 import re
@@ -20,7 +20,9 @@ MODEL = "mcunet"
 def write_suite(name: str, model: str | None = None) -> Path:
     """Write `suites/NAME.yaml`, perhaps with a user's model, and the schema for editors."""
     if re.fullmatch(r"\w[\w.-]*", name) is None:
-        raise BadInput(f"{name!r} is no name of a suite: letters, digits, '.', '_' and '-' only")
+        raise BadInput(
+            f"{name!r} cannot be the name of a suite: letters, digits, '.', '_' and '-' only"
+        )
     path = SUITES / f"{name}.yaml"
     text = _template("suite.yaml.txt").replace("MODEL", _from_suites(model or MODEL))
     text = text.replace(" NAME ", f" {name} ")
@@ -38,11 +40,13 @@ def write_method(name: str) -> tuple[Path, str]:
     name = name.removesuffix(".py")
     if not name.isidentifier() or not name.isascii():
         raise BadInput(
-            f"{name!r} is no name of a method: letters, digits and '_' only, and no digit first"
+            f"{name!r} cannot be the name of a method: letters, digits and '_' only, no digit first"
         )
     kind = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
     if not kind.isidentifier() or iskeyword(kind):
-        raise BadInput(f"{name!r} is no name of a method: no class can have the name {kind!r}")
+        raise BadInput(
+            f"{name!r} cannot be the name of a method: no class can have the name {kind!r}"
+        )
     text = re.sub(
         "[Ss]tarter",
         lambda found: kind if found[0] == "Starter" else name,
@@ -55,7 +59,7 @@ def write_method(name: str) -> tuple[Path, str]:
 
 def _require_new(path: Path) -> None:
     if path.exists():
-        raise BadInput(f"{path}: is there already; give another name")
+        raise BadInput(f"{path}: exists already; give another name")
 
 
 def _write(path: Path, text: str) -> Path:

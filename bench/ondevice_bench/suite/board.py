@@ -19,7 +19,7 @@ class Board:
     lineage: tuple[str, ...] = ()
     memory_gib: float | None = None  # for one process; None if it is unknown
     allocator: str = ""  # of its profile, for suites that name none
-    # why a process cannot have an allocator there, by name; empty where that is not known
+    # why a process cannot have an allocator there, by name; empty if that is not known
     missing_allocators: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property

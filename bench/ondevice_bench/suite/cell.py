@@ -76,13 +76,16 @@ class Cell:
     calibrated_on: str = ""
     # how images are scaled, if not as for ImageNet; empty also before this field existed
     scaling: str = ""
+    # raised for the few cells that have other numbers since some version, with all other fields
+    # equal (`matrix._revision`); 0 also before this field existed
+    revision: int = 0
     label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the workload. It leaves out defaults, so new options do not change it.
 
-        The allocator is no part of it: it is a condition of the launch. Nor is the label.
+        The allocator is not part of it: it is a condition of the launch. Nor is the label.
         """
         always, outside = ("model", "method", "batch", "seed"), ("id", "allocator", "label")
         workload = {
@@ -108,7 +111,7 @@ class Cell:
     def of_any_method(self) -> tuple[Any, ...]:
         """The common values of cells that differ in method, layers, seed and allocator.
 
-        Label and split of the calibration belong to the method.
+        Label, split of the calibration and revision belong to the method.
         """
         return _of_any_method(self)
 
@@ -133,9 +136,10 @@ class Cell:
         return Cell(**arguments)
 
 
-_RARE = ("allocator", "learning", "calibrated_on", "scaling", "label")
+_RARE = ("allocator", "learning", "calibrated_on", "scaling", "revision", "label")
 _OF_A_METHOD = (
     *("id", "method", "method_options", "layers", "seed", "allocator", "calibrated_on", "label"),
+    "revision",
 )
 _of_any_method = attrgetter(*(each.name for each in fields(Cell) if each.name not in _OF_A_METHOD))
 

@@ -71,6 +71,7 @@ def _without_versions(cell: Cell) -> Cell:
     return replace(
         cell,
         model=code_version.split(cell.model)[0],
+        model_options=tuple(sorted(cell.model_options, key=lambda pair: pair[0])),
         method=_method(cell.method),
         method_options=_options(cell.method, cell.method_options),
     )

@@ -88,11 +88,11 @@ class ChoiceSchema(StrictSchema):
         return name, options
 
     def axes(self, spec: MethodSpec | ModelSpec, prefix: str = "") -> tuple[Axis, ...]:
-        """The options that the user set, in the spec's order."""
+        """The options that the user set, in the spec's order; those of a user's code by name."""
         _, options = self.name_and_options
         if isinstance(options, OwnMethodSchema | OwnModelSchema):
             return tuple(
-                Axis(f"{prefix}{name}", values) for name, values in options.options.items()
+                Axis(f"{prefix}{name}", options.options[name]) for name in sorted(options.options)
             )
         return tuple(
             Axis(f"{prefix}{option.name}", getattr(options, option.name))
@@ -254,7 +254,7 @@ def _layer(name: str, settings: dict[Any, Any]) -> dict[str, Any]:
     for key in settings:
         if key not in LAYER_OPTIONS:
             problem = not_allowed("option", str(key), LAYER_OPTIONS)
-            raise ValueError(f"{problem}; what the layer itself has stands between its brackets")
+            raise ValueError(f"{problem}; write arguments of the layer between its brackets")
     return {LAYER: {**settings, "name": single_layer.spec(name).name}}
 
 

@@ -33,7 +33,7 @@ class _File(StrictSchema):
 
 
 def read_fits(path: Path) -> BoardFits:
-    """What fits a board, as the file says; BadInput if it is no such file."""
+    """What fits a board, as the file says; BadInput if it is not such a file."""
     file = check(_File, read(path))
     limit = MemoryLimit(file.memory_bytes, file.reserve_bytes)
     rows: tuple[Any, ...] = file.fits

@@ -6,7 +6,7 @@ from itertools import chain, product
 
 from ondevice_bench import passes
 from ondevice_bench.errors import BadInput, NothingRan, suggestion
-from ondevice_bench.specs import composition, registry
+from ondevice_bench.specs import composition, registry, trained
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.specs.data import TRAIN
 from ondevice_bench.specs.inputs import Images, Inputs, OwnBatch
@@ -156,6 +156,7 @@ def _of_every_seed(
     learning = suite.learning if passes.LEARNING in suite.measure else None
     is_by_suite = learning is None and not has_own_batch
     calibrated_on = _calibrated_on(suite, method, method_options) if is_by_suite else ""
+    revision = _revision(method, method_options, layers, model, model_options)
     of_images = inputs if isinstance(inputs, Images) and suite.data.kind != "synthetic" else None
     for seed in suite.seeds:
         yield Cell(
@@ -174,6 +175,7 @@ def _of_every_seed(
             learning=learning,
             calibrated_on=calibrated_on,
             scaling="" if of_images is None else of_images.scaling,
+            revision=revision,
             allocator=allocator,
             label=label,
         )
@@ -192,6 +194,20 @@ def _calibrated_on(suite: Suite, method: str, options: Options) -> str:
         for part in composition.parts(method)
     )
     return TRAIN if depends and suite.data.splits_examples else ""
+
+
+def _revision(method: str, options: Options, layers: str, model: str, given: Options) -> int:
+    """1 for cells that earlier versions measured with other frozen parameters or ranks."""
+    spec = registry.model(model)
+    choices = (layers, *(part.layers for part in composition.parts(method)))
+    counts = any(each.partition(":")[0] == "last" for each in choices)
+    if counts and (spec.layout.auxiliary or spec.completes_layout):
+        return 1  # a head was frozen or counted
+    has_auxiliary = bool(dict(given).get("auxiliary")) and not spec.is_own
+    if has_auxiliary and any(each.freezes for each in composition.specs(method)):
+        return 1  # the auxiliary classifier was frozen
+    has_table = any(name.rpartition(".")[2] == trained.RULE for name, _ in options)
+    return int(has_table and model == "efficientnet_lite0")  # its images were scaled otherwise
 
 
 def _patterns(suite: Suite) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ def as_entry(text: str, options: Mapping[str, Mapping[str, Any]]) -> dict[str, A
     for layers, methods in _entries(text):
         parts = [{method: options[method]} for method in methods]
         if layers in entries:
-            raise BadInput(f"--method {text}: {layers!r} is there twice")
+            raise BadInput(f"--method {text}: {layers!r} appears twice")
         entries[layers] = parts[0] if len(parts) == 1 else {COMPOSE: parts}
     return {MIX: entries} if _is_mix(text) else entries[""]
 

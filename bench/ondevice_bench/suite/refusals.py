@@ -7,7 +7,7 @@ from ondevice_bench.specs.inputs import OwnBatch
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
 from ondevice_bench.suite.board import Board
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, without_hash
 from ondevice_bench.suite.layers import layers_refusal
 from ondevice_bench.suite.matrix import all_options, inputs_of
 from ondevice_bench.suite.patterns import matches_any
@@ -24,6 +24,7 @@ def refusal(suite: Suite, cell: Cell) -> str | None:
             for part in composition.parts(cell.method)
         ),
         *_no_such_layers(cell, model),
+        *_no_such_modules(cell, model),
         suite.data.refuses(inputs_of(model, cell.model_options)),
         suite.weight_sources[cell.weights].refuses(model.name, model.pretrained, pretrained),
         _no_trained_ranks(cell),
@@ -40,6 +41,15 @@ def _no_such_layers(cell: Cell, model: ModelSpec) -> Iterator[str | None]:
     options = all_options(model, cell.model_options)
     of_mix = [part.layers for part in composition.parts(cell.method) if part.layers]
     return (layers_refusal(layers, model, options) for layers in (cell.layers, *of_mix))
+
+
+def _no_such_modules(cell: Cell, model: ModelSpec) -> Iterator[str]:
+    """Why a user's network lacks the modules that a method of the cell needs as a whole."""
+    missing = model.missing_modules(all_options(model, cell.model_options))
+    for part in composition.parts(cell.method):
+        needed = part.spec.needed_part(part.own(cell.method_options))
+        if needed in missing:
+            yield f"{part.spec.name} needs {needed}; {without_hash(model.name)} declares none"
 
 
 def board_refusal(suite: Suite, cell: Cell, board: Board) -> str | None:

@@ -113,7 +113,7 @@ def _of_profiles(value: dict[str, float]) -> dict[str, float]:
 
 
 def _with_added(value: tuple[str, ...]) -> tuple[str, ...]:
-    """The passes, each one time. Marked ones come after the default passes."""
+    """The passes, each once. Marked ones come after the default passes."""
     marked = [name for name in value if name.startswith(ADDED)]
     if not marked:
         return tuple(dict.fromkeys(value))

@@ -159,7 +159,7 @@ def suites_in(space: Space, workload: Suite) -> tuple[Suite, ...]:
 
 
 def named_by_training(cell: Cell, trains: Sequence[Train]) -> Cell:
-    """The cell with its training in its id, where the space has several and it is not the first."""
+    """The cell with its training in its id, if the space has several and it is not the first."""
     number = trains.index(cell.train)
     if number == 0:
         return cell

@@ -104,7 +104,7 @@ class Suite:
         return next((self.variants[name] for name in board if name in self.variants), self)
 
     def timeout_of(self, pass_name: str) -> float:
-        """The time limit of a process of the pass: what `sustain` asks for comes on top."""
+        """The time limit of a process of the pass, plus the time that `sustain` asks for."""
         return self.timeout + (self.sustain if passes.BY_NAME[pass_name].lasts else 0.0)
 
     @property

@@ -1,7 +1,6 @@
 """What `--benchmark` adds to a pytest session: suites, runs, and the last lines."""
 
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from ondevice_bench.analyse.compare import SURE
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, of_the_system
+from ondevice_bench.record.command import command_text
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.gate.github import annotations, require_summary, write_summary
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
@@ -56,6 +56,8 @@ class CellSession:
             benchmark.require(config)
             require_summary()
             named = [locate("suites", name) for name in names]
+            paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
+            _require_own_folders(paths)
             self._host: Host = config.hook.pytest_bench_host(
                 config=config, hardware=options.hardware
             )
@@ -70,10 +72,9 @@ class CellSession:
         except (BenchError, OSError) as error:
             raise pytest.UsageError(str(of_the_system(error) or error)) from None
         config.args = [*given, *(str(path) for path in named)]
-        paths = [*named, *(Path(word.partition("::")[0]) for word in files)]
         self._suites = {path.resolve() for path in paths}
         self._interleave = options.interleave
-        command = shlex.join(["pytest", *config.invocation_params.args])
+        command = command_text(["pytest", *config.invocation_params.args])
         self._runs = OpenRuns(command, folder, self._gate, interleaved=self._interleave)
         self._quiet = config.get_verbosity() < 0
         self._deselected = 0
@@ -147,7 +148,9 @@ class CellSession:
 
     def _compare(self, session: pytest.Session, gate: Gate) -> None:
         """Compare with the baseline. Cells that a selection left out are not missing."""
-        comparison = gate.comparison(is_complete=not (session.shouldstop or session.shouldfail))
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        is_stopped = session.shouldstop or session.shouldfail
+        comparison = gate.comparison(is_complete=ended and not is_stopped)
         if comparison is None:
             return
         self._lines += comparison_lines(comparison)
@@ -197,6 +200,15 @@ def _fail(session: pytest.Session, status: pytest.ExitCode) -> None:
     """Let a session that would end green end with this status."""
     if session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = status
+
+
+def _require_own_folders(suites: Sequence[Path]) -> None:
+    """Refuse two files of one name: a folder of results has one run at a time."""
+    by_name: dict[str, Path] = {}
+    for path in suites:
+        other = by_name.setdefault(path.stem, path)
+        if other.resolve() != path.resolve():
+            raise BadInput(f"{other} and {path} are suites of one name: measure one at a time")
 
 
 def _require_folder(flag: str, folder: Path) -> None:

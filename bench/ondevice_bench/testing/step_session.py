@@ -17,7 +17,7 @@ from ondevice_bench.analyse.compare import (
 )
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise_content
-from ondevice_bench.errors import BenchError
+from ondevice_bench.errors import BadInput, BenchError
 from ondevice_bench.record.model import Record
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import FILE_NAME, Store
@@ -32,13 +32,13 @@ from ondevice_bench.report.terminal.comparison import (
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.step_run import (
     SUITE,
+    file_of,
     finished_run,
     step_cell,
     step_records,
     step_run,
 )
 from ondevice_bench.running.queries.user_step import StepResult, UserStep
-from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.join import join
 from ondevice_bench.suite.planned_cell import PlannedCell
 
@@ -56,7 +56,7 @@ class StepSession:
         # by cell: the last attempt of a test that is run again counts
         self._records: dict[str, tuple[Record, ...]] = {}
         self._comparisons: dict[str, Comparison] = {}
-        self.has_lost_all = False  # no step has a partner, and steps of the baseline are gone
+        self.why_nothing = ""  # the reason if no step was compared with the baseline
 
     def add(self, step: UserStep, test: str, result: StepResult) -> StepResult:
         """Keep the result until the end of the session. The new result can be judged."""
@@ -75,7 +75,7 @@ class StepSession:
         if self._reference is None:
             pytest.skip("assert_not_worse: no --baseline names a run to compare with")
         try:
-            base = self._base = self._base or summary_of(self._reference)
+            base = self._base = self._base or _run_of_steps(self._reference)
         except BenchError as error:
             raise pytest.fail.Exception(f"--baseline: {error}", pytrace=False) from None
         new = RunSummary(self.run, (cell,))
@@ -97,37 +97,48 @@ class StepSession:
             raise pytest.fail.Exception("\n".join(bad), pytrace=False)
 
     def finish(self, ran_all_of: Callable[[str], bool]) -> list[str]:
-        """Store the run; the lines that say where it is, and how it compares.
+        """Store the run; the lines that say where it is, and how it compares with the baseline.
 
         A step of the baseline is gone if the session has run all tests of its file without it.
         """
+        if self._reference is None:
+            return [self._stored()]
+        try:  # before this run is stored: the baseline may be the latest run
+            base = self._base = self._base or _run_of_steps(self._reference)
+        except BenchError as error:
+            self.why_nothing = "nothing was compared with the baseline"
+            return [self._stored(), f"--baseline: {error}"]
         lines = [self._stored()]
-        if self._comparisons and self._base is not None:
-            joined = join(
-                [each.planned.cell for each in self._base.cells],
-                [item.cell for item in self._cells.values()],
-            )
-            lost = {cell.id for cell in joined.only_in_base if ran_all_of(_file_of(cell))}
-            gone = [each for each in self._base.cells if each.id in lost]
-            self.has_lost_all = bool(gone) and not joined.pairs
-            comparison = replace(
-                join_comparisons(list(self._comparisons.values())),
-                only_in_base=tuple(each.id for each in gone),
-                lost=metrics_of(gone),
-            )
-            lines += comparison_lines(comparison)
-            outcome = outcome_of_runs("bench_step", comparison, SURE, self._place_of)
-            lines += annotations(outcome)
-            try:
-                write_summary(outcome)
-            except BenchError as error:
-                lines += error.lines
+        joined = join(
+            [each.planned.cell for each in base.cells],
+            [item.cell for item in self._cells.values()],
+        )
+        steps = [cell for cell in joined.only_in_base if file_of(cell)]
+        lost = {cell.id for cell in steps if ran_all_of(file_of(cell))}
+        gone = [each for each in base.cells if each.id in lost]
+        if not self._comparisons:
+            self.why_nothing = "no test called assert_not_worse(), so nothing was compared"
+        elif gone and not joined.pairs:
+            self.why_nothing = "no step of the baseline could be compared"
+        nothing = compare(replace(base, cells=()), RunSummary(self.run, ()))
+        comparison = replace(
+            join_comparisons([nothing, *self._comparisons.values()]),
+            only_in_base=tuple(each.id for each in gone),
+            lost=metrics_of(gone),
+        )
+        lines += comparison_lines(comparison)
+        outcome = outcome_of_runs("bench_step", comparison, SURE, self._place_of)
+        lines += annotations(outcome)
+        try:
+            write_summary(outcome)
+        except BenchError as error:
+            lines += error.lines
         return lines
 
     def _place_of(self, cell: str, metric: str) -> Place | None:
         """The file of the step's test."""
         cells = {} if self._base is None else {each.id: each for each in self._base.cells}
-        file = _file_of(cells[cell].planned.cell) if cell in cells else ""
+        file = file_of(cells[cell].planned.cell) if cell in cells else ""
         return Place(file, 1) if file and Path(file).is_file() else None
 
     def _stored(self) -> str:
@@ -144,6 +155,11 @@ class StepSession:
         return f"run {self.run.id} in {self._path}"
 
 
-def _file_of(cell: Cell) -> str:
-    """The file of the step's test; empty for a cell that is no step."""
-    return str(dict(cell.model_options).get("test", "")).partition("::")[0]
+def _run_of_steps(reference: str) -> RunSummary:
+    """The run that the text names; BadInput if it has no step."""
+    found = summary_of(reference)
+    if not any(file_of(each.planned.cell) for each in found.cells):
+        raise BadInput(
+            f"{found.run.id} has no step of bench_step: name a run of the suite `{SUITE}`"
+        )
+    return found

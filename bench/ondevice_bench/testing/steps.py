@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.errors import BadInput, BenchError
+from ondevice_bench.record.command import command_text
 from ondevice_bench.record.store import OUT
 from ondevice_bench.report.gate.github import require_summary
 from ondevice_bench.report.quantities import quantity_of
@@ -29,7 +29,7 @@ from ondevice_bench.running.queries.user_step import (
 from ondevice_bench.terminal import one_line
 from ondevice_bench.testing import pytest_benchmark_adapter as benchmark
 from ondevice_bench.testing.step_session import StepSession
-from ondevice_bench.testing.whole_files import ran_all_of
+from ondevice_bench.testing.whole_files import WHOLE_FILES, WholeFiles
 
 # functions of which a call runs nothing, and what runs it
 _LAZY = (
@@ -120,7 +120,7 @@ def _session(config: pytest.Config, options: StepOptions) -> tuple[StepRunner, S
         host = config.hook.pytest_bench_host(config=config, hardware=options.hardware)
         runner = StepRunner(host)
         config.add_cleanup(runner.close)
-        command = shlex.join(["pytest", *config.invocation_params.args])
+        command = command_text(["pytest", *config.invocation_params.args])
         folder = OUT if options.store is None else Path(options.store)
         try:
             session = StepSession(host, command, folder, options.baseline)
@@ -146,11 +146,13 @@ class _LastLines:
         self._last: list[str] = []
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Store the run. A session that could compare no step with those of the baseline fails."""
+        """Store the run. A session that compared no step with those of the baseline fails."""
         _, steps = self._config.stash[_RUNNER]
-        self._last = steps.finish(partial(ran_all_of, session))
-        if steps.has_lost_all and session.exitstatus == pytest.ExitCode.OK:
-            self._last.append("no step of the baseline could be compared")
+        # there is no such plugin without a baseline
+        files = self._config.pluginmanager.get_plugin(WHOLE_FILES) or WholeFiles()
+        self._last = steps.finish(partial(files.ran_all_of, session))
+        if steps.why_nothing and session.exitstatus == pytest.ExitCode.OK:
+            self._last.append(steps.why_nothing)
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     @pytest.hookimpl(trylast=True)

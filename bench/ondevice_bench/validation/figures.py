@@ -1,6 +1,6 @@
-"""The exact figures of a desk, which every board must have, too.
+"""The exact numbers of a desk, which every board must have, too.
 
-`reports/desk_figures.json` holds them. `python benchmarks/desk_figures.py` measures them anew.
+`reports/desk_figures.json` holds them. `python benchmarks/desk_figures.py` measures them again.
 """
 
 import json
@@ -28,7 +28,7 @@ NAMES = tuple(each.name for each in metrics.ALL if each.kind == "exact" and not 
 
 @dataclass(frozen=True)
 class CellFigures:
-    """The exact figures of one cell, by metric. The fingerprint says that it is the same cell."""
+    """The exact numbers of one cell, by metric. The fingerprint says that it is the same cell."""
 
     fingerprint: str
     figures: Mapping[str, float]
@@ -45,7 +45,7 @@ class FiguresSchema(StrictSchema):
 
 
 def suite_file() -> Path:
-    """The built-in suite of these figures, even if the user has a suite with the same name."""
+    """The built-in suite of these numbers, even if the user has a suite with the same name."""
     return builtin("suites") / f"{SUITE}.yaml"
 
 
@@ -56,18 +56,18 @@ def suite_passes() -> tuple[str, ...]:
 
 
 def figures_file() -> Path:
-    """The file of figures in this distribution."""
+    """The file of these numbers in this distribution."""
     return builtin("reports") / FILE
 
 
 @cache
 def desk_figures() -> FiguresSchema:
-    """The figures of the desk."""
+    """The numbers of the desk."""
     return FiguresSchema.model_validate_json(figures_file().read_bytes())
 
 
 def figures_of(summary: RunSummary) -> dict[str, CellFigures]:
-    """The exact figures of each cell of a run that was measured."""
+    """The exact numbers of each cell of a run that was measured."""
     return {
         cell.id: CellFigures(
             cell.planned.cell.fingerprint,
@@ -84,7 +84,7 @@ def is_of_this_suite(cells: Iterable[PlannedCell]) -> bool:
 
 
 def differences(found: Mapping[str, CellFigures]) -> Iterator[str]:
-    """Each difference from the figures of the desk, in a few words."""
+    """Each difference from the numbers of the desk, in a few words."""
     for name, wanted in desk_figures().cells.items():
         cell = found.get(name)
         if cell is None or not cell.figures or cell.fingerprint != wanted.fingerprint:
@@ -99,7 +99,7 @@ def differences(found: Mapping[str, CellFigures]) -> Iterator[str]:
 
 
 def write(summary: RunSummary, path: Path, made_by: str) -> None:
-    """Write the figures of a desk's run."""
+    """Write the numbers of a desk's run."""
     values: dict[str, Any] = {
         "schema": 1,
         "made_by": made_by,

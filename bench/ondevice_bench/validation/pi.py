@@ -118,7 +118,7 @@ def caveat(boards: Collection[str], pis: Sequence[Validation]) -> str:
         return f"the results here have no validation of a {PI}: {_PROVES}"
     if not boards:
         return (
-            f"nobody knows whether this {PI} was validated: its run does not record the unit, as a "
+            f"it is unknown whether this {PI} was validated: its run does not record the unit. A "
             f"run with `--on` does; the results here have {_listed(pis)}"
         )
     missing = sorted(set(boards) - {each.run.unit for each in pis})

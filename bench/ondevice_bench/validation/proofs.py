@@ -99,7 +99,9 @@ def _page_size(summary: RunSummary, profile: Profile) -> Proof:
     ]
     broken = [value for value in readings if value % page]
     if broken:
-        said = f"a peak of {broken[0]:.0f} bytes is no number of pages of {page // 1024} KiB"
+        said = (
+            f"a peak of {broken[0]:.0f} bytes is not a whole number of pages of {page // 1024} KiB"
+        )
         return Proof("page size", "failed", said)
     if readings:
         whole = f"{units.number_of(len(readings), 'peak')} in whole pages"
@@ -204,7 +206,7 @@ def _figures(summary: RunSummary, _: Profile) -> Proof:
         own = summary.run.software["torch"]
         return Proof("figures", "failed", f"{said} (torch {own}; the desk has {wanted.torch})")
     where = f"{wanted.arch}, torch {wanted.torch}"
-    return Proof("figures", "passed", f"{count} exact figures equal those of a desk ({where})")
+    return Proof("figures", "passed", f"{count} exact numbers equal those of a desk ({where})")
 
 
 def _few(texts: list[str]) -> str:

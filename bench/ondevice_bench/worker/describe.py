@@ -14,7 +14,13 @@ from ondevice_bench.errors import UserModelError
 from ondevice_bench.models import loading
 from ondevice_bench.models.families import family
 from ondevice_bench.models.family import Family, cross_entropy, model_output, scores_in, seeded
-from ondevice_bench.models.layers import NoSuchPart, complete_layout, kind_of, select_layers
+from ondevice_bench.models.layers import (
+    MODULES_OF,
+    NoSuchPart,
+    complete_layout,
+    kind_of,
+    select_layers,
+)
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
@@ -36,25 +42,31 @@ def describe(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         # fake tensors have no bytes, so that a network of any size is described quickly
         with FakeTensorMode(allow_non_fake_inputs=True):
-            return _description(network, options, request["head"], file, weights)
+            return _description(network, options, _layout(request), file, weights)
     except loading.BadWeights:
         raise
     except Exception:
         # code that fails on fake tensors may work on real ones: only this second error counts
-        return _description(network, options, request["head"], file, weights)
+        return _description(network, options, _layout(request), file, weights)
+
+
+def _layout(request: Mapping[str, Any]) -> ModelLayout | None:
+    """The heads of a network of ours; None for a user's network, whose file may name them."""
+    head = request["head"]
+    return None if head is None else ModelLayout(head=head, auxiliary=request["auxiliary"])
 
 
 def _description(
     network: Family,
     options: Mapping[str, Any],
-    head: str | None,
+    given: ModelLayout | None,
     file: Path | None,
     weights: Mapping[str, Tensor],
 ) -> dict[str, Any]:
     model = seeded(network.construct, options, 0)
     layout = complete_layout(model, network.layout)
     if file:
-        loading.match(model, file, weights, layout.head if head is None else head)
+        loading.match(model, file, weights, (given or layout).heads)
     kinds_of_layers = {nn.Linear: "linear", nn.Conv2d: "conv2d"}
     chosen = select_layers(model, "all", layout)
     modules = [model.get_submodule(name) for name in (*chosen.layers, *chosen.others)]
@@ -64,7 +76,9 @@ def _description(
         "kinds": sorted(present),
         "layout": asdict(layout),
         "missing_parts": [part for part in PARTS if _lacks(model, part, layout)],
+        "missing_modules": [part for part, find in MODULES_OF.items() if not find(model, layout)],
         "has_own_loss": network.loss is not cross_entropy,
+        "completes_layout": network.layout is not None and layout != network.layout,
     }
 
 
@@ -109,7 +123,7 @@ def _inputs(network: Family, model: nn.Module, options: Mapping[str, Any]) -> ki
 def _try_step(network: Family, model: nn.Module, batch: Any) -> None:
     """Compute the loss of the network's own batch, and call the network alone with its inputs."""
     batch = nested.mapped(batch, lambda t: t.float() if t.is_floating_point() else t)
-    # a loss of the user's has errors of its own
+    # the user's own loss reports its errors itself
     loss = _tried("cannot take its own batch", lambda: network.loss(model, batch), _DEFAULT_LOSS)
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__

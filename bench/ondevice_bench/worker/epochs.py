@@ -117,7 +117,7 @@ def train(
 def accuracy(workload: Workload, examples: Examples, size: int) -> float:
     """The share of images, pixels or tokens whose highest score is the right one.
 
-    NotFinite if a score is no number: then none is the highest.
+    NotFinite if a score is not a number: then none is the highest.
     """
     right = total = 0
     with workload.evaluating():
@@ -129,6 +129,14 @@ def accuracy(workload: Workload, examples: Examples, size: int) -> float:
             right += int((scores.argmax(classes) == targets).sum())
             total += targets.numel()
     return right / total
+
+
+def notes_of_fewer(use: str, examples: Examples, wanted: int) -> list[str]:
+    """A note if the data has fewer examples for `use` than the suite asks for."""
+    found = len(examples[0])
+    if found >= wanted:
+        return []
+    return [f"{found} examples {use}, not {wanted}: the data has no more"]
 
 
 def notes_of_one_class(examples: Examples, use: str) -> list[str]:

@@ -32,14 +32,14 @@ def prepare(job: Job) -> Callable[[], object]:
 
 
 def require_done(role: str, value: object) -> None:
-    """Refuse what a function returned if it is work that nobody has done yet."""
+    """Refuse what a function returned if it is work that is not done yet."""
     if not isinstance(value, Awaitable | Generator | AsyncGenerator):
         return
     if isinstance(value, Coroutine | Generator):
-        value.close()  # else Python warns that nobody awaited it
+        value.close()  # else Python warns that it was never awaited
     raise Refusal(
-        f"{role} returned a {type(value).__name__}, and nobody ran it: a {role} does all its work "
-        "when it is called; run it inside, by asyncio.run or a loop over it"
+        f"{role} returned a {type(value).__name__}, which was never run: a {role} does all its "
+        "work when it is called; run it inside, by asyncio.run or a loop over it"
     )
 
 

@@ -58,10 +58,11 @@ def require_allocator(name: str) -> None:
 def serve(job: Job, reply_fd: int) -> None:
     """Perform the job on its processors, reply, and exit without exit handlers."""
     os.sched_setaffinity(0, job.cpus)
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     if job.memory_cap is not None:
-        out_of_memory.limit(job.memory_cap, len(job.cpus))
+        out_of_memory.limit(job.memory_cap, threads)
     maps = Path("/proc/self/maps").read_text(errors="replace")
-    runtime.use_shared_blas(int(os.environ.get("OMP_NUM_THREADS", "1")), maps)
+    runtime.use_shared_blas(threads, maps)
     text = perform(job).to_text().encode()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the user's code may have closed or replaced it

@@ -86,8 +86,8 @@ def _fill(job: Job, network: Family, model: nn.Module) -> "LoadReport | None":
         case "file":
             from ondevice_bench.models import loading
 
-            path, head = Path(job.weights["path"]), layout_of(job, model, network).head
-            return loading.load(model, path, head)
+            heads = layout_of(job, model, network).heads
+            return loading.load(model, Path(job.weights["path"]), heads)
     return None
 
 

@@ -38,6 +38,7 @@ from ondevice_bench.worker.worker import perform
 from ondevice_bench.worker.workload import by_layers
 
 _OF_NO_ENTRY = "is in no entry of the mix"
+_CALLED_AGAIN = "is called {} times in a forward, and an account is of one call"
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,9 @@ def _accounts(
     for layer_name, layer in layers.items():
         if layer_name not in inputs:
             refusals[layer_name] = NOT_CALLED
+            continue
+        if (calls := inputs[layer_name].calls) > 1:
+            refusals[layer_name] = _CALLED_AGAIN.format(calls)
             continue
         if layer_name not in methods:
             refusals[layer_name] = _OF_NO_ENTRY

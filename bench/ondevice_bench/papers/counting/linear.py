@@ -26,7 +26,7 @@ class LinearSizes:
 
     @staticmethod
     def from_sizes(sizes: Sizes) -> "LinearSizes":
-        """The sizes of a linear layer; NoFormula if its input has not three or four dimensions."""
+        """The sizes of a linear layer; NoFormula unless its input has three or four dimensions."""
         batch, *tokens, _ = sizes.shape
         if sizes.geometry is not None:
             raise NoFormula("counts linear layers only")

@@ -17,11 +17,12 @@ from ondevice_bench.worker.workload import Workload, layout_of
 
 @dataclass(frozen=True)
 class LayerInput:
-    """The input of a layer. Layers with the same `storage` share it."""
+    """The input of a layer, of its last call. Layers with the same `storage` share it."""
 
     shape: tuple[int, ...]
     needs_gradient: bool
     storage: int
+    calls: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, LayerInput]
             x = layer_input(arguments, named)
             alive.append(x)
             storage = int(x.untyped_storage()._cdata)
-            inputs[name] = LayerInput(tuple(x.shape), x.requires_grad, storage)
+            calls = inputs[name].calls + 1 if name in inputs else 1
+            inputs[name] = LayerInput(tuple(x.shape), x.requires_grad, storage, calls)
 
         return hook
 

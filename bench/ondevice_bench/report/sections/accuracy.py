@@ -39,7 +39,7 @@ class Tried:
 
     rate: str
     accuracies: tuple[str, ...]
-    chosen: int  # by so many seeds
+    chosen: int  # by how many seeds
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,13 @@ def _plan_text(found: Sequence[MethodAccuracy]) -> str:
     plan = found[0].line.cells[0].learning or LearningPlan()
     curves = [seed.curve for one in found for seed in one.seeds if seed.curve.accuracy]
     examples, test = (curves[0].examples, curves[0].test) if curves else (plan.examples, plan.test)
+    tried = [rate.examples for one in found for seed in one.seeds for rate in seed.tried]
+    validation = max(tried, default=0) or plan.validation  # an early record has no number
     rates = (
         f"Each method and seed was tried with the learning rates "
         f"{', '.join(f'{rate:g}' for rate in plan.learning_rates)} for "
         f"{number_of(plan.rate_epochs, 'epoch')}. It has the rate that was best on "
-        f"{plan.validation} other examples."
+        f"{validation} other examples."
         if plan.learning_rates
         else "All methods have the learning rate of the suite."
     )

@@ -45,9 +45,9 @@ SECTION = Section(
     f"If the step of a board differs by more than {percent(TOLERANCE)} from the median of the "
     f"boards, all of them time it again, up to {MOST_PROCESSES} times in all. If it differs each "
     "time, the board is out of family, and measures nothing else. If half of the boards differ, "
-    "nobody knows which ones are unusual, and all of them measure. Of two boards, each is compared "
-    "with the other one. In each round, one board measures a baseline and its methods. A ratio is "
-    "the median of the ratios of all rounds. So differences between boards are in no ratio. They "
-    "are in the intervals of all other numbers.",
+    "it is unknown which ones are unusual, and all of them measure. Of two boards, each is "
+    "compared with the other one. In each round, one board measures a baseline and its methods. A "
+    "ratio is the median of the ratios of all rounds. So differences between boards are in no "
+    "ratio. They are in the intervals of all other numbers.",
     content=content,
 )

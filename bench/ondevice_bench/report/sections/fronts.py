@@ -27,7 +27,7 @@ PEAK, STEP, ACTIVATIONS, COSINE = (
 
 @dataclass(frozen=True)
 class Axis:
-    """What a point's place on an axis means. `value` is None where nothing was measured."""
+    """What a point's place on an axis means. `value` is None if nothing was measured."""
 
     title: str
     value: Callable[[CellWithBaseline], float | None]
@@ -193,7 +193,7 @@ def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[
 
 
 def _values(members: Sequence[CellWithBaseline], name: str) -> list[float]:
-    """The values that there are."""
+    """The values that are known."""
     return [value for member in members if (value := AXES[name].value(member)) is not None]
 
 

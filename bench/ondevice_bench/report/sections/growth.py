@@ -4,15 +4,17 @@ from collections.abc import Callable
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import Group
+from ondevice_bench.analyse.ratios import ratio, ratio_of
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.report import drawing
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
-from ondevice_bench.report.sentences import growth
+from ondevice_bench.report.sentences import Growth, growth
 from ondevice_bench.stats import Estimate
 
 HEIGHT = 320
 PEAK = "peak_rss_over_runtime_bytes"
-Points = list[tuple[int, Estimate]]  # batches and values
+Points = list[tuple[int, CellSummary]]  # a cell for each batch
 
 
 def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
@@ -30,7 +32,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
             plot.add(
                 "scatter",
                 x=[x for x, _ in points],
-                y=[y.estimate * scale for _, y in points],
+                y=[cell.estimates[metric].estimate * scale for _, cell in points],
                 mode="lines+markers",
                 name=label,
                 line={**look, "width": 2},
@@ -38,7 +40,8 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
             )
         plot.lay_out(height=HEIGHT)
         plot.x_axis("batch, log scale", type="log", dtick=0.30103)
-        values = [y.estimate for points in several.values() for _, y in points]
+        cells = [cell for points in several.values() for _, cell in points]
+        values = [cell.estimates[metric].estimate for cell in cells]
         crowded = () if metric == PEAK else values  # a limit is drawn on a linear axis
         plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero")
         if metric == PEAK:
@@ -50,19 +53,28 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
 
 def _says(metric: str) -> Callable[[Group], str]:
     def say(group: Group) -> str:
-        ends = {label: (line[0], line[-1]) for (_, label), line in _lines(group, metric).items()}
-        return growth(ends, metrics.BY_NAME[metric])
+        by_method = {
+            label: Growth(low, high, _ratio(metric, of_high, of_low))
+            for (_, label), ((low, of_low), *_, (high, of_high)) in _lines(group, metric).items()
+        }
+        return growth(by_method, metrics.BY_NAME[metric])
 
     return say
+
+
+def _ratio(metric: str, over: CellSummary, under: CellSummary) -> Estimate | None:
+    """The ratio of two batches. Boards of a fleet that measured only one of them do not count."""
+    if metrics.BY_NAME[metric].kind == "exact":
+        return ratio(metric, over.estimates[metric], under.estimates[metric])
+    return ratio_of(metric, over, under)
 
 
 def _lines(group: Group, metric: str) -> dict[tuple[str, str], Points]:
     """The points of each method that ran with several batches, by method and label."""
     lines: dict[tuple[str, str], Points] = {}
     for member in group.all_batches:
-        estimate = member.cell.estimates.get(metric)
-        if estimate is not None:
-            point = (member.cell.planned.cell.batch, estimate)
+        if metric in member.cell.estimates:
+            point = (member.cell.planned.cell.batch, member.cell)
             lines.setdefault((member.method, member.full_label), []).append(point)
     return {
         key: sorted(points, key=lambda point: point[0])

@@ -132,7 +132,7 @@ def _heat_map(
 
 
 def _hatch(plot: Canvas, places: Sequence[tuple[str, str]]) -> None:
-    """A stroke where the method does not change the layer, or has no number."""
+    """A stroke if the method does not change the layer, or has no number."""
     if places:
         plot.add(
             "scatter",

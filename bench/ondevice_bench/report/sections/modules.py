@@ -108,7 +108,7 @@ def _part(
 
 
 def short_name(name: str, letters: int, names: Sequence[str]) -> str:
-    """The name in so many letters, if it cannot be taken for another of the names; else nothing.
+    """The name in at most this many letters, if no other of the names could be meant; else nothing.
 
     `layers.3.attn.query` may become `l.3.a.query`, `l.3.a.q`, or an end of these.
     """

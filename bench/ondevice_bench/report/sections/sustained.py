@@ -146,7 +146,7 @@ SECTION = Section(
         Plot(
             "sustained-others",
             "The processor time of other programs, in cores. If steps are slower where this line "
-            "rises, the reason is not the heat.",
+            "rises, heat is not the reason.",
             others,
         ),
     ),

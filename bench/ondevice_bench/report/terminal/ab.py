@@ -114,7 +114,7 @@ def budget_lines(pairs: Sequence[CellPair], threshold: float) -> list[str]:
     if decidable and needed.seconds is not None:
         text = (
             f"about --budget {ceil(needed.seconds / 60)}m would decide "
-            f"{number_of(len(decidable), 'inconclusive cell')}, at the pace of this comparison"
+            f"{number_of(len(decidable), 'inconclusive cell')}, at the speed of this comparison"
         )
         lines.append(f"{text} (cells without an interval may need more)" if too_few else text)
     on_threshold = len(needed.rounds) - len(decidable)

@@ -23,7 +23,7 @@ def bundle_row(content: RunContent) -> dict[str, Any]:
 
 
 def bundle_line(row: Mapping[str, Any]) -> str:
-    """The same as a sentence. Nobody could copy an id that a column of a table cuts."""
+    """The same as a sentence. An id that a column of a table cuts could not be copied."""
     new = f" ({row['new']} new) in {row['store']}" if "new" in row else ""
     finished = f"finished {minute(row['finished'])}" if row["finished"] else "unfinished"
     return (

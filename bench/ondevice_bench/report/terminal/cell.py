@@ -47,7 +47,7 @@ def _shown(member: CellWithBaseline) -> list[str]:
 
 
 def _other(member: CellWithBaseline) -> CellSummary | None:
-    """The baseline, if this cell is another one."""
+    """The baseline, if it is not this cell."""
     return None if member.is_baseline else member.base
 
 

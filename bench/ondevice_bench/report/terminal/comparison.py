@@ -12,7 +12,7 @@ from ondevice_bench.suite.labels import labelled
 from ondevice_bench.terminal import Table, one_line
 from ondevice_bench.units import number_of, quantity, ratio
 
-LISTED = 5  # at most so many cells have a line each
+LISTED = 5  # the most cells that have a line each
 AMBIGUOUS = "one side has several cells that differ only in the version of a file"
 
 
@@ -77,7 +77,7 @@ def more_rounds_text(item: Difference) -> str:
 
 
 def both(item: Difference) -> tuple[str, str]:
-    """Both values, to the last digit where fewer digits show no difference."""
+    """Both values, to the last digit if fewer digits show no difference."""
     if item.new is None:
         return _text(item.metric, item.base), _text(item.metric, None)
     unit = metrics.BY_NAME[item.metric].unit

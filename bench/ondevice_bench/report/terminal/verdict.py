@@ -15,7 +15,7 @@ def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]
 
 
 def short_verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
-    """The choice for each group, and the method with the lowest peak if it is another one."""
+    """The choice for each group, and the method with the lowest peak if it is not the choice."""
     return _lines(summary, baseline, lambda found: found.headlines)
 
 
@@ -33,7 +33,7 @@ def _lines(
 
 
 def _accuracy_lines(summary: RunSummary, baseline: str) -> list[str]:
-    """What methods do to the accuracy, where the run has trained them."""
+    """What methods do to the accuracy, if the run has trained them."""
     by_heading: dict[str, list[MethodAccuracy]] = {}
     for one in kept_accuracy(summary, baseline):
         by_heading.setdefault(one.heading, []).append(one)

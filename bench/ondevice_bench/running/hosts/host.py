@@ -31,7 +31,7 @@ def no_tick() -> None:
 
 
 def nobody(text: str) -> None:
-    """Tell nobody."""
+    """Drop the text."""
 
 
 class HostError(Exception):
@@ -70,7 +70,7 @@ def board_of(
 
 
 def lowest_cap(profile: Profile, cap: int | None) -> int | None:
-    """The bytes that a worker may allocate: the profile's cap, or this one where it is lower."""
+    """The bytes that a worker may allocate: the profile's cap, or this one if it is lower."""
     return lowest(cap, profile.memory_cap_bytes)
 
 
@@ -105,7 +105,7 @@ class Host(ABC):
     memory_limit: int | None = None  # the bytes that control groups allow
     missing_allocators: Mapping[str, str]  # why a worker cannot have them, by name
     unit = ""  # a mark of this one machine among others of its kind, for machines on a network
-    tell: Tell = staticmethod(nobody)  # hears what the host does besides, such as to connect again
+    tell: Tell = staticmethod(nobody)  # gets messages, for example that the host connects again
 
     @property
     def board(self) -> Board:
@@ -133,7 +133,7 @@ class Host(ABC):
 
     @abstractmethod
     def software(self) -> Mapping[str, Any]:
-        """What workers compute with; HostError where none can start."""
+        """What workers compute with; HostError if none can start."""
 
     @abstractmethod
     def put(self, path: Path) -> str:
@@ -154,18 +154,18 @@ class Host(ABC):
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
-        """Have a new process answer each request; NoAnswer where it does not.
+        """Have a new process answer each request; NoAnswer if it does not.
 
         The `path` of a request is a file of this side that the answer writes.
         """
 
     @abstractmethod
     def renew(self) -> None:
-        """Start later workers from a new process, because workers of one share a pace."""
+        """Start later workers from a new process, because workers of one share a speed."""
 
     @abstractmethod
     def take_turns(self, steps: int) -> AbstractContextManager[TurnTaking]:
-        """Let two workers of this machine take so many steps each, in turn."""
+        """Let two workers of this machine take this number of steps each, in turn."""
 
     @abstractmethod
     def close(self) -> None:

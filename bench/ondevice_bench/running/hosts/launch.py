@@ -129,14 +129,14 @@ class ZygoteLauncher:
             return Outcome(reply, "forked", time.monotonic() - began, tail(output))
 
     def replaced(self, error: Exception) -> Reply:
-        """What a job gets whose zygote is lost; another zygote begins to start."""
+        """The reply to a job whose zygote is lost; another zygote begins to start."""
         self.renew()
         return Reply("failed", reason=f"the process that forks workers ended: {error}")
 
     def renew(self) -> None:
-        """Begin to start another in its place; whoever forks first waits for it.
+        """Begin to start another one in its place. The next fork waits for it.
 
-        All workers of one share a pace (docs/performance.md): rounds shall not.
+        All workers of one zygote share a speed (docs/performance.md). Rounds must not share it.
         """
         self.close()
         self._start()
@@ -146,7 +146,7 @@ class ZygoteLauncher:
         self._closing.close()
 
     def _start(self) -> None:
-        """Start the process. If the system gives none, whoever needs it is told why."""
+        """Start the process. If the system gives none, its first job gets the reason."""
         self._hello, self._why_not = None, ""
         try:
             self._output = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
@@ -226,7 +226,7 @@ class ZygoteLauncher:
 
 
 class PassLauncher:
-    """Spawns memory passes, forks the others where the zygote allows it.
+    """Spawns memory passes, forks the others if the zygote allows it.
 
     A forked child's floor is lower than a spawned one's, because file pages of the libraries are
     not mapped in it yet: its resident memory would look too small.
@@ -241,7 +241,7 @@ class PassLauncher:
 
     @property
     def zygote(self) -> ZygoteLauncher:
-        """The zygote, which is started where none runs yet."""
+        """The zygote, which is started if none runs yet."""
         if self._zygote is None:
             self._zygote = self._start_zygote()
         return self._zygote

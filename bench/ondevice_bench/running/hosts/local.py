@@ -80,7 +80,7 @@ class LocalHost(Host):
         return caches_kib()
 
     def software(self) -> Mapping[str, Any]:
-        """What workers compute with; HostError where none can start."""
+        """What workers compute with; HostError if none can start."""
         preload = os.environ.get("LD_PRELOAD")
         preloaded = {"preload": preload} if preload else {}
         return {**self._launcher("").zygote.hello["software"], **preloaded}
@@ -99,7 +99,7 @@ class LocalHost(Host):
     def ask(
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
-        """Have a new process answer each request; NoAnswer where it does not."""
+        """Have a new process answer each request; NoAnswer if it does not."""
         try:
             ended = finished(
                 python_command(self._interpreter.program, QUESTIONS, question),
@@ -124,7 +124,7 @@ class LocalHost(Host):
 
     @contextmanager
     def take_turns(self, steps: int) -> Iterator[PipedTurns]:
-        """Let two workers of this machine take so many steps each, in turn."""
+        """Let two workers of this machine take this number of steps each, in turn."""
         with piped_turns(steps) as turns:
             yield turns
 
@@ -160,7 +160,7 @@ def _answers(line: str, count: int) -> list[dict[str, Any]]:
 
 
 def planning_host(hardware: str | None) -> LocalHost:
-    """This machine, under that profile where it matches, to plan for that board."""
+    """This machine, under that profile if it matches, to plan for that board."""
     is_here = hardware is None or load_profile(hardware).recognise.matches(probe())
     return local_host(hardware if is_here else None)
 

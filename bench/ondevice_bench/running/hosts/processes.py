@@ -18,7 +18,7 @@ _LAST_SECONDS = 5.0  # a killed process ends at once, unless the kernel itself w
 
 
 def ends_within(process: "subprocess.Popen[Any]", seconds: float) -> bool:
-    """Whether the process ends in so many seconds; its number stays its own until `end`."""
+    """Whether the process ends in this time. No other process has its number until `end`."""
     if process.returncode is not None:
         return True
     descriptor = os.pidfd_open(process.pid)
@@ -31,9 +31,9 @@ def ends_within(process: "subprocess.Popen[Any]", seconds: float) -> bool:
 
 
 def end(process: "subprocess.Popen[Any]", grace: float = 0.0) -> int:
-    """Give the process so many seconds to end, then kill what is left of its group.
+    """Give the process `grace` seconds to end, then kill what is left of its group.
 
-    The group is killed before the process is reaped: until then nobody else can have its number.
+    The group is killed before the process is reaped: until then no other can have its number.
     """
     if process.returncode is None:
         ends_within(process, grace)

@@ -1,4 +1,4 @@
-"""An A/A trial: two equal cells in turn, and what ratio one would read off them."""
+"""An A/A trial: two equal cells in turn, and the ratio of their step times."""
 
 import math
 import time
@@ -36,7 +36,7 @@ class Trial:
     problem: str = ""
 
     def finding(self) -> DoctorFinding:
-        """What the interval of the ratio tells about this machine."""
+        """What the interval of the ratio says about this machine."""
         if self.problem:
             return DoctorFinding(
                 ABOUT,
@@ -70,7 +70,7 @@ class Trial:
                 ABOUT,
                 "warning",
                 statement,
-                f"this machine is too noisy to detect a {WIDE:.0%} difference in so many rounds",
+                f"this machine is too noisy to detect a {WIDE:.0%} difference in these rounds",
                 "more `rounds` in your suites, or a quieter machine",
             )
         return DoctorFinding(ABOUT, "ok", statement)
@@ -84,7 +84,7 @@ def trial(host: Host, tick: Tick = no_tick) -> Trial:
         jobs = JobMaker(host, BatchStore(folder), _SAMPLING)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end and not problem:
-            first = len(sides[0]) % 2  # whoever goes second may find a warmer machine
+            first = len(sides[0]) % 2  # the second side may find a warmer machine
             for side in (first, 1 - first):
                 reply = host.run(jobs.job(cell, "time"), SECONDS, tick).reply
                 if reply.status != "ok":

@@ -28,7 +28,7 @@ Answer: TypeAlias = Mapping[str, Any] | BadInput
 def accounts(
     host: Host, suite: Suite, tell: Callable[[str], None]
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """What is accounted for and its numbers, for each model; BadInput where ranks need data.
+    """What is accounted for and its numbers, for each model; BadInput if ranks need data.
 
     `tell` gets a text before each of them.
     """
@@ -102,7 +102,7 @@ def _is_own(suite: Suite) -> bool:
 
 
 def _job(host: Host, suite: Suite, ranks: Mapping[str, RankNumbers] | None) -> Job:
-    """The job of the suite's first cell; SkippedCell where a plan would skip it."""
+    """The job of the suite's first cell; SkippedCell if a plan would skip it."""
     (first, *_) = plan(suite, HERE)
     if first.state == "skipped":
         raise SkippedCell(first.reason)

@@ -36,7 +36,7 @@ class SpectraByWeights:
 def compare_spectra(host: Host, words: Words, weights: Sequence[str]) -> SpectraByWeights:
     """The spectra with each of these weights, or with every usual kind that the network has.
 
-    Weights that the user names must exist; BadInput where none are available at all.
+    Weights that the user names must exist; BadInput if none are available at all.
     """
     answers: dict[str, Mapping[str, Any]] = {}
     reasons: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Asking a process of its own whether a method holds what it must: the parent imports no torch."""
+"""Asks a process of its own whether a method passes its checks: the parent imports no torch."""
 
 import json
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ TIMEOUT = 300.0
 
 
 def check(host: Host, method: str, options: Sequence[str]) -> list[dict[str, Any]]:
-    """Each check with its verdict; BadInput where the method cannot be tried at all."""
+    """Each check with its verdict; BadInput if the method cannot be tried at all."""
     given: dict[str, Any] = {}
     for name, value in map(_pair, options):
         if name in given:
-            raise BadInput(f"--option {name}: is there twice, and the checks take one value")
+            raise BadInput(f"--option {name}: is given twice, and the checks take one value")
         given[name] = value
     if ":" not in method:
         spec = registry.method(method)

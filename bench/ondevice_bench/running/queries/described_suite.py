@@ -1,4 +1,4 @@
-"""Suites in which the user's own models have told what they take, and mixes find their layers."""
+"""Suites whose user models were described, and whose mixes were checked for their layers."""
 
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.mixes import require_layers

@@ -25,7 +25,7 @@ TIMEOUT = 1800.0
 Ask = Callable[[str, Cell], Mapping[str, float]]
 # runs the memory pass of a cell under the limit
 Run = Callable[[Cell], Reply]
-# told of each cell before it is looked at
+# gets a text about each cell before it is computed
 Tell = Callable[[str], None]
 
 
@@ -34,7 +34,7 @@ class Unfit(Exception):
 
 
 def nobody(text: str) -> None:
-    """Tell nobody."""
+    """Drop the text."""
 
 
 def fits(
@@ -89,7 +89,7 @@ def _fit(fit: Fit, cell: Cell, limit: int, ask: Ask, asked: int | None) -> Fit:
         else:
             batch = asked
             counts_of(asked)
-            with suppress(Unfit):  # as where the network takes no single example
+            with suppress(Unfit):  # for example, the network takes no single example
                 peak_of(1)  # a second point for the curve
         example = counts_of(batch)
     except Unfit as error:
@@ -180,7 +180,7 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
         real = JobMaker(host, BatchStore(folder), *sources, memory_cap=limit)
 
         def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
-            reply = host.run(shapes.job(replace(cell, allocator=""), pass_name), TIMEOUT).reply
+            reply = shapes.reply(shapes.job(replace(cell, allocator=""), pass_name), TIMEOUT)
             if reply.status != "ok":
                 raise Unfit(reply.reason)
             return reply.result.metrics
@@ -190,6 +190,6 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
                 job = real.job(cell, "memory")
             except NoBatch as error:
                 return Reply("failed", reason=str(error))
-            return host.run(job, TIMEOUT).reply
+            return real.reply(job, TIMEOUT)
 
         yield ask, run

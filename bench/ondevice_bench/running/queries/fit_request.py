@@ -18,7 +18,7 @@ DEFAULT_FRACTION = "0.125"
 def memory_limit(
     board: Board, reserve_bytes: int | None, others: Collection[Board] = ()
 ) -> MemoryLimit:
-    """The limit on this board; BadInput where its size is unknown, or smaller than the reserve.
+    """The limit on this board; BadInput if its size is unknown, or smaller than the reserve.
 
     Without `reserve_bytes`, the reserve is the usual one for this memory.
     `others` are the boards that the message can name instead.

@@ -34,7 +34,7 @@ def ask(
     layers: str = "",
     ranks: Mapping[str, RankNumbers] | None = None,
 ) -> PassResult:
-    """What the pass finds out about the suite's first cell; SkippedCell where a plan would skip it.
+    """What the pass finds out about the suite's first cell; SkippedCell if a plan would skip it.
 
     `layers` are looked at instead of the cell's: vanilla treats none, and its cells name none.
     `ranks` by layer go before the cell's own rule.
@@ -55,7 +55,7 @@ def ask_about(
     layers: str,
     ranks: Mapping[str, RankNumbers] | None = None,
 ) -> PassResult:
-    """What the pass finds out about this cell; SkippedCell where the plan skips it."""
+    """What the pass finds out about this cell; SkippedCell if the plan skips it."""
     if item.state == "skipped":
         raise SkippedCell(item.reason)
     cell = replace(item.cell, layers=layers) if layers else item.cell
@@ -66,7 +66,7 @@ def ask_about(
             job = jobs.job(cell, pass_name, ranks)
         except NoBatch as error:
             raise SkippedCell(str(error)) from None
-        reply = host.run(job, TIMEOUT).reply
+        reply = jobs.reply(job, TIMEOUT)
     if reply.status != "ok":
         raise BadInput(f"{asked(cell)}: {reply.reason}")
     return reply.result

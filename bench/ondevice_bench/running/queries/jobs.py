@@ -11,7 +11,7 @@ from ondevice_bench import passes
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.passes import CALIBRATE
-from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, WeightsCall
+from ondevice_bench.protocol.job import Job, MethodCall, RankNumbers, Reply, WeightsCall
 from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.named_files import NamedFiles
 from ondevice_bench.running.queries import user_models
@@ -30,9 +30,9 @@ RANDOM_WEIGHTS = {"random": WeightSource()}
 
 
 class JobMaker:
-    """Makes the jobs for a host; `batches` is None where no pass reads a batch.
+    """Makes the jobs for a host; `batches` is None if no pass reads a batch.
 
-    A job takes the host's processors, and the host's memory cap where none is given.
+    A job takes the host's processors, and the host's memory cap if none is given.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class JobMaker:
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
     ) -> Job:
-        """The job of one pass over one cell, NoBatch where the data has none."""
+        """The job of one pass over one cell, NoBatch if the data has none."""
         model = registry.model(cell.model)
         chosen = {**resolved(model.options, dict(cell.model_options)), **dict(cell.model_options)}
         inputs = model.inputs(chosen)
@@ -105,8 +105,14 @@ class JobMaker:
             source=self._source() if described.reads_data else None,
         )
 
+    def reply(self, job: Job, timeout: float) -> Reply:
+        """What a worker replies; BadInput if a file of the user's is not the one that was named."""
+        reply = self._host.run(job, timeout).reply
+        self.files.require_unchanged(job.cell)
+        return reply
+
     def _cap(self, examples: Mapping[str, Path]) -> int | None:
-        """The memory cap. All examples are in memory, which is no part of a training step."""
+        """The memory cap. All examples are in memory, which is not part of a training step."""
         if self._memory_cap is None:
             return None
         return self._memory_cap + sum(file.stat().st_size for file in examples.values())
@@ -116,7 +122,7 @@ class JobMaker:
             return None
         if isinstance(inputs, OwnBatch):
             return user_models.batch(self._host, self._batches, model.implementation, cell, use)
-        # where a cell learns, nothing but its tests sees an example of the test split
+        # if a cell learns, nothing but its tests sees an example of the test split
         split = LEARN if cell.learning is not None and self._data.has_labels else ALL
         if use == CALIBRATE and cell.calibrated_on:
             split = cell.calibrated_on
@@ -186,7 +192,7 @@ def _examples_of(cell: Cell, pass_name: str) -> Mapping[str, int]:
 
 
 def _trained(cell: Cell) -> Mapping[str, RankNumbers] | None:
-    """The ranks of the model's table, where the cell's method asks for them."""
+    """The ranks of the model's table, if the cell's method asks for them."""
     for name, value in cell.method_options:
         if name.rpartition(".")[2] == trained.RULE:
             return trained.ranks(cell.model, float(value))

@@ -13,7 +13,7 @@ from ondevice_bench.suite.suite import MethodChoice, Suite
 def require_layers(host: Host, suite: Suite) -> None:
     """BadInput with a line for each entry of a mix that finds layers in none of the models.
 
-    A model that has layers for some entries only is no error: its cells are skipped.
+    A model that has layers for some entries only is not an error: its cells are skipped.
     """
     mixes = [choice for choice in suite.methods if mix.is_mix(choice.name)]
     if not mixes:

@@ -14,10 +14,10 @@ TIMEOUT = 300.0
 def peaks(
     host: Host, suite: Suite, cells: Sequence[Cell], tell: Callable[[str], None]
 ) -> Iterator[tuple[Cell, int | None]]:
-    """Each cell with its bytes; None where shapes alone do not tell, as with ranks by data."""
+    """Each cell with its bytes; None if shapes alone do not tell, as with ranks by data."""
     jobs = JobMaker(host, None, suite.sampling, suite.data, suite.weight_sources)
     for number, cell in enumerate(cells, 1):
         tell(f"{number}/{len(cells)} · memory by shapes: {cell.id}")
-        reply = host.run(jobs.job(replace(cell, allocator=""), "live_peak"), TIMEOUT).reply
+        reply = jobs.reply(jobs.job(replace(cell, allocator=""), "live_peak"), TIMEOUT)
         bytes_ = reply.result.metrics.get("peak_bytes") if reply.status == "ok" else None
         yield cell, None if bytes_ is None else int(bytes_)

@@ -58,7 +58,7 @@ def plain_steps(host: Host, suite: Suite, plan: Sequence[PlannedCell]) -> dict[s
         if len(steps) >= MAX_STEPS:
             steps[cell] = PlainStep(None, None, f"only {MAX_STEPS} different steps are counted")
             continue
-        reply = host.run(jobs.job(cell, "shapes"), SHAPES_TIMEOUT).reply
+        reply = jobs.reply(jobs.job(cell, "shapes"), SHAPES_TIMEOUT)
         counts = reply.result.metrics
         steps[cell] = (
             PlainStep(

@@ -31,6 +31,7 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 
 SUITE = "steps"
 MEASURE = ["trace", "time", "memory"]
+_DATA = "setup()"  # of the cell of a step
 
 
 def step_cell(host: Host, step: UserStep, test: str) -> PlannedCell:
@@ -46,10 +47,16 @@ def step_cell(host: Host, step: UserStep, test: str) -> PlannedCell:
         model_options=(("test", test),),
         method="vanilla",
         batch=1,
-        data="setup()",
+        data=_DATA,
         allocator=allocator,
     )
     return PlannedCell(cell, host.profile.name, "planned", "")
+
+
+def file_of(cell: Cell) -> str:
+    """The file of the step's test, as pytest names it; empty for a cell that is not a step."""
+    test = str(dict(cell.model_options).get("test", "")) if cell.data == _DATA else ""
+    return test.partition("::")[0]
 
 
 def step_run(host: Host, command: str) -> Run:
@@ -102,6 +109,8 @@ def step_records(run: Run, cell: Cell, result: StepResult) -> tuple[Record, ...]
             samples=process.result.samples,
             unavailable=process.result.unavailable,
             details=process.result.details,
+            state_before=process.before,
+            state_after=process.after,
         )
         for process in result.processes
     )

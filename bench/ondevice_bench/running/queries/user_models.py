@@ -48,6 +48,7 @@ def describe(host: Host, suite: Suite) -> None:
                 "options": options,
                 "weights": None if weights is None else host.put(Path(weights)),
                 "head": None if registry.model(name).is_own else registry.model(name).layout.head,
+                "auxiliary": registry.model(name).layout.auxiliary,
             }
             for name, options, weights in questions
         ],
@@ -126,18 +127,25 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
     def missing_parts(options: Mapping[str, Value]) -> frozenset[str]:
         return frozenset(descriptions[_key(options)]["missing_parts"])
 
+    def missing_modules(options: Mapping[str, Value]) -> frozenset[str]:
+        # `bench` of an earlier commit, which `bench ab` asks, does not say it
+        return frozenset(descriptions[_key(options)].get("missing_modules", ()))
+
     registry.describe(
         name,
         inputs=inputs,
         missing_parts=missing_parts,
+        missing_modules=missing_modules,
         layer_kinds=frozenset(kind for answer in descriptions.values() for kind in answer["kinds"]),
         layout=ModelLayout(**first["layout"]),
         has_own_loss=first["has_own_loss"],
+        # `bench` of an earlier commit, which `bench ab` asks, does not say it
+        completes_layout=first.get("completes_layout", False),
     )
 
 
 def batch(host: Host, store: BatchStore, implementation: str, cell: Cell, use: str) -> Path:
-    """The file with a batch of the user's function; NoBatch where the function gives none."""
+    """The file with a batch of the user's function; NoBatch if the function gives none."""
     path = store.path(implementation, cell.model, cell.batch, cell.seed, use)
     if not path.exists():
         # another use is another seed, so that ranks are not chosen on the batch that is measured

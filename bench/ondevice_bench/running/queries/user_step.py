@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from ondevice_bench import metrics, passes
 from ondevice_bench.notebook import html_table
 from ondevice_bench.passes import STEP_MEMORY, STEP_TIME, STEP_TRACE
 from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.running.hosts.host import Host, HostError
+from ondevice_bench.running.measurer import notes_of_throttling
+from ondevice_bench.specs.sources import digest
 from ondevice_bench.stats import Estimate, estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
@@ -39,7 +43,7 @@ class UserStep:
 
 @dataclass(frozen=True)
 class StepProcess:
-    """What one process measured of a step, and how it was started."""
+    """What one process measured of a step, how it was started, and the machine around it."""
 
     pass_name: str
     round: int
@@ -47,6 +51,8 @@ class StepProcess:
     started: str
     seconds: float
     result: PassResult
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
 
 
 class NotMeasured(LookupError):
@@ -130,7 +136,7 @@ class StepResult:
 
 
 class StepFailed(Exception):
-    """The step, its set-up or its process came to grief; the text says where and how."""
+    """The step, its set-up or its process failed; the text says where and how."""
 
 
 class StepRunner:
@@ -144,27 +150,42 @@ class StepRunner:
         self.host.close()
 
     def measure(self, step: UserStep, rounds: int) -> StepResult:
-        """The exact numbers by one process, the others by so many; StepFailed where one fails."""
+        """Exact numbers by one process, others by `rounds` processes; StepFailed if one fails."""
         try:
-            found = [self._process(step, STEP_TRACE, 1)]
+            versions = _versions(step)
+            found = [self._process(step, versions, STEP_TRACE, 1)]
             for number in range(1, rounds + 1):
                 if number > 1:
                     self.host.renew()  # no two rounds from the same process
-                found.append(self._process(step, STEP_TIME, number))
-                found.append(self._process(step, STEP_MEMORY, number))
+                found.append(self._process(step, versions, STEP_TIME, number))
+                found.append(self._process(step, versions, STEP_MEMORY, number))
             return _result(found)
         except HostError as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
 
-    def _process(self, step: UserStep, name: str, number: int) -> StepProcess:
+    def _process(
+        self, step: UserStep, versions: Mapping[str, str], name: str, number: int
+    ) -> StepProcess:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        before = self.host.state().to_dict()
         outcome = self.host.run(self._job(step, name), TIMEOUT)
+        after = self.host.state().to_dict()
+        for file, version in _versions(step).items():
+            if version != versions[file]:
+                raise StepFailed(
+                    f"{file} or a file that it imports changed while the step was measured: run "
+                    "the test again"
+                )
         reply, pass_name = outcome.reply, name.removeprefix("step_")
         if reply.status != "ok":
             summary = f"{pass_name}: {reply.status}: {reply.reason}"
             raise StepFailed("\n".join(filter(None, (summary, outcome.printed.rstrip()))))
+        result, notes = reply.result, notes_of_throttling(pass_name, before, after)
+        if notes:
+            details = {**result.details, "notes": [*result.details.get("notes", ()), *notes]}
+            result = replace(result, details=details)
         return StepProcess(
-            pass_name, number, outcome.launch, started, outcome.seconds, reply.result
+            pass_name, number, outcome.launch, started, outcome.seconds, result, before, after
         )
 
     def _job(self, step: UserStep, name: str) -> Job:
@@ -191,6 +212,15 @@ class StepRunner:
             memory_cap=self.host.memory_cap if passes.BY_NAME[name].is_capped else None,
             step=asdict(step),
         )
+
+
+def _versions(step: UserStep) -> dict[str, str]:
+    """The version of each file that a process loads the step and its set-up from."""
+    files = [each.file for each in (step.step, step.setup) if each is not None]
+    try:
+        return {file: digest(Path(file)) for file in files}
+    except OSError as error:
+        raise StepFailed(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
 def _result(processes: Sequence[StepProcess]) -> StepResult:

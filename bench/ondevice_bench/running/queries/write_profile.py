@@ -32,7 +32,7 @@ def write_profile(host: Host, name: str) -> Path:
     require_name(name, f"--write-profile {name}")
     path = FOLDER / f"{name}.yaml"
     if path.exists():
-        raise BadInput(f"{path}: is there already")
+        raise BadInput(f"{path}: exists already")
     if name in host.profile.lineage:
         raise BadInput(f"{name} is the profile that the new one extends: choose another name")
     with atomic_write(path) as file:  # fails before the measurement if the file cannot be written

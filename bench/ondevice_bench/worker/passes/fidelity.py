@@ -6,10 +6,10 @@ the same batch, and draw the same random numbers. The gradients of the first ste
 with those of the original network before the method. This comparison includes the error of
 truncated weights.
 
-Two checks come with the figures. The plain network computes its gradients twice from the same
+Two checks come with the numbers. The plain network computes its gradients twice from the same
 state: if the two differ, a difference between method and plain training says nothing. And factored
 weights must get the update that the gradient asks for: a gradient that is not applied is worth
-nothing. A figure that fails a check is unavailable, with the reason.
+nothing. A number that fails a check is unavailable, with the reason.
 """
 
 import copy
@@ -86,7 +86,7 @@ def _result(
     itself: Similarity,
     doubt: str | None,
 ) -> PassResult:
-    """The figures. With a doubt, none of the gradients is shown as the method's."""
+    """The numbers. With a doubt, none of the gradients is shown as the method's."""
     values = {
         f"gradient_{kind}{moment}": None if doubt else getattr(whole, kind)
         for moment, (whole, _) in similarities.items()

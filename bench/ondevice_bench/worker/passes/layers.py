@@ -28,7 +28,7 @@ def measure(job: Job) -> PassResult:
     """Every linear and convolution with shapes and bytes, and the bytes of all other modules."""
     with fake_workload(job) as workload:
         model = workload.model
-        with _layer_shapes(model) as shapes:
+        with _layer_calls(model) as calls:
             _, storages = saved_in_forward(workload, model)
     layout = layout_of(job, model, family(job.model))
     layers = {
@@ -45,9 +45,9 @@ def measure(job: Job) -> PassResult:
             "name": name,
             "kind": "conv2d" if isinstance(layer, nn.Conv2d) else "linear",
             "weight": list(layer.weight.shape),
-            "input": shapes[name][0] if name in shapes else None,
+            "input": calls[name][0][0] if name in calls else None,
             "parameters": sum(p.numel() for p in layer.parameters()),
-            "forward_flops": _flops(layer, shapes[name][1]) if name in shapes else 0,
+            "forward_flops": sum(_flops(layer, output) for _, output in calls.get(name, [])),
             "activation_bytes": saved.get(name, 0),
             "chosen_by": chosen_by.get(name, []),
         }
@@ -69,15 +69,16 @@ def measure(job: Job) -> PassResult:
 
 
 @contextmanager
-def _layer_shapes(model: nn.Module) -> Iterator[dict[str, tuple[list[int], list[int]]]]:
-    """The shapes of the input and the output of each layer."""
-    shapes: dict[str, tuple[list[int], list[int]]] = {}
+def _layer_calls(model: nn.Module) -> Iterator[dict[str, list[tuple[list[int], list[int]]]]]:
+    """The shapes of the input and the output of each call of each layer."""
+    calls: dict[str, list[tuple[list[int], list[int]]]] = {}
 
     def note(name: str) -> Any:
         def hook(
             _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor], output: Tensor
         ) -> None:
-            shapes[name] = (list(layer_input(inputs, named).shape), list(output.shape))
+            shapes = list(layer_input(inputs, named).shape), list(output.shape)
+            calls.setdefault(name, []).append(shapes)
 
         return hook
 
@@ -87,7 +88,7 @@ def _layer_shapes(model: nn.Module) -> Iterator[dict[str, tuple[list[int], list[
         if isinstance(module, (nn.Linear, nn.Conv2d))
     ]
     try:
-        yield shapes
+        yield calls
     finally:
         for hook in hooks:
             hook.remove()

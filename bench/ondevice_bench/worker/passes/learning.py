@@ -1,6 +1,6 @@
 """The pass learning: training on real data, epoch by epoch, with a test after each epoch.
 
-The tests see examples that nothing else sees. Their time is no part of the training time. No
+The tests see examples that nothing else sees. Their time is not part of the training time. No
 epoch is chosen by them: the accuracy is that after the last epoch.
 """
 
@@ -52,8 +52,8 @@ def measure(job: Job) -> PassResult:
             "foreign_cpu_share": interference.share_lost([interference.between(before, after)]),
             "notes": [
                 *workload.treatment.notes(),
-                *_fewer("to learn from", len(learned[0]), plan.examples),
-                *_fewer("to test on", len(tested[0]), plan.test),
+                *epochs.notes_of_fewer("to learn from", learned, plan.examples),
+                *epochs.notes_of_fewer("to test on", tested, plan.test),
                 *epochs.notes_of_one_class(tested, "to test on"),
                 *([f"the energy is that of {metering.scope}"] if metering and curve.joules else []),
             ],
@@ -98,7 +98,7 @@ def _numbers(
 def epoch_of_target(accuracy: list[float], target: float | None) -> int | None:
     """The first epoch (0: before training) whose test reaches the target; None if none does.
 
-    Between two tests nobody knows the accuracy, so nothing is interpolated.
+    The accuracy between two tests is unknown, so nothing is interpolated.
     """
     if target is None:
         return None
@@ -112,9 +112,3 @@ def not_reached(accuracy: list[float], target: float | None) -> str:
     count = len(accuracy) - 1
     epochs_done = "one epoch" if count == 1 else f"{count} epochs"
     return f"no test reached {target:.1%} within {epochs_done} (highest: {max(accuracy):.1%})"
-
-
-def _fewer(use: str, found: int, wanted: int) -> list[str]:
-    if found >= wanted:
-        return []
-    return [f"{found} examples {use}, not {wanted}: the data has no more"]

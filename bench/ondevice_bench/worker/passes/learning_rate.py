@@ -10,6 +10,8 @@ from ondevice_bench.protocol.job import Job, PassResult
 from ondevice_bench.specs.data import LEARN, VALIDATION
 from ondevice_bench.worker import epochs
 
+TO_CHOOSE = "to choose the learning rate by"
+
 
 def measure(job: Job) -> PassResult:
     """Try each rate from the same weights. The highest accuracy wins; of equals, the lowest rate.
@@ -28,7 +30,8 @@ def measure(job: Job) -> PassResult:
             "chosen_rate": best["rate"] if best else None,
             "notes": [
                 *(_at_the_edge(best["rate"], plan.learning_rates) if best else []),
-                *epochs.notes_of_one_class(validated, "to choose the learning rate by"),
+                *epochs.notes_of_fewer(TO_CHOOSE, validated, plan.validation),
+                *epochs.notes_of_one_class(validated, TO_CHOOSE),
             ],
         }
     )
@@ -48,7 +51,7 @@ def _tried(
         reached = epochs.finite_accuracy(workload, validated, cell.batch)
     except epochs.NotFinite as error:
         return {"rate": rate, "reason": str(error)}
-    return {"rate": rate, "accuracy": reached}
+    return {"rate": rate, "accuracy": reached, "examples": len(validated[0])}
 
 
 def _at_the_edge(rate: float, rates: tuple[float, ...]) -> list[str]:

@@ -16,7 +16,7 @@ from ondevice_bench.sensors import control_groups
 
 SIZE = 1024
 COPIED = 512 << 20  # at most
-FREE_SHARE = 8  # source and target take at most one part each of so many
+FREE_SHARE = 8  # source and target each take at most this part of the free memory: 1/8
 LEAST, SECONDS = 6, 2.0  # six samples are the fewest with an interval of 95 %
 DTYPES = ("float32", "float64", "bfloat16")
 COPY = "copy"
