@@ -6,9 +6,12 @@ from typing import Any, Literal
 
 NAMES_IN_A_ROW = 3  # of a legend, at least: a wide figure has more
 CHECKED = 30  # items of a list that plotly checks
+# left of an axis of numbers, for its title and its longest number. With `automargin` plotly lays
+# out a figure twice, so only axes of names have it.
+NUMBERS_PIXELS = 68
 FRAME: dict[str, Any] = {
     "height": 320,  # the page keeps this place before it draws the figure
-    "margin": {"l": 8, "r": 16, "t": 8, "b": 44},
+    "margin": {"l": NUMBERS_PIXELS, "r": 16, "t": 8, "b": 44},
     "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     "font": {"family": "inherit", "size": 12},
     "paper_bgcolor": "rgba(0,0,0,0)",

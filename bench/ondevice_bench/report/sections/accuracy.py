@@ -183,7 +183,7 @@ def _curves(
             _add_line(plot, label, members, along, look, cost)
         plot.lay_out(height=HEIGHT, legend={"orientation": "v", "y": 1, "yanchor": "top"})
         plot.x_axis(title)
-        plot.y_axis("accuracy on the test examples, %", automargin=True)
+        plot.y_axis("accuracy on the test examples, %")
         return plot
 
     return draw

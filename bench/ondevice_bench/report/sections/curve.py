@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.record.details import MemoryCurve
 from ondevice_bench.report import drawing
-from ondevice_bench.report.plotly_builder import Canvas
+from ondevice_bench.report.plotly_builder import NUMBERS_PIXELS, Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
@@ -54,11 +54,16 @@ def over_time(group: Group) -> Canvas | None:
     plot.lay_out(
         height=HEIGHT + LEGEND_LINE * math.ceil(len(curves) / 2),
         legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
-        margin={"l": 8, "r": 16, "t": 24, "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2)},
+        margin={
+            "l": NUMBERS_PIXELS,
+            "r": 16,
+            "t": 24,
+            "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2),
+        },
     )
     plot.x_axis(f"seconds (bands: the stages of {curves[0][0].label})")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
-    plot.y_axis("MiB more than torch alone", automargin=True)
+    plot.y_axis("MiB more than torch alone")
     return plot
 
 

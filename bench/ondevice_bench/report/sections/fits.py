@@ -67,7 +67,7 @@ def curves(found: BoardFits, model: str) -> Canvas | None:
     limit = found.limit.usable_bytes
     plot.lay_out(height=HEIGHT)
     plot.x_axis("batch", rangemode="tozero")
-    plot.y_axis("MiB of tensors, computed", rangemode="tozero", automargin=True)
+    plot.y_axis("MiB of tensors, computed", rangemode="tozero")
     highest = max(peak for _, points in lines for _, peak in points)
     drawing.memory_limit(plot, "y", limit, highest)
     return plot

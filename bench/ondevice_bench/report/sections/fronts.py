@@ -89,7 +89,7 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
             )
         plot.lay_out(height=HEIGHT, showlegend=False)
         plot.x_axis(**_axis_settings(both, across))
-        plot.y_axis(**_axis_settings(both, up), automargin=True)
+        plot.y_axis(**_axis_settings(both, up))
         if across == PEAK:
             drawing.memory_limit(plot, "x", group.limit_bytes, max(_values(both, PEAK)))
         if up == PEAK:
@@ -144,7 +144,6 @@ def own_axes(group: Group) -> Canvas | None:
             "faded": FADED,
         },
     )
-    plot.y_axis(automargin=True)
     return plot
 
 

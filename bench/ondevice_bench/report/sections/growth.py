@@ -43,7 +43,7 @@ def _over_batches(metric: str) -> Callable[[Group], Canvas | None]:
         cells = [cell for points in several.values() for _, cell in points]
         values = [cell.estimates[metric].estimate for cell in cells]
         crowded = () if metric == PEAK else values  # a limit is drawn on a linear axis
-        plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero", automargin=True)
+        plot.y_axis(**drawing.scaled_axis(title, crowded), rangemode="tozero")
         if metric == PEAK:
             drawing.memory_limit(plot, "y", group.limit_bytes, max(values))
         return plot

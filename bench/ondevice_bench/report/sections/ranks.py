@@ -43,7 +43,7 @@ def _curve(label: str, value_of: ValueOf, baseline: str = "") -> Callable[[Group
         rules = " or ".join(dict.fromkeys(rule for _, rule, _ in several))
         plot.lay_out(height=HEIGHT, showlegend=True)
         plot.x_axis(rules)
-        plot.y_axis(label, rangemode="tozero", automargin=True)
+        plot.y_axis(label, rangemode="tozero")
         if baseline:
             plot.level(1.0, baseline)
         return plot

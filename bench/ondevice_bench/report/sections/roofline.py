@@ -45,7 +45,7 @@ def roofline(group: Group) -> Canvas | None:
         )
     plot.lay_out(height=HEIGHT)
     plot.x_axis("FLOPs per byte of operator traffic", type="log")
-    plot.y_axis("GFLOP/s", type="log", automargin=True)
+    plot.y_axis("GFLOP/s", type="log")
     return plot
 
 

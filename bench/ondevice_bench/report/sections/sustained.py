@@ -113,7 +113,7 @@ def _over_time(group: Group, column: str, scale: float, title: str, unit: str) -
             hovertemplate=f"%{{x:.1f}} min: %{{y:,.4~r}} {unit}<extra>%{{fullData.name}}</extra>",
         )
     plot.x_axis("minutes without pause", rangemode="tozero")
-    plot.y_axis(title, automargin=True, rangemode="tozero")
+    plot.y_axis(title, rangemode="tozero")
     return plot
 
 

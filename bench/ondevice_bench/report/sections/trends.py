@@ -65,7 +65,7 @@ def _over_runs(history: History, name: str) -> Callable[[Group], Canvas | None]:
             tickangle=-45,
             automargin=True,
         )
-        plot.y_axis(title, automargin=True)
+        plot.y_axis(title)
         return plot
 
     return draw
