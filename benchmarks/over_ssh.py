@@ -6,7 +6,7 @@ ratio of the median steps. Six pairs or more are needed for a 95 % interval.
 
     python benchmarks/over_ssh.py ADDRESS [--pairs 6] [--rounds 8]
 
-ADDRESS is what `bench run --on` takes: a board of `hosts.yaml` that is this machine. Set it up first.
+ADDRESS is that of `bench run --on`: a board of `hosts.yaml` that is this machine, already set up.
 """
 
 import argparse

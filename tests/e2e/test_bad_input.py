@@ -63,7 +63,11 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("run", "quick", "--memory-cap", "0G"), 2, "--memory-cap: must be above 0, got '0G'"),
         (("compare",), 2, "Missing argument 'BASE'. (see `bench compare --help`)"),
         (("list",), 2, "Missing command. (see `bench list --help`)"),
-        (("report", "--format", "pdf"), 2, "Invalid value for '--format': 'pdf' is not one of 'html', 'text', 'md', 'csv', 'json'. (see `bench report --help`)"),
+        (
+            ("report", "--format", "pdf"),
+            2,
+            "Invalid value for '--format': 'pdf' is not one of 'html', 'text', 'md', 'csv', 'json'. (see `bench report --help`)",
+        ),
         (("run", "quick", "--fresh", "--retry", "failed"), 2, "`fresh` starts a new run"),
         (("report",), 2, "no runs in bench-out: start with `bench run quick`"),
         (("report", "--json", "--format", "md"), 2, "--json and --format md: give one of them"),
