@@ -75,7 +75,7 @@ def test_a_method_is_applied_in_a_training_loop(run):
 
 
 def test_a_method_of_ones_own_passes_every_check(run):
-    assert run(command("your_method")).endswith("checks, 0 failed\n")
+    assert "checks, 0 failed (" in run(command("your_method"))
 
 
 def test_a_step_of_ones_own_is_guarded(run):

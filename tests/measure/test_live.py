@@ -1,5 +1,7 @@
 """Live bytes by the allocator's record: sums on paper, agreement with the hooks, and gaps."""
 
+import gc
+
 import torch
 from torch import nn
 
@@ -25,6 +27,18 @@ def test_levels_and_spans():
     assert one.net_bytes == 2000
     assert record.peak_of("one") == 14000
     assert record.peak_of("never") == 0
+
+
+def test_garbage_from_before_is_not_released_in_the_record():
+    gc.collect()
+    with record_allocations():  # torch knows the size of what it has seen in a record
+        cycle = [torch.zeros(1000)]
+    cycle.append(cycle)
+    del cycle
+    with record_allocations() as record:
+        kept = [torch.ones(16), *([] for _ in range(10_000))]  # else enough to begin a collection
+    assert record.net_bytes == kept[0].nbytes
+    assert gc.isenabled()
 
 
 def test_a_small_network_on_paper():

@@ -4,6 +4,7 @@ The record has CPU tensors only. Memory that a library allocates without torch i
 """
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -61,10 +62,28 @@ class Allocations:
 
 
 @contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Collect no garbage in the block."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
 def record_allocations() -> Iterator[Allocations]:
-    """Record the allocator's events in the block. The record is filled when the block ends."""
+    """Record the allocator's events in the block. The record is filled when the block ends.
+
+    No garbage is collected meanwhile: what was garbage before would be released in the record.
+    """
     allocations = Allocations()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with (
+        _without_collection(),
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler,
+    ):
         yield allocations
     assert profiler.profiler is not None
     results = profiler.profiler.kineto_results
