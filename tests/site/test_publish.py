@@ -82,6 +82,15 @@ def test_another_board_leaves_the_pages_of_the_first_alone(sites):
     assert (done.added, done.written) == (1, 2)
 
 
+def require_growth(sites, first, second):
+    """The second bundle replaces the first, whichever comes first."""
+    sites.publish("a", first)
+    assert sites.publish("a", second).grown == 1
+    sites.publish("b", second)
+    assert sites.publish("b", first).grown == 0
+    assert sites.files("a") == sites.files("b")
+
+
 def test_a_run_that_went_on_replaces_its_part_whichever_comes_first(sites):
     whole = content(0)
     part = replace(
@@ -90,11 +99,7 @@ def test_a_run_that_went_on_replaces_its_part_whichever_comes_first(sites):
         records=whole.records[: len(whole.records) // 2],
     )
     first, second = sites.bundle(part), sites.bundle(whole)
-    sites.publish("a", first)
-    assert sites.publish("a", second).grown == 1
-    sites.publish("b", second)
-    assert sites.publish("b", first).grown == 0
-    assert sites.files("a") == sites.files("b")
+    require_growth(sites, first, second)
     assert sites.publish("a").added == 0
 
 
@@ -108,11 +113,7 @@ def test_a_search_whose_plan_grew_replaces_its_part_whichever_comes_first(sites,
     part = replace(whole, run=ended, cells=whole.cells[:3], records=earlier)
     whole = replace(whole, records=(*earlier, *later[: int(kept * len(later))]))
     first, second = sites.bundle(part), sites.bundle(whole)
-    sites.publish("a", first)
-    assert sites.publish("a", second).grown == 1
-    sites.publish("b", second)
-    assert sites.publish("b", first).grown == 0
-    assert sites.files("a") == sites.files("b")
+    require_growth(sites, first, second)
     extended = digest_of(replace(whole, records=earlier))  # nothing was measured since
     assert merged("x", digest_of(part), extended) == merged("x", extended, digest_of(part))
     lacking = sites.bundle(replace(whole, records=whole.records[1:]))
@@ -134,11 +135,7 @@ def test_a_portion_of_a_fleet_that_was_measured_again_replaces_the_earlier_one(s
     count = len(content(0).records)
     first = sites.bundle(on_board("a", "2026-03-01T00:00:01+00:00", count // 2))
     second = sites.bundle(on_board("b", "2026-03-01T00:00:02+00:00", count))
-    sites.publish("a", first)
-    assert sites.publish("a", second).grown == 1
-    sites.publish("b", second)
-    assert sites.publish("b", first).grown == 0
-    assert sites.files("a") == sites.files("b")
+    require_growth(sites, first, second)
     half, whole = (digest_of(bundle.read(path)[0]) for path in (first, second))
     older = tuple(  # as an earlier version of bench stored them
         replace(cell, processes={n: replace(p, unit="") for n, p in cell.processes.items()})
