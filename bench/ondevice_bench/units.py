@@ -226,8 +226,8 @@ def interval(lower: float, upper: float, unit: str) -> str:
 
 
 def _not_up_to_one(value: float) -> str:
-    """The same digits, but never rounded up to 1: a cosine or a share of 1 is exact."""
-    return f"{min(value, 0.999):#.3g}" if 0.999 < value < 1 else _digits(value)
+    """The same digits, but `>0.999` just below 1: only an exact cosine or share is 1."""
+    return ">0.999" if 0.9995 <= value < 1 else _digits(value)
 
 
 def _digits(value: float) -> str:

@@ -35,13 +35,21 @@ def said(summary_of):
 
 
 def test_the_fastest_that_is_good_enough_then_what_it_costs_then_who_needs_least_memory(said):
-    best, costs, other = said()
-    assert best.startswith("wasi fraction=0.25 has the lowest step time: 0.520× (0.5")
+    best, costs, other, outside = said()
+    assert best.startswith(
+        "wasi fraction=0.25 has the lowest step time of those that meet the goal: 0.520× (0.5"
+    )
     assert best.endswith("of vanilla's.")
     assert "0.775× (" in costs
     assert costs.endswith("a gradient cosine of 0.95 at step 1.")
-    assert other.startswith("checkpoint has the lowest peak memory: 0.375× (")
+    assert other.startswith(
+        "checkpoint has the lowest peak memory of those that meet the goal: 0.375× ("
+    )
     assert "at 1.30× (" in other
+    assert outside == (
+        "svd fraction=0.25 does not meet the goal: a gradient cosine of at least 0.9 where it was "
+        "measured."
+    )
 
 
 def test_a_low_cosine_rules_a_method_out_and_the_goal_says_how_low(said):
@@ -50,7 +58,7 @@ def test_a_low_cosine_rules_a_method_out_and_the_goal_says_how_low(said):
     slow = {"wasi": 3.0}
     assert "svd" in said(Goal(min_cosine=0.0), slower=slow)[0]
     assert said(slower=slow)[0] == (
-        "No method has a lower step time than vanilla by more than the noise."
+        "No method that meets the goal has a lower step time than vanilla by more than the noise."
     )
 
 
@@ -70,7 +78,10 @@ def test_a_method_that_loses_its_loss_is_refused_whatever_its_first_cosine(said,
         else each
         for each in synthetic.records(cells)
     ]
-    assert said(cells=cells, records=records)[0].startswith("wasi") == wins
+    first, *others = said(cells=cells, records=records)
+    assert first.startswith("wasi") == wins
+    lost = "The loss of wasi fraction=0.25 was not finite after ten steps."
+    assert (lost in others) != wins
 
 
 def test_where_the_baseline_loses_its_loss_nothing_is_chosen(summary_of):
@@ -95,7 +106,10 @@ def test_where_the_baseline_loses_its_loss_nothing_is_chosen(summary_of):
 
 def test_the_goal_may_be_another_metric(said):
     first = said(Goal(minimise="activation_bytes"))[0]
-    assert first == "checkpoint has the lowest activation bytes: 0.150× of vanilla's."
+    assert first == (
+        "checkpoint has the lowest activation bytes of those that meet the goal: 0.150× of "
+        "vanilla's."
+    )
 
 
 def test_bounds_that_nobody_keeps_are_said_with_each_reason(said):
@@ -228,7 +242,8 @@ def test_every_sentence_of_the_table_is_tested_here():
     assert set(SENTENCES) == {
         "alone", "no baseline", "several baselines", "baseline diverges", "unmeasured", "no value",
         "none allowed", "best", "best unsure",
-        "near", "tie", "none better", "costs", "other", "allocator", "learning unknown",
+        "near", "tie", "none better", "costs", "other", "outside", "diverging", "allocator",
+        "learning unknown",
     }  # fmt: skip
 
 
@@ -261,7 +276,9 @@ def test_a_goal_is_stored_and_read_whatever_is_added_later():
         (0.9, 0.9, "0.90"),
         (0.9949, 0.995, "0.99"),
         (-0.104, -0.1, "-0.104"),
-        (0.997, None, "0.99"),
+        (0.993, None, "0.99"),
+        (0.997, None, ">0.99"),
+        (1.0, None, "1.00"),
     ],
 )
 def test_a_cosine_below_a_limit_is_not_rounded_up_to_it(value, limit, text):

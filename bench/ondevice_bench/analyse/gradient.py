@@ -125,10 +125,12 @@ def has_exact_updates(cell: Cell) -> bool:
 def cosine_text(value: float, limit: float | None = None) -> str:
     """A cosine with two decimals. It is never rounded up to 1, nor from below a limit to it.
 
-    Near the limit it has more decimals.
+    Just below 1 it is `>0.99`. Near the limit it has more decimals.
     """
+    if limit is None or value >= limit:
+        return ">0.99" if 0.995 <= value < 1 else f"{value:.2f}"
     text = f"{min(value, 0.99):.2f}" if 0.99 < value < 1 else f"{value:.2f}"
-    if limit is None or value >= limit or float(text) < limit:
+    if float(text) < limit:
         return text
     longer = (f"{value:.{places}f}" for places in range(3, 17))
     return next((each for each in longer if float(each) < limit), repr(value))

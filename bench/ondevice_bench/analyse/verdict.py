@@ -18,7 +18,10 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.goal import Goal
 
-MOST_NEAR = 3  # methods that a sentence lists
+MOST_LISTED = 3  # methods that a sentence lists
+LOST = "its loss was not finite after ten steps"
+# what the sentences say if some methods do not meet the goal
+AMONG = {"of": " of those that meet the goal", "that": " that meets the goal"}
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
@@ -30,14 +33,16 @@ SENTENCES: Mapping[str, str] = {
     "unmeasured": "The {metric} was not measured, so no method can be chosen by it.",
     "no value": "{baseline} has no {metric}, so no method can be chosen by it: {reason}.",
     "none allowed": "No method meets the goal: {reasons}.",
-    "best": "{method} has the lowest {metric}: {ratio} of {baseline}'s.",
-    "best unsure": "{method} had the lowest {metric} here, {ratio} of {baseline}'s, but this is "
-    "not proven: {missing}.",
+    "best": "{method} has the lowest {metric}{of}: {ratio} of {baseline}'s.",
+    "best unsure": "{method} had the lowest {metric} here{of}, {ratio} of {baseline}'s, but this "
+    "is not proven: {missing}.",
     "near": "{others} may be as low: the noise hides which is lower.",
     "tie": "The same number: {others}.",
-    "none better": "No method has a lower {metric} than {baseline} by more than the noise.",
+    "none better": "No method{that} has a lower {metric} than {baseline} by more than the noise.",
     "costs": "It has {facts}.",
-    "other": "{method} has the lowest peak memory: {ratio} of {baseline}'s, at {step}.",
+    "other": "{method} has the lowest peak memory{of}: {ratio} of {baseline}'s, at {step}.",
+    "outside": "{methods} {do} not meet the goal: {bounds}.",
+    "diverging": "The loss of {methods} was not finite after ten steps.",
     "allocator": "{method} has {facts} under the default allocator.",
     "learning unknown": "The effect of {methods} on the gradient is not known: {reason}.",
 }
@@ -96,10 +101,12 @@ def verdict(
         reasons = "; ".join(f"{label}: {why}" for label, why in refused.items())
         sentences = headlines = (SENTENCES["none allowed"].format(reasons=reasons),)
     else:
-        chosen = _about_goal(by_goal, baseline)
-        lowest = _about_memory(choose(allowed, PEAK), by_goal, baseline)
-        sentences = (*chosen, *lowest, *_unknown_gradients(allowed), *allocators)
-        headlines = (chosen[0], *lowest)
+        among = AMONG if refused else dict.fromkeys(AMONG, "")
+        chosen = _about_goal(by_goal, baseline, among)
+        lowest = _about_memory(choose(allowed, PEAK), by_goal, baseline, among)
+        outside = _outside(refused, losing, goal)
+        sentences = (*chosen, *lowest, *outside, *_unknown_gradients(allowed), *allocators)
+        headlines = (chosen[0], *lowest, *outside)
     obstacle = "" if allowed else sentences[0]
     by_both = with_known_gradient(near, partial(choose_about_as_fast, baseline=baseline))
     return Verdict(
@@ -179,16 +186,14 @@ def about_as_low(members: Sequence[CellWithBaseline], metric: str) -> str:
     """The sentence about cells that are, or may be, as low as the lowest; empty without any."""
     if not members:
         return ""
-    labels = [member.label for member in members]
-    more = len(labels) - MOST_NEAR
-    others = _listing([*labels[:MOST_NEAR], *([f"{more} more"] if more > 0 else [])])
+    others = _first([member.label for member in members])
     is_exact = metrics.BY_NAME[metric].kind == "exact"
     return SENTENCES["tie" if is_exact else "near"].format(others=others)
 
 
-def _about_goal(choice: Choice | None, baseline: str) -> list[str]:
+def _about_goal(choice: Choice | None, baseline: str, among: Mapping[str, str]) -> list[str]:
     assert choice is not None  # a method with the metric is allowed
-    values = {"metric": metrics.BY_NAME[choice.metric].noun, "baseline": baseline}
+    values = {"metric": metrics.BY_NAME[choice.metric].noun, "baseline": baseline, **among}
     if choice.member is None:
         return [SENTENCES["none better"].format(**values)]
     values |= {"method": choice.member.full_label, "ratio": _ratio(choice.ratio)}
@@ -204,7 +209,9 @@ def _with_near(sentence: str, choice: Choice) -> str:
     return " ".join(filter(None, [sentence, about_near(choice)]))
 
 
-def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) -> tuple[str, ...]:
+def _about_memory(
+    choice: Choice | None, by_goal: Choice | None, baseline: str, among: Mapping[str, str]
+) -> tuple[str, ...]:
     """The sentence about the method with the lowest peak, if the goal chose another method."""
     if choice is None or choice.member is None or choice.proof != "proven":
         return ()
@@ -217,8 +224,40 @@ def _about_memory(choice: Choice | None, by_goal: Choice | None, baseline: str) 
         ratio=_ratio(choice.ratio),
         baseline=baseline,
         step=time,
+        **among,
     )
     return (_with_near(sentence, choice),)
+
+
+def bounds(goal: Goal) -> str:
+    """What a goal asks for besides the lowest value of its metric."""
+    asked = [f"gradient cosine of at least {goal.min_cosine:g} where it was measured"]
+    if goal.max_peak_bytes is not None:
+        asked.append(f"peak RSS over runtime of at most {units.size(goal.max_peak_bytes)}")
+    if goal.max_slowdown is not None:
+        asked.append(f"step of at most {goal.max_slowdown:g} times the baseline's")
+    return f"a {', a '.join(asked)}"
+
+
+def _outside(refused: Mapping[str, str], losing: Mapping[str, str], goal: Goal) -> tuple[str, ...]:
+    """The sentences about methods outside the bounds of the goal, and about lost losses.
+
+    Methods that lose accuracy have sentences of their own.
+    """
+    diverging = [label for label, reason in refused.items() if reason == LOST]
+    outside = [label for label in refused if label not in losing and label not in diverging]
+    values = {"do": "does" if len(outside) == 1 else "do", "bounds": bounds(goal)}
+    return tuple(
+        SENTENCES[sentence].format(methods=_first(labels), **values)
+        for sentence, labels in (("outside", outside), ("diverging", diverging))
+        if labels
+    )
+
+
+def _first(labels: Sequence[str]) -> str:
+    """The first few of these, and how many more there are."""
+    more = len(labels) - MOST_LISTED
+    return _listing([*labels[:MOST_LISTED], *([f"{more} more"] if more > 0 else [])])
 
 
 def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
@@ -251,7 +290,7 @@ def _facts(member: CellWithBaseline, metric: str, baseline: str) -> str:
 def _gradient_refusal(member: CellWithBaseline, goal: Goal) -> str:
     quality = gradient_quality(member)
     if quality.diverges and not quality.is_exact:
-        return "its loss was not finite after ten steps"
+        return LOST
     if quality.is_exact or quality.lowest is None or quality.lowest >= goal.min_cosine:
         return ""
     text = quality.text_below(goal.min_cosine)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ondevice_bench import metrics, units
+from ondevice_bench import metrics
 from ondevice_bench.analyse.kept_accuracy import kept_accuracy
+from ondevice_bench.analyse.verdict import bounds
 from ondevice_bench.report.accuracy_column import accuracy_quantities
 from ondevice_bench.report.decision import decide
 from ondevice_bench.report.sections.section import ReportData, Section
@@ -30,12 +31,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
 
 def goal_text(goal: Goal) -> str:
     """The goal as a sentence."""
-    bounds = [f"gradient cosine of at least {goal.min_cosine:g} where it was measured"]
-    if goal.max_peak_bytes is not None:
-        bounds.append(f"peak RSS over runtime of at most {units.size(goal.max_peak_bytes)}")
-    if goal.max_slowdown is not None:
-        bounds.append(f"a step of at most {goal.max_slowdown:g} times the baseline's")
-    return f"the lowest {metrics.BY_NAME[goal.minimise].noun}, with a {', a '.join(bounds)}"
+    return f"the lowest {metrics.BY_NAME[goal.minimise].noun}, with {bounds(goal)}"
 
 
 SECTION = Section(name="verdict", title="Decision", content=content)
