@@ -188,6 +188,8 @@ class Installer:
                 "--python"
             )
         printed = "" if self._link is None else self._link.printed
+        if "No module named" in printed:  # as of a package with a small part of Python only
+            return f"its Python has no whole standard library ({lost}): install python3-full there"
         return why_refused(self._address, status, printed) or str(lost)
 
 
