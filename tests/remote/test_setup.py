@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import zipfile
 from importlib.metadata import requires, version
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,7 @@ def wheelhouse(tmp_path):
         need = Requirement(text)
         if need.marker is None or need.marker.evaluate({"extra": ""}):
             stub(folder, need.name, version(need.name), has_path=need.name == "torch")
+    stub(folder, "pillow", "11.0")
     return folder
 
 
@@ -76,6 +78,7 @@ def test_a_board_without_a_network_gets_this_very_bench(bench, workplace, bare_s
     assert "board1 is ready: profile " in ended.out
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "env/bin/bench").exists()
+    assert len(list(folder.glob("env/lib/python3*/site-packages/pillow-*"))) == 1
     code = "from ondevice_bench.remote import version as v; print(v.ROOT); print(v.code_digest())"
     python = folder / "env/bin/python"
     printed = subprocess.check_output([python, "-P", "-c", code], env={}, text=True)
@@ -151,6 +154,19 @@ def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(installer, "_memory_bytes", lambda: 512 << 20)
     with pytest.raises(installer.Stop, match="it has 512 MiB of memory: torch needs 1 GiB"):
         installer.look(request)
+
+
+@pytest.mark.parametrize(
+    ("wheelhouse", "names", "wanted"),
+    [
+        (None, ["ondevice_bench-0-py3-none-any.whl"], ["pillow>=11"]),
+        (Path("w"), ["ondevice_bench-0-py3-none-any.whl", "Pillow-11.whl"], ["pillow>=11"]),
+        (Path("w"), ["ondevice_bench-0-py3-none-any.whl", "numpy-2.whl"], []),
+    ],
+)
+def test_a_board_can_read_images_for_the_pass_loading(wheelhouse, names, wanted):
+    wheels = [setup._Wheel(name, b"") for name in names]
+    assert setup._for_images(wheelhouse, wheels) == wanted
 
 
 def test_a_system_of_32_bits_is_refused_though_its_kernel_has_64(monkeypatch, tmp_path):
