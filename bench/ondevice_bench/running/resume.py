@@ -120,7 +120,7 @@ def _with_settings_of(store: Store, earlier: Run, new: Run) -> Run:
 def _with_new_warnings(
     known: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """The findings of the doctor: a warning replaces all others, and each what was unknown."""
+    """The findings: a warning replaces what was none, and a fact replaces what was unknown."""
     before = {each["subject"]: _LEVELS.get(each["level"], 0) for each in known}
     new = [each for each in found if _LEVELS[each["level"]] > before.get(each["subject"], 1)]
     replaced = {each["subject"] for each in new}
