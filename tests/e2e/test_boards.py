@@ -1,6 +1,7 @@
 """Suites on several boards: the same machine held back, other machines' folders, and bundles."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -107,8 +108,11 @@ def test_a_network_may_have_other_options_on_a_board(bench, workplace):
         assert f"(image_size={size})/" in cell["cell"]
 
 
-def test_the_doctor_looks_at_a_folder_as_at_a_machine(bench, workplace):
-    root = workplace / "root"
+def test_the_doctor_looks_at_a_folder_as_at_a_machine(bench, workplace, monkeypatch):
+    root, tool = workplace / "root", workplace / "vcgencmd"
+    tool.write_text("#!/bin/sh\necho throttled=0x50005\n")  # of this machine, not of the folder
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{workplace}:{os.environ['PATH']}")
     for name, text in pi5().items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -116,6 +120,7 @@ def test_the_doctor_looks_at_a_folder_as_at_a_machine(bench, workplace):
     assert ended.code == 0, ended.err
     found = {finding["subject"]: finding for finding in ended.json()}
     assert found["profile"]["said"] == "pi5-8gb"
+    assert found["throttling"]["level"] == "unknown"
     listed = bench("list", "hardware", "--sysroot", root, "--json").json()
     assert [row["name"] for row in listed if row["this machine"]] == ["pi5-8gb"]
     assert bench("doctor", "--sysroot", "nowhere").code == 2

@@ -28,6 +28,23 @@ def test_our_profiles_recognise_their_machines(machine_tree, workplace):
     assert recognise(probe(machine_tree(laptop()))).name == "x86"
 
 
+@pytest.mark.parametrize(
+    ("board", "profile"),
+    [
+        ("Raspberry Pi 500 Rev 1.0", "pi5-8gb"),
+        ("Raspberry Pi Compute Module 5 Lite Rev 1.0", "pi5-8gb"),
+        ("Raspberry Pi 4 Model B Rev 1.5", "pi4"),
+        ("Raspberry Pi Compute Module 4 Rev 1.1", "pi4"),
+        ("Raspberry Pi 3 Model B Plus Rev 1.4", "generic"),
+    ],
+)
+def test_a_pi_of_another_form_has_the_firmware_of_its_kind(machine_tree, workplace, board, profile):
+    """The clock that the kernel shows is not the one to which the firmware has lowered it."""
+    found = recognise(dataclasses.replace(probe(machine_tree(pi5())), board=board))
+    assert found.name == profile
+    assert (found.declared.throttling == "vcgencmd") is (profile != "generic")
+
+
 def test_a_server_counts_the_cores_of_both_sockets(machine_tree, workplace):
     machine = probe(machine_tree(server()))
     assert (machine.physical_cores, machine.memory_gib, machine.board) == (32, 126, "")
@@ -137,7 +154,7 @@ def test_a_profile_is_what_it_extends_and_what_it_says(own):
     assert profile.lineage == ("mine", "pi5")
     assert profile.recognise.rules == {
         "arch": "aarch64",
-        "board": "Raspberry Pi 5*",
+        "board": "Raspberry Pi* 5*",
         "memory_gib": "2",
     }
     assert (profile.declared.memory.gib, profile.declared.memory.bandwidth_gb_per_s) == (2, 17.1)

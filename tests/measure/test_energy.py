@@ -175,6 +175,8 @@ def test_a_machine_without_the_chip_says_so():
         Pmic(("vcgencmd-none",))
     with pytest.raises(energy.EnergyUnavailable, match="names no rail"):
         Pmic((sys.executable, "-c", "print('x')"))
+    with pytest.raises(energy.EnergyUnavailable, match=r"^false: false ended with 1: it said"):
+        Pmic(("false",))
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,16 @@ What `bench` needs are wheels without content here; one of them lets Python find
 
 import json
 import os
+import platform
+import re
+import shlex
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from importlib.metadata import requires, version
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -33,6 +38,7 @@ def wheelhouse(tmp_path):
         need = Requirement(text)
         if need.marker is None or need.marker.evaluate({"extra": ""}):
             stub(folder, need.name, version(need.name), has_path=need.name == "torch")
+    stub(folder, "pillow", "11.0")
     return folder
 
 
@@ -72,6 +78,7 @@ def test_a_board_without_a_network_gets_this_very_bench(bench, workplace, bare_s
     assert "board1 is ready: profile " in ended.out
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "env/bin/bench").exists()
+    assert len(list(folder.glob("env/lib/python3*/site-packages/pillow-*"))) == 1
     code = "from ondevice_bench.remote import version as v; print(v.ROOT); print(v.code_digest())"
     python = folder / "env/bin/python"
     printed = subprocess.check_output([python, "-P", "-c", code], env={}, text=True)
@@ -147,6 +154,77 @@ def test_too_little_memory_or_disk_there_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(installer, "_memory_bytes", lambda: 512 << 20)
     with pytest.raises(installer.Stop, match="it has 512 MiB of memory: torch needs 1 GiB"):
         installer.look(request)
+
+
+@pytest.mark.parametrize(
+    ("wheelhouse", "names", "wanted"),
+    [
+        (None, ["ondevice_bench-0-py3-none-any.whl"], ["pillow>=11"]),
+        (Path("w"), ["ondevice_bench-0-py3-none-any.whl", "Pillow-11.whl"], ["pillow>=11"]),
+        (Path("w"), ["ondevice_bench-0-py3-none-any.whl", "numpy-2.whl"], []),
+    ],
+)
+def test_a_board_can_read_images_for_the_pass_loading(wheelhouse, names, wanted):
+    wheels = [setup._Wheel(name, b"") for name in names]
+    assert setup._for_images(wheelhouse, wheels) == wanted
+
+
+def test_a_system_of_32_bits_is_refused_though_its_kernel_has_64(monkeypatch, tmp_path):
+    narrow = SimpleNamespace(version_info=sys.version_info, maxsize=(1 << 31) - 1)
+    monkeypatch.setattr(installer, "sys", narrow)
+    with pytest.raises(installer.Stop, match="its Python has 32 bits, torch needs 64"):
+        installer.look({"folder": str(tmp_path / "x"), "desk": "desk", "least_disk": 1})
+
+
+NO_VERSION = "ERROR: Could not find a version that satisfies the requirement typer"
+NO_CLOCK = "'SSLError(certificate is not yet valid)': /simple/typer/"
+
+
+@pytest.mark.parametrize(
+    ("printed", "end", "said"),
+    [
+        (("WARNING: a", NO_VERSION, "ERROR: b"), "exit 1", NO_VERSION),
+        (
+            (f"WARNING: Retrying after connection broken by {NO_CLOCK}", NO_VERSION),
+            "exit 1",
+            f"{NO_VERSION}; before: {NO_CLOCK}",
+        ),
+        (
+            ("ERROR: Exception:", "Traceback (most recent call last):", "ReadTimeout: timed out"),
+            "exit 2",
+            "ReadTimeout: timed out",
+        ),
+        (("WARNING: a",), "kill -9 $$", "the system has killed it: perhaps the memory ran out"),
+        ((), "exit 1", "it failed"),
+    ],
+)
+def test_the_line_that_says_most_about_a_failure_is_told(printed, end, said):
+    script = "\n".join([*(f"echo {shlex.quote(line)}" for line in printed), end])
+    with pytest.raises(installer.Stop, match=f"^pip: {re.escape(said)}$"):
+        installer._run(["sh", "-c", script], "pip")
+
+
+def test_a_title_that_a_shell_prints_before_is_left_out(monkeypatch, tmp_path):
+    """Such as `printf '\\033]0;board1\\007'` in ~/.bashrc: it has no end of line."""
+    shell = ["sh", "-c", "printf 'board1'; exec \"$@\"", "sh"]
+    monkeypatch.setattr(setup, "ssh_words", lambda _, words: [*shell, *words])
+    monkeypatch.setattr(setup, "_START_SECONDS", 5.0)
+    board = Address("board1", "pi@board1", folder=str(tmp_path / "there"))
+    with setup.Installer(board, sys.executable) as there:
+        looked = there.ask("look", desk="desk", least_disk=1)
+    assert looked["python"] == platform.python_version()
+
+
+def test_a_python_without_its_whole_library_is_not_told_to_be_set_up(monkeypatch):
+    """As the package `python3-minimal`, which has no json."""
+    ended = "import sys; sys.stdin.read(1); import no_json"
+    monkeypatch.setattr(setup, "ssh_words", lambda *_: [sys.executable, "-S", "-c", ended])
+    with pytest.raises(BadInput) as error:
+        setup.Installer(Address("board1", "pi@board1"), "python3")
+    (line,) = error.value.lines
+    reason = "ModuleNotFoundError: No module named 'no_json'"
+    lacks = f"its Python has no whole standard library ({reason})"
+    assert line == f"board1: {lacks}: install python3-full there"
 
 
 @pytest.mark.parametrize(

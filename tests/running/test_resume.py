@@ -231,6 +231,15 @@ def test_a_run_that_goes_on_has_the_goal_of_the_latest_command(world):
         assert session.run.as_begun.settings["budget_seconds"] == 60.0
 
 
+def test_what_the_doctor_did_not_know_is_replaced_by_what_it_knows_later(world):
+    """Such as bits of throttling, after the user may ask the firmware."""
+    unknown = DoctorFinding("throttling", "unknown", "it may not ask the firmware")
+    known = DoctorFinding("throttling", "ok", "never since boot")
+    for found, stored in ((unknown, unknown), (known, known), (unknown, known)):
+        with world(findings=(found,)) as session:
+            assert session.run.settings["doctor"] == [stored.to_dict()]
+
+
 @pytest.mark.parametrize(("limit", "runs"), [(1 << 30, 1), (2 << 30, 2), (None, 2)])
 def test_a_run_is_extended_only_under_the_same_limit_of_memory(world, stored, host, limit, runs):
     host.memory_limit = 1 << 30

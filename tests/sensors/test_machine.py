@@ -1,6 +1,7 @@
 """What a machine shows, on folders that stand for machines."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -163,6 +164,22 @@ def test_a_tool_that_fails_has_a_reason(pi, answer, reason):
     sensors = MachineSensors([0], "vcgencmd", pi.root, ask)
     assert reason in sensors.unavailable["throttle_bits"]
     assert "throttle_bits" not in sensors.read()
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            """echo "Can't open device file: /dev/vcio"; echo Try creating it; exit 255""",
+            "255: it may not ask the firmware: is this user in the group `video`?",
+        ),
+        ("echo returned -1; echo error=1; exit 255", "255: error=1"),
+        ("exit 2", "2: it said nothing"),
+    ],
+)
+def test_a_tool_that_fails_says_why(script, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'sh ended with {said}')}$"):
+        machine.asked(("sh", "-c", script))
 
 
 def test_a_sensor_that_fails_later_is_read_no_more(pi):

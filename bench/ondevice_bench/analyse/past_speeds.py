@@ -9,10 +9,13 @@ from ondevice_bench.analyse.find_runs import from_each_store
 from ondevice_bench.record.store import Store
 
 
-def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
-    """The median step time of one example on these boards. A workload has any batch and seed."""
+def seconds_of_an_example(boards: Collection[str], facts: Mapping[str, Any]) -> Mapping[str, float]:
+    """The median step time of one example on these boards. A workload has any batch and seed.
+
+    Only machines with these facts count. An emulated board has no times.
+    """
     seconds_by_workload: dict[str, list[float]] = {}
-    for _, speeds in from_each_store(partial(_speeds, boards)):
+    for _, speeds in from_each_store(partial(_speeds, boards, facts)):
         for workload, seconds in speeds:
             seconds_by_workload.setdefault(workload, []).append(seconds)
     return {workload: median(values) for workload, values in seconds_by_workload.items()}
@@ -26,11 +29,14 @@ def seconds_of_passes(machine: Mapping[str, Any]) -> Mapping[tuple[str, str], fl
     return seconds
 
 
-def _speeds(boards: Collection[str], store: Store) -> list[tuple[str, float]]:
+def _speeds(
+    boards: Collection[str], facts: Mapping[str, Any], store: Store
+) -> list[tuple[str, float]]:
     """The workload (of any batch and seed) and the step time of one example, for each record."""
     speeds = []
     for run in store.runs():
-        if run.profile not in boards:
+        is_other = any(run.machine.get(name) != value for name, value in facts.items())
+        if run.profile not in boards or is_other or run.settings.get("emulated"):
             continue
         cells = {item.cell.id: item.cell for item in store.cells(run.id)}
         for record in store.records(run.id):

@@ -81,7 +81,7 @@ def fit(
     """
     from ondevice_bench.analyse.past_speeds import seconds_of_an_example
     from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
-    from ondevice_bench.running.boards import board_named, boards
+    from ondevice_bench.running.boards import board_named, boards, facts_of
     from ondevice_bench.running.progress import for_terminal
     from ondevice_bench.running.queries.described_suite import described
     from ondevice_bench.running.queries.fit import fits
@@ -104,7 +104,7 @@ def fit(
                 suite,
                 plan(suite, HERE),
                 limit.usable_bytes,
-                seconds_of_an_example(target.names),
+                seconds_of_an_example(target.names, facts_of(board, host)),
                 asked=batch,
                 confirm=confirm,
                 tell=progress.prepare,

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from ondevice_bench import allocators, units
@@ -16,10 +17,12 @@ from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.sensors import control_groups, throttling
+from ondevice_bench.sensors.machine import asked
 
 BUSY = 0.5  # of a core, by the load of the last minute
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies")
 _CPUS = "sys/devices/system/cpu"
+_ASK_SECONDS = 10.0
 
 
 def examine(
@@ -34,7 +37,7 @@ def examine(
     return (
         _governor(profile, root),
         _turbo(root),
-        _throttling(profile, root, ask or _ask),
+        _throttling(profile, root, ask or partial(asked, seconds=_ASK_SECONDS)),
         _swap(state),
         _load(state),
         _threads(threads, environment),
@@ -267,8 +270,3 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _ask(command: Sequence[str]) -> str:
-    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    return process.stdout

@@ -10,9 +10,11 @@ import time
 
 from ondevice_bench.measure.energy import EnergyUnavailable
 from ondevice_bench.measure.printed_power import PrintedPower
+from ondevice_bench.sensors.machine import asked
 
 _COMMAND = ("vcgencmd", "pmic_read_adc")
 _INTERVAL = 0.1
+_LONGEST = 10.0  # of a reading
 
 
 class Pmic(PrintedPower):
@@ -20,15 +22,11 @@ class Pmic(PrintedPower):
 
     def __init__(self, command: tuple[str, ...] = _COMMAND) -> None:
         try:
-            reading = subprocess.run(
-                command, capture_output=True, text=True, check=True, timeout=10
-            )
+            rails = rail_watts(asked(command, _LONGEST))
         except OSError as error:
             raise EnergyUnavailable(f"{command[0]} cannot be run: {error.strerror}") from None
         except subprocess.SubprocessError as error:
             raise EnergyUnavailable(f"{command[0]} gives no readings: {error}") from None
-        try:
-            rails = rail_watts(reading.stdout)
         except ValueError as error:
             raise EnergyUnavailable(f"{' '.join(command)}: {error}") from None
         if not rails:
@@ -61,8 +59,7 @@ def main() -> None:
     interval, command = float(sys.argv[1]), sys.argv[2:]
     parent, known = os.getppid(), set[str]()
     while os.getppid() == parent:
-        reading = subprocess.run(command, capture_output=True, text=True, check=True)
-        rails = rail_watts(reading.stdout)
+        rails = rail_watts(asked(command, _LONGEST))
         known = known or set(rails)
         if not rails or set(rails) != known:
             differing = ", ".join(sorted(known ^ set(rails))) or "none"

@@ -26,6 +26,8 @@ LEAST_DISK = 3 << 30  # torch and what it needs, unpacked
 MARKER = ".bench-environment"  # only a folder with this file is ever removed
 PIP_SECONDS = 3600
 _PART = 1 << 20
+# in what pip prints
+_TRACEBACK, _BROKEN = "ERROR: Exception:", "connection broken by "
 
 
 class Stop(Exception):
@@ -39,6 +41,11 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
         raise Stop(
             f"its Python is {found}, bench needs {needed} or newer: install one there, and name it "
             "with --python"
+        )
+    if sys.maxsize < 1 << 32:  # a kernel of 64 bits may run such a system: a Pi's usually does
+        raise Stop(
+            "its Python has 32 bits, torch needs 64: install a 64-bit system there, such as "
+            "Raspberry Pi OS (64-bit)"
         )
     memory = _memory_bytes()
     if memory < LEAST_MEMORY * 0.9:  # the kernel keeps a part of it
@@ -213,8 +220,19 @@ def _run(words: list[str], what: str) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode != 0:
         lines = [line.strip() for line in printed.decode(errors="replace").splitlines()]
-        errors = [line for line in lines if line.startswith("ERROR")]
-        raise Stop(f"{what}: {[*errors, *filter(None, lines), 'it failed'][0]}")
+        raise Stop(f"{what}: {_why([*filter(None, lines)], process.returncode)}")
+
+
+def _why(lines: list[str], status: int) -> str:
+    """Why a process failed, by what it printed: an error, and the network's fault behind it."""
+    if status == -signal.SIGKILL:
+        return "the system has killed it: perhaps the memory ran out"
+    if _TRACEBACK in lines:  # an error that pip does not know, such as a download that is too slow
+        return lines[-1]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    # pip goes on without a package index that it cannot reach, and then finds no version
+    faults = [line.partition(_BROKEN)[2] for line in lines if _BROKEN in line]
+    return "; before: ".join([*errors, *lines, "it failed"][:1] + faults[-1:])
 
 
 def _printed(process: subprocess.Popen[bytes], what: str) -> bytes:
@@ -246,6 +264,7 @@ def _say(values: dict[str, Any]) -> None:
 
 def main() -> None:
     """Answer the desk until it says no more."""
+    sys.stdout.write("\n")  # a shell may have printed a title, which has no end of line
     _say({"ready": True})
     for line in iter(lambda: sys.stdin.buffer.readline(_PART), b""):
         request = json.loads(line)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -84,7 +84,7 @@ def set_up(address: Address, wheelhouse: Path | None, python: str | None, tell: 
             INSTALL_SECONDS,
             offline=wheelhouse is not None,
             wheel=ours.name,
-            requirements=_pinned(facts.arch),
+            requirements=[*_pinned(facts.arch), *_for_images(wheelhouse, wheels)],
         )
 
 
@@ -109,6 +109,12 @@ def _pinned(arch: str) -> list[str]:
     """A board of the desk's architecture gets the desk's torch."""
     release = torch_version().partition("+")[0]
     return [f"torch=={release}"] if release and arch == platform.machine() else []
+
+
+def _for_images(wheelhouse: Path | None, wheels: Sequence[_Wheel]) -> list[str]:
+    """What reads images: the pass `loading` does so on the board. From wheels, if it is there."""
+    has_it = any(each.name.lower().startswith("pillow-") for each in wheels)
+    return ["pillow>=11"] if wheelhouse is None or has_it else []
 
 
 class Installer:
@@ -188,6 +194,8 @@ class Installer:
                 "--python"
             )
         printed = "" if self._link is None else self._link.printed
+        if "No module named" in printed:  # as of a package with a small part of Python only
+            return f"its Python has no whole standard library ({lost}): install python3-full there"
         return why_refused(self._address, status, printed) or str(lost)
 
 

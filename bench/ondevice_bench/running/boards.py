@@ -1,5 +1,7 @@
 """The boards that a plan may be made for: every profile, and the host itself."""
 
+from typing import Any
+
 from ondevice_bench.hardware.profile import Profile, load_profile, profiles
 from ondevice_bench.running.hosts.host import Host, board_of, lowest
 from ondevice_bench.suite.board import Board
@@ -27,6 +29,19 @@ def board_named(name: str | None, host: Host) -> Board:
         return board_of_profile(profile)
     bound = lowest(profile.memory_cap_bytes, host.memory_limit)
     return board_of(host.machine, profile, bound, host.missing_allocators)
+
+
+def facts_of(name: str | None, host: Host) -> dict[str, Any]:
+    """What a machine must have so that its times are those of that profile's board.
+
+    A profile may extend one with more threads, and machines of a general profile differ.
+    """
+    profile = host.profile if name is None else load_profile(name)
+    threads = profile.declared.threads
+    if means_host(name, host):
+        is_same = profile.name == host.profile.name or not isinstance(threads, int)
+        return {**host.machine.to_dict(), "threads": host.threads if is_same else threads}
+    return {"threads": threads} if isinstance(threads, int) else {}
 
 
 def boards() -> dict[str, Board]:

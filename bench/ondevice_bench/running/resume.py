@@ -19,6 +19,7 @@ from ondevice_bench.running.schedule import left_to_do
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 _UNLIKE = {"definition": "plan or settings"}
+_LEVELS = {"unknown": 0, "ok": 1, "warning": 2}  # of the doctor's findings
 
 
 def find_or_add_run(
@@ -119,9 +120,9 @@ def _with_settings_of(store: Store, earlier: Run, new: Run) -> Run:
 def _with_new_warnings(
     known: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """The findings of the doctor, of which a warning replaces what was no warning before."""
-    warned = {each["subject"] for each in known if each["level"] == "warning"}
-    new = [each for each in found if each["level"] == "warning" and each["subject"] not in warned]
+    """The findings: a warning replaces what was none, and a fact replaces what was unknown."""
+    before = {each["subject"]: _LEVELS.get(each["level"], 0) for each in known}
+    new = [each for each in found if _LEVELS[each["level"]] > before.get(each["subject"], 1)]
     replaced = {each["subject"] for each in new}
     return [*(each for each in known if each["subject"] not in replaced), *new]
 

@@ -23,6 +23,7 @@ Ask: TypeAlias = Callable[[Sequence[str]], str]
 _CPUS = "sys/devices/system/cpu"
 _THROTTLED_FILES = "sys/devices/platform/soc*/*firmware/get_throttled"
 VCGENCMD = "vcgencmd"  # the tool of a Raspberry Pi that asks its firmware
+_NO_DEVICE = "Can't open device file"  # what it says to a user who may not ask
 _ASK_SECONDS = 1.0
 _SECTOR = 512  # bytes, in /proc/diskstats on every machine
 # disks in memory, and disks that are made of the others
@@ -89,11 +90,15 @@ def _clock(root: Path, cpus: Sequence[int], throttled_by: str, ask: Ask) -> Sens
     return lambda: sum(map(_number, present)) / len(present) / 1e3
 
 
-def asked(command: Sequence[str]) -> str:
-    """The output of a tool of the board."""
-    process = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=_ASK_SECONDS
-    )
+def asked(command: Sequence[str], seconds: float = _ASK_SECONDS) -> str:
+    """The output of a tool of the board; ValueError with what it said if it fails."""
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    if process.returncode != 0:
+        said = [*process.stdout.splitlines(), *process.stderr.splitlines()]
+        last = [*said[-1:], "it said nothing"][0][:80]
+        if any(_NO_DEVICE in line for line in said):  # its own advice is for another fault
+            last = "it may not ask the firmware: is this user in the group `video`?"
+        raise ValueError(f"{command[0]} ended with {process.returncode}: {last}")
     return process.stdout
 
 
