@@ -1,5 +1,6 @@
 """How a layer calls its autograd function in networks of other people."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -39,8 +40,18 @@ def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor
         each.to(dtype) if isinstance(each, Tensor) and each.dtype in _CAST else each
         for each in arguments
     ]
-    with torch.autocast(_DEVICE, enabled=False):
+    with own_precision():
         return without_view(function.apply(*cast))
+
+
+def own_precision() -> AbstractContextManager[Any]:
+    """A context in which products have the type of their tensors, also within `torch.autocast`.
+
+    A loop may run backward and `step()` there. torch's own optimizers compute no product.
+    """
+    if torch.is_autocast_enabled(_DEVICE):
+        return torch.autocast(_DEVICE, enabled=False)
+    return nullcontext()
 
 
 def is_transformed() -> bool:

@@ -15,7 +15,7 @@ from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.compressed_input import all_but_features
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
-from ondevice_bench.methods.function_call import apply_function, without_view
+from ondevice_bench.methods.function_call import apply_function, own_precision, without_view
 from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_subspace
@@ -77,7 +77,8 @@ class _ReadWeight(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, layer: "LowRankLayer") -> Tensor:
         ctx.layer = layer
-        return left @ right
+        with own_precision():
+            return left @ right
 
     @staticmethod
     @first_derivative
@@ -246,7 +247,8 @@ class LowRankLayer(ReplacementLayer):
 
     def dense(self) -> Tensor:
         """`L R`: for merging and for tests, never in a step."""
-        return self.left @ self.right
+        with own_precision():
+            return self.left @ self.right
 
     def merged_weight(self) -> nn.Parameter:
         """The weight of the plain layer that computes the same."""

@@ -18,6 +18,7 @@ from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.effect import LayersCalled, expect_no_more
 from ondevice_bench.methods.forward import surround, surroundings, take_away
 from ondevice_bench.methods.frozen_weight import freeze
+from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
@@ -388,7 +389,8 @@ def treat(
         for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
             others = (each for each in chosen if each is not selection)
             part.leave_out([name for each in others for name in (*each.layers, *each.others)])
-            treatment.apply(part, selection, layout, rules, ranks or {}, seed)
+            with own_precision():
+                treatment.apply(part, selection, layout, rules, ranks or {}, seed)
         treatment.surround()
     except BaseException as error:
         treatment.undo(error)
