@@ -16,6 +16,7 @@ from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
+from ondevice_bench.methods.refusals import made_by_others
 from ondevice_bench.models.layers import is_in_head, layer_input
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -122,8 +123,17 @@ class BiasOnly(Method):
                 if surrounding is not None:
                     surround(module, surrounding)
 
+    def require_unwrappable(self, model: nn.Module) -> None:
+        """A Refusal if other code makes a weight from parameters that would stay frozen."""
+        modules = dict(model.named_modules())
+        for name in self._frozen:
+            owner, _, own = name.rpartition(".")
+            module = modules.get(owner)
+            if hasattr(module, own) and module is not None and own not in module._parameters:
+                raise made_by_others(owner, own)
+
     def unwrap(self, model: nn.Module) -> None:
-        """Let all parameters train that did before."""
+        """Let all parameters train that did before. Other code may have taken some away."""
         if self._check is not None:
             self._check.remove()
         for module in model.modules():
@@ -131,7 +141,8 @@ class BiasOnly(Method):
                 take_away(module, each)
         parameters = dict(model.named_parameters())
         for name in self._frozen:
-            parameters[name].requires_grad_(True)
+            if name in parameters:
+                parameters[name].requires_grad_(True)
         self._frozen = ()
 
     def _surrounding(self, module: nn.Module) -> Surrounding | None:

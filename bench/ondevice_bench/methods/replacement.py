@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
-from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.carry_over import Carried, carry_over
 from ondevice_bench.methods.compressed_input import without_bytes
 from ondevice_bench.methods.method import InputRule, LayerMethod, ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_replaced, release
 from ondevice_bench.methods.ranks import RankChoice
+from ondevice_bench.methods.refusals import made_by_others
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,7 @@ class Replacement:
             owner, _, own = each.rpartition(".")
             module = self.layer.get_submodule(owner)
             if own not in module._parameters:
-                raise Refusal(
-                    f"{name}: since treat(), other code makes its {own} (pruning, weight_norm, a "
-                    "parametrization): take this away before merge()"
-                )
+                raise made_by_others(name, own)
         self.layer.require_mergeable()
 
 

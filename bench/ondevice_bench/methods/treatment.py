@@ -241,6 +241,8 @@ class Treatment:
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place. A Refusal changes nothing."""
         self._replaced.require_mergeable()
+        for method in self._methods:
+            method.require_unwrappable(self.module)
         for expected in (self._training, self._called):
             expect_no_more(expected)
         for parameter in self._frozen:
