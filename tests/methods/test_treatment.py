@@ -182,6 +182,17 @@ def test_a_report_names_layers_ranks_and_elements():
     assert first.elements == 27 + 3 * (4 + 5 + 8)
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("hosvd", {"rank": 3}), ("wsi", {"rank": 3}), ("wasi", {"rank": 3}), ("lora", {"rank": 2})],
+)
+def test_a_report_has_the_bytes_of_the_type_that_the_network_has_now(method, options):
+    treatment = treat(nn.Sequential(nn.Linear(8, 8)), method, **options)
+    treatment.module.bfloat16()(torch.randn(4, 5, 8).bfloat16())
+    (layer,) = treatment.report()
+    assert (layer.stored_bytes, layer.input_bytes) == (2 * layer.elements, 2 * 4 * 5 * 8)
+
+
 class Reading(nn.Module):
     """Reads the weight of its layer itself, as Swin's attention does."""
 
