@@ -199,6 +199,7 @@ class Treatment:
         """Run the network without methods, and leave its statistics and the generator alone."""
         with (
             self._training.suspended(),
+            self._projected.suspended(),
             buffers_unchanged(self.module),
             torch.random.fork_rng(devices=[]),
         ):
