@@ -120,6 +120,8 @@ class PendingGradient(nn.Module):
             raise self.refusal(
                 "cannot reach factors that are no parameters (torch.func.functional_call)"
             )
+        if not all(each.requires_grad for each in factors):
+            raise self.refusal("cannot train one of two factors while the other is frozen")
         if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
             raise self.refusal("cannot run the hooks on parameters")
         self._thaw()
