@@ -188,6 +188,18 @@ def test_an_average_of_files_is_refused_when_it_computes_and_each_file_is_not(me
     assert type(other[0][0]) is not nn.Linear  # merge has changed nothing
 
 
+@FACTORED
+def test_a_state_dict_that_nobody_has_copied_loads_the_weights_of_today(method):
+    treatment = treated(method, **FULL)
+    optimizer = treatment.optimizer(lr=RATE)
+    best = treatment.module.state_dict()
+    train(treatment.module, optimizer, 2)
+    before = weights(treatment.module)
+    treatment.module.load_state_dict(best)
+    treatment.module(batches()[0][0])
+    assert unchanged(treatment.module, before)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_factors_that_change_their_type_or_come_from_an_earlier_version_compute(dtype):
     treatment = treated("wsi", **FULL)

@@ -282,9 +282,12 @@ class PendingGradient(nn.Module):
             self._forget()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
-        """Take the mark, if there is one: files of earlier versions have none."""
+        """Take the mark, if there is one: files of earlier versions have none.
+
+        A `state_dict` of this network that nobody has copied holds the very tensors of today.
+        """
         found: Tensor | None = state_dict.get(f"{prefix}norm")
-        if found is not None:
+        if found is not None and not found.is_set_to(self.norm):
             self._mark.load(self.norm, found)
 
 
