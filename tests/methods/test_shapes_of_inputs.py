@@ -101,6 +101,16 @@ def test_inputs_with_other_dimensions_are_refused_in_one_sentence(method):
         layer(torch.randn(8, 5, 6))
 
 
+@pytest.mark.parametrize("method", ["asi", "wsi"])
+def test_a_nested_tensor_is_refused_in_training_alone(method):
+    layer = treat(nn.Linear(6, 4), method, rank=2).module
+    texts = torch.nested.nested_tensor([torch.randn(3, 6), torch.randn(5, 6)], layout=torch.jagged)
+    with torch.no_grad():
+        assert layer(texts).values().shape == (8, 4)
+    with pytest.raises(Refusal, match=r"^the layer: the input is a nested or sparse tensor"):
+        layer(texts)
+
+
 def test_svd_takes_inputs_of_any_dimensions():
     layer = treat(nn.Linear(6, 4), "svd", rank=2).module
     layer(torch.randn(8, 6)).sum().backward()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.tensors import is_strided
 
 _DEVICE = "cpu"
 _CAST = {torch.float32, torch.float16, torch.bfloat16}
@@ -27,6 +28,11 @@ def apply_function(function: type[torch.autograd.Function], *arguments: Any) -> 
         raise Refusal(
             f"{layer.name}: the method cannot run within a transform of torch.func (grad, vmap): "
             "call backward, or torch.autograd.grad"
+        )
+    if not is_strided(arguments[0]):
+        raise Refusal(
+            f"{arguments[-1].name}: the input is a nested or sparse tensor: methods treat layers "
+            "with ordinary tensors only"
         )
     with torch._C.DisableTorchFunction():
         return _applied(function, *arguments)
