@@ -249,10 +249,11 @@ def _observe(
     try:
         for layer in every:
             layer.bypass = True
-        value = loss(module, batch)
-        _require_one_call(layers, rule)
-        parameters = [p for p in module.parameters() if p.requires_grad]
-        torch.autograd.grad(value, parameters, allow_unused=True)
+        with torch.inference_mode(mode=False), torch.enable_grad():  # a loop may have none there
+            value = loss(module, batch)
+            _require_one_call(layers, rule)
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            torch.autograd.grad(value, parameters, allow_unused=True)
     finally:
         for layer in every:
             layer.bypass = False
