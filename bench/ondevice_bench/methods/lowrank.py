@@ -48,7 +48,7 @@ class _LowRankStep(torch.autograd.Function):
         except NotFiniteTensor as error:
             raise NotFiniteTensor(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(left, right, *stored)
-        ctx.layer, ctx.shape = layer, tuple(x.shape)
+        ctx.layer, ctx.shape, ctx.held = layer, tuple(x.shape), id(layer.left)
         return y
 
     @staticmethod
@@ -60,6 +60,7 @@ class _LowRankStep(torch.autograd.Function):
         dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
         dl = dr = db = None
         if needs_left or needs_right:
+            layer.require_own(ctx.held)
             if layer.is_asked_for_gradients():
                 dl, dr = layer.weight_gradient(stored, dy, ctx.shape, left, right)
             elif layer.pending is not None:
@@ -76,13 +77,14 @@ class _ReadWeight(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, layer: "LowRankLayer") -> Tensor:
-        ctx.layer = layer
+        ctx.layer, ctx.held = layer, id(layer.left)
         with own_precision():
             return left @ right
 
     @staticmethod
     @first_derivative
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        ctx.layer.require_own(ctx.held)
         ctx.layer.add_read(gradient)
         return None, None, None
 
@@ -179,6 +181,14 @@ class LowRankLayer(ReplacementLayer):
         else:
             matrix = self.dense()
         return read_only(self.in_plain_shape(matrix), self.name)
+
+    def require_own(self, held: int) -> None:
+        """In backward: a Refusal if the layer had other factors in forward, known by `id`."""
+        if self.pending is not None and id(self.left) != held:
+            raise self.pending.refusal(
+                "cannot reach factors that are not those of the network "
+                "(torch.func.functional_call)"
+            )
 
     def is_asked_for_gradients(self) -> bool:
         """In backward: whether it computes the gradients of factors at all."""
