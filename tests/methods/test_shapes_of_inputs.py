@@ -130,17 +130,24 @@ def test_a_share_of_the_largest_rank_follows_a_larger_input(method):
         assert torch.allclose(layer.weight.grad, plain.weight.grad, rtol=1e-10, atol=1e-10)
 
 
+class Graph(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("edges", torch.eye(8).to_sparse())
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return torch.sparse.mm(self.edges, self.linear(x))
+
+
+def test_ranks_are_calibrated_in_a_network_with_a_sparse_buffer():
+    module = Graph()
+    assert treat(module, "asi", epsilon=1.0).calibrate(torch.randn(8, 6))["linear"].activation
+    assert torch.equal(module.edges.to_dense(), torch.eye(8))
+
+
 @pytest.mark.parametrize("method", ["saved", "saved_bf16"])
 def test_a_sparse_tensor_that_is_saved_stays_as_it_is(method):
-    class Graph(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("edges", torch.eye(8).to_sparse())
-            self.linear = nn.Linear(6, 3)
-
-        def forward(self, x):
-            return torch.sparse.mm(self.edges, self.linear(x))
-
     module = Graph()
     twin = copy.deepcopy(module)
     treat(module, method, **({"bits": 8} if method == "saved" else {}))
