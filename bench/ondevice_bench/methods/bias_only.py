@@ -16,7 +16,7 @@ from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
-from ondevice_bench.methods.refusals import made_by_others
+from ondevice_bench.methods.refusals import made_by_others, require_values
 from ondevice_bench.models.layers import is_in_head, layer_input
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -89,6 +89,7 @@ class BiasOnly(Method):
 
         A forward with which other code has replaced the module's own stays as it is.
         """
+        require_values(model, "bias_only")
         left_out = [model.get_submodule(name) for name in self._left_out]
         others = {id(module) for layer in left_out for module in layer.modules()}
         for name, module in model.named_modules():

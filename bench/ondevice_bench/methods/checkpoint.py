@@ -24,6 +24,7 @@ from ondevice_bench.methods.norm_origin import (
     kept_for,
     remember_origins,
 )
+from ondevice_bench.methods.refusals import require_values
 from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.models.layers import NoSuchPart, attention_names, block_names, mlp_names
 from ondevice_bench.specs.layout import ModelLayout
@@ -126,8 +127,9 @@ class Checkpoint(Method):
         if not names:
             raise NoSuchPart(f"checkpoint: this network declares no {self.scope}")
         for name in names:
-            recomputing = Recomputing(name, self.scope)
-            surround(model.get_submodule(name), recomputing)
+            module, recomputing = model.get_submodule(name), Recomputing(name, self.scope)
+            require_values(module, f"checkpoint: {name}")
+            surround(module, recomputing)
             self._recomputing.append(recomputing)
         if scope.starts_before_norm:
             self._remembering = remember_origins(model)
