@@ -210,6 +210,8 @@ def test_factors_that_change_their_type_or_come_from_an_earlier_version_compute(
     other(batches()[0][0])
     other.load_state_dict({name: each for name, each in file.items() if "norm" not in name})
     other.to(dtype)(batches()[0][0].to(dtype))
+    norms = (each.norm for each in other.modules() if isinstance(each, PendingGradient))
+    assert {each.dtype for each in norms} == {torch.float32}  # clipping needs its digits
     other.double()(batches()[0][0])
 
 

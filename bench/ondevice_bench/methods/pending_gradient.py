@@ -1,6 +1,7 @@
 """The gradient of a weight in two factors, from backward until the subspace update."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +65,12 @@ class PendingGradient(nn.Module):
         added = {"was_frozen": False, "_share": _LEAST, "_applied": None, "_is_added": False}
         super().__setstate__({**added, **state})  # type: ignore[no-untyped-call]  # torch has no types here
         self._mark.take_over(self.norm)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """A network may become one of bfloat16. The factor of a gradient needs more digits."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        self.norm.data = working(self.norm.data)
+        return self
 
     def expect(self, passes: int, *, trains: bool) -> None:
         """For a new optimizer: how many backward passes come before each update, if any."""
