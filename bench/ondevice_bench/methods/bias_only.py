@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.errors import Refusal
-from ondevice_bench.methods.batch_norm import BatchNorm, normalise_fixed
+from ondevice_bench.methods.batch_norm import BatchNorm, InEvaluation
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
@@ -36,33 +36,6 @@ class WithoutInput:
         return convolve_frozen(layer, x, layer.weight, layer.bias)
 
 
-@dataclass(frozen=True)
-class InEvaluation:
-    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is.
-
-    torch's `update_bn` finds the statistics anew: without gradients, and as means.
-    """
-
-    is_plain: bool  # its class is torch's own
-    has_means: bool  # its statistics are means always
-
-    def __call__(self, call: Call) -> Any:
-        """The output with the running statistics. They stay as they are."""
-        norm = call.module
-        assert isinstance(norm, BatchNorm)
-        if norm.momentum is None and not self.has_means and not torch.is_grad_enabled():
-            return call.run()
-        has_statistics = norm.running_mean is not None and norm.running_var is not None
-        trains_scale = norm.weight is not None and norm.weight.requires_grad
-        if self.is_plain and has_statistics and not trains_scale and torch.is_grad_enabled():
-            return normalise_fixed(norm, layer_input(call.arguments, call.options))
-        mode, norm.training = norm.training, False
-        try:
-            return call.run()
-        finally:
-            norm.training = mode
-
-
 class BiasOnly(Method):
     """Freezes all other parameters. A parameter that was frozen before stays frozen."""
 
@@ -75,7 +48,7 @@ class BiasOnly(Method):
         self._left_out: tuple[str, ...] = ()
         self._of_convolutions: Surrounding = WithoutInput()
         self._of_norms: dict[tuple[bool, bool], Surrounding] = {
-            (is_plain, has_means): InEvaluation(is_plain, has_means)
+            (is_plain, has_means): InEvaluation(has_means, is_plain)
             for is_plain in (True, False)
             for has_means in (True, False)
         }

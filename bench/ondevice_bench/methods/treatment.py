@@ -11,7 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
-from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
+from ondevice_bench.methods.batch_norm import BatchNorm, InEvaluation, has_frozen_parameters
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
@@ -56,6 +56,7 @@ class Treatment:
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
         self._frozen_norms: tuple[nn.Module, ...] = ()
+        self._in_evaluation = InEvaluation(has_means=False), InEvaluation(has_means=True)
         self._also_frozen: tuple[str, ...] = ()  # names of frozen parameters in the other part
 
     def _repr_html_(self) -> str:
@@ -248,6 +249,9 @@ class Treatment:
             expect_no_more(expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
+        for norm in self._frozen_norms:
+            for surrounding in self._in_evaluation:
+                take_away(norm, surrounding)
         self._frozen_norms, self._also_frozen = (), ()
         if self._order is not None:
             self._order.remove()
@@ -315,9 +319,15 @@ class Treatment:
                 yield from layer.state()
 
     def freeze(self, selection: LayerSelection) -> None:
-        """Freeze what the choice of layers freezes, until `merge`."""
+        """Freeze what the choice of layers freezes, until `merge`.
+
+        Batch-norm in the frozen part computes as in evaluation, also after `train()`.
+        """
         parameters = dict(self.module.named_parameters())
         self._frozen_norms = tuple(map(self.module.get_submodule, selection.frozen_norms))
+        for norm in self._frozen_norms:
+            if "forward" not in vars(norm):  # that of other code stays as it is
+                surround(norm, self._in_evaluation[norm.momentum is None])
         self._frozen = tuple(
             each for name in selection.frozen if (each := parameters[name]).requires_grad
         )
