@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+import random
 
+import numpy
 import pytest
 import torch
 import torch.distributed as dist
@@ -188,6 +190,28 @@ def test_autocast_reaches_the_second_run():
             loss = network(torch.ones(4, 8)).float().square().mean()
         loss.backward()
         results.append({name: p.grad for name, p in network.named_parameters()})
+    same(results[1], results[0])
+
+
+@pytest.mark.parametrize("draw", [random.random, numpy.random.rand])
+def test_a_block_that_draws_numbers_of_python_or_numpy_draws_the_same_again(draw):
+    class Noisy(nn.Linear):
+        def forward(self, x):
+            return x if draw() < 0.3 else torch.tanh(super().forward(x)) * draw()
+
+    def make():
+        return nn.Sequential(*(Noisy(6, 6) for _ in range(5))).double()
+
+    plain, ours = both(make, "*")
+    results = []
+    for network in (plain, ours):
+        random.seed(4)
+        numpy.random.seed(4)  # noqa: NPY002  # that of all code
+        for _ in range(3):
+            network(randn(4, 6)).sum().backward()
+            network(randn(4, 6)).sum().backward()
+        results.append({name: p.grad for name, p in network.named_parameters()})
+        results[-1]["next number"] = torch.tensor(draw())
     same(results[1], results[0])
 
 

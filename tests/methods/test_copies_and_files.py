@@ -188,6 +188,18 @@ def test_an_average_of_files_is_refused_when_it_computes_and_each_file_is_not(me
     assert type(other[0][0]) is not nn.Linear  # merge has changed nothing
 
 
+@FACTORED
+def test_a_state_dict_that_nobody_has_copied_loads_the_weights_of_today(method):
+    treatment = treated(method, **FULL)
+    optimizer = treatment.optimizer(lr=RATE)
+    best = treatment.module.state_dict()
+    train(treatment.module, optimizer, 2)
+    before = weights(treatment.module)
+    treatment.module.load_state_dict(best)
+    treatment.module(batches()[0][0])
+    assert unchanged(treatment.module, before)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_factors_that_change_their_type_or_come_from_an_earlier_version_compute(dtype):
     treatment = treated("wsi", **FULL)
@@ -198,6 +210,8 @@ def test_factors_that_change_their_type_or_come_from_an_earlier_version_compute(
     other(batches()[0][0])
     other.load_state_dict({name: each for name, each in file.items() if "norm" not in name})
     other.to(dtype)(batches()[0][0].to(dtype))
+    norms = (each.norm for each in other.modules() if isinstance(each, PendingGradient))
+    assert {each.dtype for each in norms} == {torch.float32}  # clipping needs its digits
     other.double()(batches()[0][0])
 
 

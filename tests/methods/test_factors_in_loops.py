@@ -206,6 +206,22 @@ def test_derivatives_that_factors_cannot_give_are_refused(method):
 
 
 @BOTH
+@pytest.mark.parametrize("factor", ["left", "right"])
+def test_a_factor_that_a_loop_has_frozen_never_moves(method, factor):
+    treatment = treat(network(), method, fraction=1.0)
+    module, optimizer = treatment.module, treatment.optimizer(lr=RATE)
+    frozen = getattr(module[0], factor).requires_grad_(False)
+    before = frozen.clone()
+    if factor == "right":
+        with pytest.raises(Refusal, match=r"^0: .*cannot train one of two factors"):
+            module(batches()[0][0])
+    else:
+        loss(module, batches()[0]).backward()
+        optimizer.step()
+    assert torch.equal(frozen, before)
+
+
+@BOTH
 def test_hooks_on_the_gradients_of_factors_are_refused(method):
     module = treat(network(), method, fraction=1.0).module
     module[0].left.register_post_accumulate_grad_hook(lambda parameter: None)

@@ -55,6 +55,23 @@ def test_no_other_steps_have_a_smaller_error(name):
         assert error == pytest.approx(least[2**bits - 1], rel=1e-6)
 
 
+class Waves(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 4, dtype=torch.complex128)
+
+    def forward(self, x):
+        return torch.tanh(torch.sigmoid(self.layer(x))).abs().sum()
+
+
+def test_complex_numbers_keep_their_own_derivative():
+    torch.manual_seed(0)
+    network, x = Waves(), torch.randn(5, 3, dtype=torch.complex128)
+    expected = torch.autograd.grad(network(x), network.layer.weight)
+    treat(network, "fewbit", bits=1)
+    assert torch.equal(*torch.autograd.grad(network(x), network.layer.weight), *expected)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 3, 4])
 @pytest.mark.parametrize("name", CALLS)
 def test_the_output_is_exact_and_backward_multiplies_by_the_level(name, bits):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ondevice_bench.errors import Refusal
-from tests.methods.loops import FULL, batches, loss, treated
+from tests.methods.loops import FACTORED, FULL, batches, loss, treated
 
 
 def fast_weights(module):
@@ -39,6 +39,22 @@ def test_weights_that_the_method_could_not_train_are_refused_in_the_call(method,
     module = treated(method, **(FULL if "w" in method else {})).module
     with pytest.raises(Refusal, match=says):
         torch.func.functional_call(module, fast_weights(module), batches()[0][0])
+
+
+def reading(module):
+    return lambda x: torch.nn.functional.linear(module[0](x), module[1][0].weight).sum()
+
+
+@FACTORED
+@pytest.mark.parametrize("reads", [False, True])
+def test_parameters_of_the_loop_that_the_method_could_not_train_are_refused(method, reads):
+    module = treated(method, **FULL).module
+    held = {name: torch.nn.Parameter(each) for name, each in fast_weights(module).items()}
+    if reads:
+        module[0] = torch.nn.Linear(6, 9).double()
+        module.forward, held = reading(module), {"1.0.left": fast_weights(module)["1.0.left"]}
+    with pytest.raises(Refusal, match=r"^(2|1\.0): .*cannot reach factors that are not"):
+        torch.func.functional_call(module, held, batches()[0][0]).sum().backward()
 
 
 def test_weights_of_the_call_that_bias_only_would_let_train_are_refused():

@@ -151,6 +151,17 @@ def test_a_projected_gradient_beside_a_method_that_replaces_layers():
     assert torch.equal(ours.module.fc2.weight, Network().fc2.weight)
 
 
+def test_a_file_that_is_loaded_after_a_calibration_is_no_update_by_the_loop():
+    galore = [("galore", {"rank": 2, "every": 1, "scale": 1.0})]
+    mix = {"pattern:fc1": galore, "pattern:conv": [("hosvd", {"budget_mib": 0.01})]}
+    network = Network()
+    treatment = treat(network, mix, layout=LAYOUT)
+    treatment.calibrate((X, torch.zeros(len(X), dtype=torch.int64)))
+    network.load_state_dict({name: 2 * each for name, each in Network().state_dict().items()})
+    network(X).sum().backward()
+    treatment.optimizer(lr=0.1).step()
+
+
 def test_declared_bytes_are_those_of_hooks_and_of_the_allocator():
     torch.manual_seed(0)
     network = nn.Sequential(

@@ -183,6 +183,12 @@ def test_a_budget_that_cannot_be_met_takes_the_least_of_the_grid_with_a_note(rul
     assert met.rank_notes == []
 
 
+def test_a_budget_needs_no_gradients_of_the_loop():
+    expected = treat(network(), "asi", budget_mib=0.005).calibrate(BATCH)
+    with torch.no_grad():
+        assert treat(network(), "asi", budget_mib=0.005).calibrate(BATCH) == expected
+
+
 def test_a_budget_is_not_for_a_layer_that_is_called_several_times():
     layer = nn.Linear(4, 4)
     treatment = treat(nn.Sequential(layer, nn.ReLU(), layer), "asi", budget_mib=1.0)

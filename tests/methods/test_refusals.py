@@ -10,6 +10,7 @@ from torch.testing._internal.two_tensor import TwoTensor
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import treat
+from ondevice_bench.specs.layout import ModelLayout
 
 METHODS = {
     "svd": {"fraction": 1.0},
@@ -141,3 +142,24 @@ def test_weights_that_are_quantized_or_have_no_values_are_named():
     assert list(refusals) == ["0", "1"]
     assert refusals["0"].startswith("is a Linear of torch.ao.nn.quantized")
     assert refusals["1"].startswith("is a LazyConv1d")
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "says"),
+    [
+        ("checkpoint", {}, "checkpoint: 0: weight"),
+        ("saved", {"bits": 2}, "SavedBits: 0.weight"),
+        ("bias_only", {}, "bias_only: 0.weight"),
+        ("update_in_backward", {}, "update_in_backward: 0.weight"),
+        ("lean", {}, None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # torch says that lazy modules are new
+def test_a_network_without_values_is_refused_where_the_method_needs_them(method, options, says):
+    network = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 2))
+    layout = ModelLayout(blocks="0", head="2")
+    if says is not None:
+        with pytest.raises(Refusal, match=f"^{says} has no values yet: send a batch through"):
+            treat(network, method, layout=layout, **options)
+    network(torch.randn(2, 3))
+    treat(network, method, layout=layout, **options)

@@ -101,6 +101,16 @@ def test_inputs_with_other_dimensions_are_refused_in_one_sentence(method):
         layer(torch.randn(8, 5, 6))
 
 
+@pytest.mark.parametrize("method", ["asi", "wsi"])
+def test_a_nested_tensor_is_refused_in_training_alone(method):
+    layer = treat(nn.Linear(6, 4), method, rank=2).module
+    texts = torch.nested.nested_tensor([torch.randn(3, 6), torch.randn(5, 6)], layout=torch.jagged)
+    with torch.no_grad():
+        assert layer(texts).values().shape == (8, 4)
+    with pytest.raises(Refusal, match=r"^the layer: the input is a nested or sparse tensor"):
+        layer(texts)
+
+
 def test_svd_takes_inputs_of_any_dimensions():
     layer = treat(nn.Linear(6, 4), "svd", rank=2).module
     layer(torch.randn(8, 6)).sum().backward()
@@ -120,17 +130,24 @@ def test_a_share_of_the_largest_rank_follows_a_larger_input(method):
         assert torch.allclose(layer.weight.grad, plain.weight.grad, rtol=1e-10, atol=1e-10)
 
 
+class Graph(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("edges", torch.eye(8).to_sparse())
+        self.linear = nn.Linear(6, 3)
+
+    def forward(self, x):
+        return torch.sparse.mm(self.edges, self.linear(x))
+
+
+def test_ranks_are_calibrated_in_a_network_with_a_sparse_buffer():
+    module = Graph()
+    assert treat(module, "asi", epsilon=1.0).calibrate(torch.randn(8, 6))["linear"].activation
+    assert torch.equal(module.edges.to_dense(), torch.eye(8))
+
+
 @pytest.mark.parametrize("method", ["saved", "saved_bf16"])
 def test_a_sparse_tensor_that_is_saved_stays_as_it_is(method):
-    class Graph(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("edges", torch.eye(8).to_sparse())
-            self.linear = nn.Linear(6, 3)
-
-        def forward(self, x):
-            return torch.sparse.mm(self.edges, self.linear(x))
-
     module = Graph()
     twin = copy.deepcopy(module)
     treat(module, method, **({"bits": 8} if method == "saved" else {}))

@@ -172,6 +172,26 @@ def test_the_norms_of_the_frozen_part_do_not_train_with_parameters_or_without(af
     assert treat(model, "vanilla").frozen_norms == ((model[2][1],) if affine else ())
 
 
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_the_norms_of_the_frozen_part_compute_as_in_evaluation_in_training_mode(momentum):
+    norms = [nn.BatchNorm2d(3, momentum=momentum) for _ in range(2)]
+    model = nn.Sequential(norms[0], nn.Conv2d(3, 3, 1), norms[1], nn.Conv2d(3, 3, 1))
+    for norm in norms:
+        norm.running_mean.normal_()
+    x = torch.randn(4, 3, 5, 5)
+    with torch.no_grad():
+        expected = copy.deepcopy(model).eval()[:3](x)
+    treatment = treat(model, "vanilla", "last:1")
+    before = copy.deepcopy(model.state_dict())
+    for network in (treatment.module, copy.deepcopy(treatment).module):
+        assert torch.equal(network.train()[:3](x), expected)
+    assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
+    assert all(norm.training for norm in norms)
+    treatment.merge()(x)
+    assert [type(norm) for norm in norms] == [nn.BatchNorm2d, nn.BatchNorm2d]
+    assert not torch.equal(norms[0].running_mean, before["0.running_mean"])
+
+
 def test_a_report_names_layers_ranks_and_elements():
     model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))
     treatment = treat(model, "hosvd", rank=3)
@@ -180,6 +200,17 @@ def test_a_report_names_layers_ranks_and_elements():
     first, _ = treatment.report()
     assert (first.ranks.activation, first.shape) == ((3, 3, 3), (4, 5, 8))
     assert first.elements == 27 + 3 * (4 + 5 + 8)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("hosvd", {"rank": 3}), ("wsi", {"rank": 3}), ("wasi", {"rank": 3}), ("lora", {"rank": 2})],
+)
+def test_a_report_has_the_bytes_of_the_type_that_the_network_has_now(method, options):
+    treatment = treat(nn.Sequential(nn.Linear(8, 8)), method, **options)
+    treatment.module.bfloat16()(torch.randn(4, 5, 8).bfloat16())
+    (layer,) = treatment.report()
+    assert (layer.stored_bytes, layer.input_bytes) == (2 * layer.elements, 2 * 4 * 5 * 8)
 
 
 class Reading(nn.Module):

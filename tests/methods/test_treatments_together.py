@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 
 from ondevice_bench.errors import Refusal
@@ -133,13 +134,32 @@ def test_two_treatments_that_pack_are_refused(network):
     assert form(network) == before
 
 
-def test_a_merge_that_is_refused_changes_nothing(network):
-    treatment = treat(network, [("asi", FULL), ("lean", {})], "last:1")
-    nn.utils.parametrizations.weight_norm(network[0])
+@pytest.mark.parametrize(
+    ("methods", "layers"),
+    [([("asi", FULL), ("lean", {})], "last:1"), ([("bias_only", {}), ("lean", {})], "all")],
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        nn.utils.parametrizations.weight_norm,
+        lambda layer: nn.utils.prune.random_unstructured(layer, "weight", 0.5),
+    ],
+)
+def test_a_merge_that_is_refused_changes_nothing(network, methods, layers, change):
+    treatment = treat(network, methods, layers)
+    change(network[0])
     before = form(network)
     with pytest.raises(Refusal, match="take this away before merge"):
         treatment.merge()
     assert form(network) == before
+
+
+def test_a_layer_that_other_code_takes_away_is_no_obstacle_to_merge(network, inputs):
+    treatment = treat(network, "bias_only")
+    network[0] = nn.Identity()
+    network[2] = nn.Linear(4, 3).double()
+    assert all(each.requires_grad for each in treatment.merge().parameters())
+    network(inputs)
 
 
 @pytest.mark.parametrize("method", ["asi", "saved_bf16", "lean"])

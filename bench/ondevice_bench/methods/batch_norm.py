@@ -2,13 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ondevice_bench.methods.forward import Call
 from ondevice_bench.methods.function_call import is_transformed
+from ondevice_bench.models.layers import layer_input
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -74,3 +77,30 @@ def normalise_fixed(norm: BatchNorm, x: Tensor) -> Tensor:
         )
     y: Tensor = _FixedScale.apply(x, norm.bias, norm)  # type: ignore[no-untyped-call]  # torch has no types here
     return y
+
+
+@dataclass(frozen=True)
+class InEvaluation:
+    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is.
+
+    torch's `update_bn` finds the statistics anew: without gradients, and as means.
+    """
+
+    has_means: bool  # its statistics are means always
+    is_plain: bool = False  # its class is torch's own, so that it need not keep its input
+
+    def __call__(self, call: Call) -> Any:
+        """The output with the running statistics. They stay as they are."""
+        norm = call.module
+        assert isinstance(norm, BatchNorm)
+        if norm.momentum is None and not self.has_means and not torch.is_grad_enabled():
+            return call.run()
+        has_statistics = norm.running_mean is not None and norm.running_var is not None
+        trains_scale = norm.weight is not None and norm.weight.requires_grad
+        if self.is_plain and has_statistics and not trains_scale and torch.is_grad_enabled():
+            return normalise_fixed(norm, layer_input(call.arguments, call.options))
+        mode, norm.training = norm.training, False
+        try:
+            return call.run()
+        finally:
+            norm.training = mode

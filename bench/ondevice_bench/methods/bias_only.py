@@ -11,11 +11,12 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from ondevice_bench.errors import Refusal
-from ondevice_bench.methods.batch_norm import BatchNorm, normalise_fixed
+from ondevice_bench.methods.batch_norm import BatchNorm, InEvaluation
 from ondevice_bench.methods.compressed_input import no_plain_layer
 from ondevice_bench.methods.forward import Call, Surrounding, surround, take_away
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
 from ondevice_bench.methods.method import Method, ReplacementLayer
+from ondevice_bench.methods.refusals import made_by_others, require_values
 from ondevice_bench.models.layers import is_in_head, layer_input
 from ondevice_bench.specs.layout import ModelLayout
 
@@ -35,33 +36,6 @@ class WithoutInput:
         return convolve_frozen(layer, x, layer.weight, layer.bias)
 
 
-@dataclass(frozen=True)
-class InEvaluation:
-    """It surrounds a batch-norm, which computes as in evaluation whatever its mode is.
-
-    torch's `update_bn` finds the statistics anew: without gradients, and as means.
-    """
-
-    is_plain: bool  # its class is torch's own
-    has_means: bool  # its statistics are means always
-
-    def __call__(self, call: Call) -> Any:
-        """The output with the running statistics. They stay as they are."""
-        norm = call.module
-        assert isinstance(norm, BatchNorm)
-        if norm.momentum is None and not self.has_means and not torch.is_grad_enabled():
-            return call.run()
-        has_statistics = norm.running_mean is not None and norm.running_var is not None
-        trains_scale = norm.weight is not None and norm.weight.requires_grad
-        if self.is_plain and has_statistics and not trains_scale and torch.is_grad_enabled():
-            return normalise_fixed(norm, layer_input(call.arguments, call.options))
-        mode, norm.training = norm.training, False
-        try:
-            return call.run()
-        finally:
-            norm.training = mode
-
-
 class BiasOnly(Method):
     """Freezes all other parameters. A parameter that was frozen before stays frozen."""
 
@@ -74,7 +48,7 @@ class BiasOnly(Method):
         self._left_out: tuple[str, ...] = ()
         self._of_convolutions: Surrounding = WithoutInput()
         self._of_norms: dict[tuple[bool, bool], Surrounding] = {
-            (is_plain, has_means): InEvaluation(is_plain, has_means)
+            (is_plain, has_means): InEvaluation(has_means, is_plain)
             for is_plain in (True, False)
             for has_means in (True, False)
         }
@@ -88,6 +62,7 @@ class BiasOnly(Method):
 
         A forward with which other code has replaced the module's own stays as it is.
         """
+        require_values(model, "bias_only")
         left_out = [model.get_submodule(name) for name in self._left_out]
         others = {id(module) for layer in left_out for module in layer.modules()}
         for name, module in model.named_modules():
@@ -122,8 +97,17 @@ class BiasOnly(Method):
                 if surrounding is not None:
                     surround(module, surrounding)
 
+    def require_unwrappable(self, model: nn.Module) -> None:
+        """A Refusal if other code makes a weight from parameters that would stay frozen."""
+        modules = dict(model.named_modules())
+        for name in self._frozen:
+            owner, _, own = name.rpartition(".")
+            module = modules.get(owner)
+            if hasattr(module, own) and module is not None and own not in module._parameters:
+                raise made_by_others(owner, own)
+
     def unwrap(self, model: nn.Module) -> None:
-        """Let all parameters train that did before."""
+        """Let all parameters train that did before. Other code may have taken some away."""
         if self._check is not None:
             self._check.remove()
         for module in model.modules():
@@ -131,7 +115,8 @@ class BiasOnly(Method):
                 take_away(module, each)
         parameters = dict(model.named_parameters())
         for name in self._frozen:
-            parameters[name].requires_grad_(True)
+            if name in parameters:
+                parameters[name].requires_grad_(True)
         self._frozen = ()
 
     def _surrounding(self, module: nn.Module) -> Surrounding | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.convolution import Geometry
+from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer, ranked_modes
 from ondevice_bench.methods.ranks import (
     GRID,
@@ -59,7 +60,8 @@ class LayerCalibration:
         assert self.x is not None
         if not self.spectra:
             try:
-                self.spectra = tuple(energies(working(self.x), mode) for mode in self.modes)
+                with own_precision():
+                    self.spectra = tuple(energies(working(self.x), mode) for mode in self.modes)
             except NotFiniteTensor as error:
                 raise NotFiniteTensor(f"{self.choice.layer}: the input {error}") from None
         largest = tuple(largest_rank(tuple(self.x.shape), mode) for mode in self.modes)
@@ -73,6 +75,7 @@ class LayerCalibration:
         """The ranks for every share of the grid, with their bytes and their gradient error."""
         assert self.x is not None
         assert self.dy is not None
+        self.x = self.x.to(self.dy.dtype)  # the type in which the layer computes, under autocast
         exact = self._gradient(None)
         candidates = []
         for epsilon in GRID:
@@ -136,7 +139,8 @@ def _choose_jointly(layers: Sequence[LayerCalibration]) -> list[str]:
     rule = layers[0].choice.rule
     assert rule is not None
     reached = [layer for layer in layers if layer.dy is not None]
-    candidates = [layer.candidates() for layer in reached]
+    with own_precision():
+        candidates = [layer.candidates() for layer in reached]
     best, notes = _best(candidates, rule)
     for layer, ranks, index in zip(reached, candidates, best, strict=True):
         layer.choice.decide(ranks[index].ranks)
@@ -245,10 +249,11 @@ def _observe(
     try:
         for layer in every:
             layer.bypass = True
-        value = loss(module, batch)
-        _require_one_call(layers, rule)
-        parameters = [p for p in module.parameters() if p.requires_grad]
-        torch.autograd.grad(value, parameters, allow_unused=True)
+        with torch.inference_mode(mode=False), torch.enable_grad():  # a loop may have none there
+            value = loss(module, batch)
+            _require_one_call(layers, rule)
+            parameters = [p for p in module.parameters() if p.requires_grad]
+            torch.autograd.grad(value, parameters, allow_unused=True)
     finally:
         for layer in every:
             layer.bypass = False

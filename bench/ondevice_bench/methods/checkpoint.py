@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods import host_generators
 from ondevice_bench.methods.batch_norm import statistics_unchanged
 from ondevice_bench.methods.forward import Call, surround, take_away
 from ondevice_bench.methods.function_call import is_transformed
@@ -22,6 +24,7 @@ from ondevice_bench.methods.norm_origin import (
     kept_for,
     remember_origins,
 )
+from ondevice_bench.methods.refusals import require_values
 from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.models.layers import NoSuchPart, attention_names, block_names, mlp_names
 from ondevice_bench.specs.layout import ModelLayout
@@ -62,7 +65,7 @@ class Recomputing:
         if not (torch.is_grad_enabled() and any(_trained(module, given))) or is_transformed():
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
-        first = [(call, given)]
+        first, drawn = [(call, given)], list[host_generators.State]()
         weights = _weights(module)
         if not all(isinstance(each, nn.Parameter) for each, _ in weights):
             raise self._other_weights()
@@ -70,12 +73,16 @@ class Recomputing:
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
                 begun, given = first.pop()  # the graph keeps `run`
-                with _unchanged(self, module, given):
+                with _unchanged(self, module, given), _noting_draws(module, drawn):
                     return begun.run()
             if weights and not _same(weights, _weights(module)):
                 raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
-            with torch.random.fork_rng(devices=[]), statistics_unchanged(module):
+            with (
+                torch.random.fork_rng(devices=[]),
+                host_generators.set_back(drawn[0]) if drawn else contextlib.nullcontext(),
+                statistics_unchanged(module),
+            ):
                 if has_content():
                     torch.set_rng_state(generator)
                 return forward(*positional, **named)
@@ -120,8 +127,9 @@ class Checkpoint(Method):
         if not names:
             raise NoSuchPart(f"checkpoint: this network declares no {self.scope}")
         for name in names:
-            recomputing = Recomputing(name, self.scope)
-            surround(model.get_submodule(name), recomputing)
+            module, recomputing = model.get_submodule(name), Recomputing(name, self.scope)
+            require_values(module, f"checkpoint: {name}")
+            surround(module, recomputing)
             self._recomputing.append(recomputing)
         if scope.starts_before_norm:
             self._remembering = remember_origins(model)
@@ -200,6 +208,27 @@ def _unchanged(what: Recomputing, module: nn.Module, given: list[Any]) -> Iterat
     changed = [key for key in buffers if key not in now or not _same([buffers[key]], [now[key]])]
     if changed:
         raise Refusal(f"{cannot} its buffer {changed[0]} in forward: {take_out}")
+
+
+# modules that have run, and whether they have drawn numbers of Python or numpy
+_draws: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def _noting_draws(module: nn.Module, drawn: list[host_generators.State]) -> Iterator[None]:
+    """Note the state of Python's and numpy's generators, if the first run of the module used one.
+
+    torch's own checkpoint sets back torch's generator alone.
+    """
+    if torch.compiler.is_compiling() or _draws.get(module) is False:
+        yield
+        return
+    before = host_generators.state()
+    yield
+    if module not in _draws:
+        _draws[module] = host_generators.state() != before
+    if _draws[module]:
+        drawn.append(before)
 
 
 _Held = list[tuple[Tensor, int | None]]

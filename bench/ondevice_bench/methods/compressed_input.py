@@ -17,7 +17,7 @@ from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.effect import LayersCalled
 from ondevice_bench.methods.first_derivative import first_derivative
-from ondevice_bench.methods.function_call import apply_function, without_view
+from ondevice_bench.methods.function_call import apply_function, own_precision, without_view
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.ranks import RankChoice
 from ondevice_bench.methods.scheme import Scheme
@@ -115,7 +115,8 @@ class CompressedInputLayer(ReplacementLayer):
         if self.inputs is not None:
             self.inputs.check(tuple(x.shape))
         try:
-            self.scheme.calibrate(x)
+            with own_precision():
+                self.scheme.calibrate(x)
         except NotFiniteTensor as error:
             raise NotFiniteTensor(f"{self.name}: the input {error}") from None
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.function_call import own_precision
 
 Backward: TypeAlias = Callable[[Any, Tensor], Any]
 
@@ -25,6 +26,7 @@ def first_derivative(backward: Backward) -> Backward:
             raise NoSecondDerivative(
                 f"{ctx.layer.name}: the method has no second derivative (`create_graph=True`)"
             )
-        return backward(ctx, dy)
+        with own_precision():
+            return backward(ctx, dy)
 
     return checked

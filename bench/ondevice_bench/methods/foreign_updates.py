@@ -4,6 +4,8 @@ A loop may update weights by hand, or in its own hooks. Then there is no foreign
 check could refuse, and a method that works in the optimizer would do nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -61,6 +63,16 @@ class ForeignUpdates:
 
     def _note(self, watched: _Watched, _: Any) -> None:
         watched.has_gradient = True
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Note no gradient in the block: it belongs to no training step."""
+        before = {id(each): each.has_gradient for each in self._watched.values()}
+        try:
+            yield
+        finally:
+            for each in self._watched.values():
+                each.has_gradient = before.get(id(each), False)
 
     def check(self, weight: nn.Parameter) -> None:
         """Before a forward: a Refusal if something else has updated the weight."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.methods.convolution import Geometry
-from ondevice_bench.methods.function_call import apply_function, is_transformed
+from ondevice_bench.methods.function_call import apply_function, is_transformed, own_precision
 
 
 class _FrozenConvolution(torch.autograd.Function):
@@ -28,7 +28,8 @@ class _FrozenConvolution(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
         needs_x, _, needs_bias, _ = ctx.needs_input_grad
-        dx = ctx.geometry.input_gradient(ctx.shape, weight, dy) if needs_x else None
+        with own_precision():
+            dx = ctx.geometry.input_gradient(ctx.shape, weight, dy) if needs_x else None
         db = dy.sum((0, 2, 3)) if needs_bias else None
         return dx, None, db, None
 

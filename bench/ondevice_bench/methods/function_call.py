@@ -1,11 +1,13 @@
 """How a layer calls its autograd function in networks of other people."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.tensors import is_strided
 
 _DEVICE = "cpu"
 _CAST = {torch.float32, torch.float16, torch.bfloat16}
@@ -27,6 +29,11 @@ def apply_function(function: type[torch.autograd.Function], *arguments: Any) -> 
             f"{layer.name}: the method cannot run within a transform of torch.func (grad, vmap): "
             "call backward, or torch.autograd.grad"
         )
+    if not is_strided(arguments[0]):
+        raise Refusal(
+            f"{arguments[-1].name}: the input is a nested or sparse tensor: methods treat layers "
+            "with ordinary tensors only"
+        )
     with torch._C.DisableTorchFunction():
         return _applied(function, *arguments)
 
@@ -39,8 +46,18 @@ def _applied(function: type[torch.autograd.Function], *arguments: Any) -> Tensor
         each.to(dtype) if isinstance(each, Tensor) and each.dtype in _CAST else each
         for each in arguments
     ]
-    with torch.autocast(_DEVICE, enabled=False):
+    with own_precision():
         return without_view(function.apply(*cast))
+
+
+def own_precision() -> AbstractContextManager[Any]:
+    """A context in which products have the type of their tensors, also within `torch.autocast`.
+
+    A loop may run backward and `step()` there. torch's own optimizers compute no product.
+    """
+    if torch.is_autocast_enabled(_DEVICE):
+        return torch.autocast(_DEVICE, enabled=False)
+    return nullcontext()
 
 
 def is_transformed() -> bool:

@@ -35,7 +35,7 @@ def report_on(name: str, replacement: Replacement) -> LayerReport:
     if shape is None:
         return LayerReport(name, ranks)
     method, plain = replacement.method, replacement.plain
-    dtype = plain.get_parameter("weight").dtype
+    dtype = replacement.dtype
     size = stored_size(method.stored(plain, shape, ranks.activation), dtype)
     return LayerReport(
         name,

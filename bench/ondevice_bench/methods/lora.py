@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ondevice_bench.methods.compressed_input import conv_arguments, no_plain_layer
 from ondevice_bench.methods.convolution import Geometry, require_geometry
 from ondevice_bench.methods.frozen_weight import convolve_frozen, freeze
+from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.layer_flops import LayerFlops, Sizes
 from ondevice_bench.methods.lowrank_kinds import not_factorable
 from ondevice_bench.methods.method import LayerMethod, ReplacementLayer
@@ -78,7 +79,8 @@ class LoraLayer(ReplacementLayer):
     @property
     def weight(self) -> Tensor:
         """The weight of the base layer and the product. It is computed when it is read."""
-        product = self.up @ self._down.flatten(1)
+        with own_precision():
+            product = self.up @ self._down.flatten(1)
         weight = torch.add(self._frozen, product.view_as(self._frozen), alpha=self.scaling)
         return read_only(weight, self._name)
 

@@ -15,7 +15,7 @@ from ondevice_bench.measure.decomposition_marker import decomposition
 from ondevice_bench.methods.compressed_input import all_but_features
 from ondevice_bench.methods.convolution import Geometry
 from ondevice_bench.methods.first_derivative import first_derivative
-from ondevice_bench.methods.function_call import apply_function, without_view
+from ondevice_bench.methods.function_call import apply_function, own_precision, without_view
 from ondevice_bench.methods.iteration_schedule import IterationSchedule
 from ondevice_bench.methods.method import ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_subspace
@@ -48,7 +48,7 @@ class _LowRankStep(torch.autograd.Function):
         except NotFiniteTensor as error:
             raise NotFiniteTensor(f"{layer.name}: the input {error}") from None
         ctx.save_for_backward(left, right, *stored)
-        ctx.layer, ctx.shape = layer, tuple(x.shape)
+        ctx.layer, ctx.shape, ctx.held = layer, tuple(x.shape), id(layer.left)
         return y
 
     @staticmethod
@@ -60,6 +60,7 @@ class _LowRankStep(torch.autograd.Function):
         dx = layer.input_gradient(dy, ctx.shape, left, right) if needs_x else None
         dl = dr = db = None
         if needs_left or needs_right:
+            layer.require_own(ctx.held)
             if layer.is_asked_for_gradients():
                 dl, dr = layer.weight_gradient(stored, dy, ctx.shape, left, right)
             elif layer.pending is not None:
@@ -76,12 +77,14 @@ class _ReadWeight(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, left: Tensor, right: Tensor, layer: "LowRankLayer") -> Tensor:
-        ctx.layer = layer
-        return left @ right
+        ctx.layer, ctx.held = layer, id(layer.left)
+        with own_precision():
+            return left @ right
 
     @staticmethod
     @first_derivative
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        ctx.layer.require_own(ctx.held)
         ctx.layer.add_read(gradient)
         return None, None, None
 
@@ -179,6 +182,14 @@ class LowRankLayer(ReplacementLayer):
             matrix = self.dense()
         return read_only(self.in_plain_shape(matrix), self.name)
 
+    def require_own(self, held: int) -> None:
+        """In backward: a Refusal if the layer had other factors in forward, known by `id`."""
+        if self.pending is not None and id(self.left) != held:
+            raise self.pending.refusal(
+                "cannot reach factors that are not those of the network "
+                "(torch.func.functional_call)"
+            )
+
     def is_asked_for_gradients(self) -> bool:
         """In backward: whether it computes the gradients of factors at all."""
         if self.pending is None:
@@ -246,7 +257,8 @@ class LowRankLayer(ReplacementLayer):
 
     def dense(self) -> Tensor:
         """`L R`: for merging and for tests, never in a step."""
-        return self.left @ self.right
+        with own_precision():
+            return self.left @ self.right
 
     def merged_weight(self) -> nn.Parameter:
         """The weight of the plain layer that computes the same."""

@@ -50,6 +50,9 @@ class Method:
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Change the network in place, before training begins."""
 
+    def require_unwrappable(self, model: nn.Module) -> None:
+        """Before `unwrap`: a Refusal if other code has changed what it needs."""
+
     def unwrap(self, model: nn.Module) -> None:
         """Undo `wrap`."""
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ondevice_bench.errors import Refusal, not_allowed
 from ondevice_bench.methods.backward_update import NAME, BackwardUpdates, is_updated_in_backward
 from ondevice_bench.methods.factor_update import updated
+from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.optimizer_guard import TreatmentOptimizer, WrongOptimizer
 from ondevice_bench.methods.pending_gradient import PendingGradient
@@ -75,10 +76,9 @@ class _Optimizer(TreatmentOptimizer):
             if projection is None:
                 self._plain_step()
             else:
-                rate_and_decay = (own["lr"], own["weight_decay"])
-                projection.update(
-                    parameter, self.state[parameter], rate_and_decay, self._plain_step
-                )
+                state, rate_and_decay = self.state[parameter], (own["lr"], own["weight_decay"])
+                with own_precision():
+                    projection.update(parameter, state, rate_and_decay, self._plain_step)
         finally:
             self.param_groups = groups
         return True
@@ -218,7 +218,8 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
             if found is None:
                 pending.end_step()
             else:
-                _update_factors(layer, *found, held[layer])
+                with own_precision():
+                    _update_factors(layer, *found, held[layer])
                 pending.count_update()
         return loss
 

@@ -14,7 +14,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.method import Method
+from ondevice_bench.methods.refusals import require_values
 from ondevice_bench.methods.tensors import is_strided
+from ondevice_bench.specs.layout import ModelLayout
 
 _OF_ONE_PROCESS = {"_alive", "_stays"}
 
@@ -65,6 +67,10 @@ class PackedSaves(Method):
         """A copy has packed nothing."""
         vars(self).update(state)
         PackedSaves.__init__(self)
+
+    def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
+        """Refuse parameters without a storage, which could not be told from other tensors."""
+        require_values(model, type(self).__name__)
 
     @abstractmethod
     def pack(self, tensor: Tensor) -> Packed | None:

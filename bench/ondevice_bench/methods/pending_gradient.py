@@ -1,6 +1,7 @@
 """The gradient of a weight in two factors, from backward until the subspace update."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +66,12 @@ class PendingGradient(nn.Module):
         super().__setstate__({**added, **state})  # type: ignore[no-untyped-call]  # torch has no types here
         self._mark.take_over(self.norm)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """A network may become one of bfloat16. The factor of a gradient needs more digits."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's stub has no types
+        self.norm.data = working(self.norm.data)
+        return self
+
     def expect(self, passes: int, *, trains: bool) -> None:
         """For a new optimizer: how many backward passes come before each update, if any."""
         self.accumulates = passes
@@ -120,6 +127,8 @@ class PendingGradient(nn.Module):
             raise self.refusal(
                 "cannot reach factors that are no parameters (torch.func.functional_call)"
             )
+        if not all(each.requires_grad for each in factors):
+            raise self.refusal("cannot train one of two factors while the other is frozen")
         if any(each._backward_hooks or each._post_accumulate_grad_hooks for each in factors):
             raise self.refusal("cannot run the hooks on parameters")
         self._thaw()
@@ -280,9 +289,12 @@ class PendingGradient(nn.Module):
             self._forget()
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *_: Any) -> None:
-        """Take the mark, if there is one: files of earlier versions have none."""
+        """Take the mark, if there is one: files of earlier versions have none.
+
+        A `state_dict` of this network that nobody has copied holds the very tensors of today.
+        """
         found: Tensor | None = state_dict.get(f"{prefix}norm")
-        if found is not None:
+        if found is not None and not found.is_set_to(self.norm):
             self._mark.load(self.norm, found)
 
 

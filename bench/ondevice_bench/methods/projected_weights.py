@@ -1,6 +1,7 @@
 """The weights of a network whose gradients the optimizer projects."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,14 @@ class ProjectedWeights:
             check = partial(_require_own_update, name, each, self._watched[weight])
             self._checks.append(layer.register_forward_pre_hook(check))
             self._layers[f"{name}: {each}"] = layer, projection
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Note no gradient in the block: it belongs to no training step."""
+        with ExitStack() as stack:
+            for watched in self._watched.values():
+                stack.enter_context(watched.suspended())
+            yield
 
     def release(self) -> None:
         """Let any optimizer train the weights again."""

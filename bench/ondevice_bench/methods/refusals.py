@@ -99,6 +99,23 @@ def applies_to_none(method: str, refusals: Mapping[str, str]) -> Refusal:
     return Refusal(f"{method} applies to none of the chosen layers: {reasons}{more}")
 
 
+def require_values(network: nn.Module, method: str) -> None:
+    """A Refusal if a parameter of the network gets its values in the first forward only."""
+    for name, parameter in network.named_parameters():
+        if is_lazy(parameter):
+            raise Refusal(
+                f"{method}: {name} has no values yet: send a batch through the network first"
+            )
+
+
+def made_by_others(layer: str, parameter: str) -> Refusal:
+    """Before `merge`: other code has put something else in the place of the parameter."""
+    return Refusal(
+        f"{layer}: since treat(), other code makes its {parameter} (pruning, weight_norm, a "
+        "parametrization): take this away before merge()"
+    )
+
+
 def of_no_known_kind(module: nn.Module, names: Sequence[str]) -> dict[str, str]:
     """The reason for each of these modules, which no method treats."""
     return {name: f"is a {kind_of(module.get_submodule(name))} ({_TREATED})" for name in names}

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
-from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.carry_over import Carried, carry_over
 from ondevice_bench.methods.compressed_input import without_bytes
 from ondevice_bench.methods.method import InputRule, LayerMethod, ReplacementLayer
 from ondevice_bench.methods.optimizer_guard import guard_replaced, release
 from ondevice_bench.methods.ranks import RankChoice
+from ondevice_bench.methods.refusals import made_by_others
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class Replacement:
     carried: Carried
     weight: str | None  # the name of the plain layer's weight in `layer`; None if it has none
     parameters: tuple[str, ...]  # of `layer`, by name
+    typed: str | None  # the first parameter of `layer` in the type of the plain layer's weight
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the layer. Other code may have converted the network since `treat`."""
+        parameters = dict(self.layer.named_parameters())
+        found = None if self.typed is None else parameters.get(self.typed)
+        return (self.plain.get_parameter("weight") if found is None else found).dtype
 
     def require_mergeable(self, name: str) -> None:
         """A Refusal if other code has changed a parameter, or put something else in its place."""
@@ -30,10 +39,7 @@ class Replacement:
             owner, _, own = each.rpartition(".")
             module = self.layer.get_submodule(owner)
             if own not in module._parameters:
-                raise Refusal(
-                    f"{name}: since treat(), other code makes its {own} (pruning, weight_norm, a "
-                    "parametrization): take this away before merge()"
-                )
+                raise made_by_others(name, own)
         self.layer.require_mergeable()
 
 
@@ -76,7 +82,9 @@ def _replaced(method: LayerMethod, plain: nn.Module, choice: RankChoice, name: s
     held = None if weight is None else _name_of(weight, layer)
     # tensors of the user have moved out of a plain layer that the new one holds
     names = tuple(each for each in before if each in dict(layer.named_parameters()))
-    return Replacement(method, without_bytes(plain), layer, choice, carried, held, names)
+    kind = None if weight is None else weight.dtype
+    typed = next((each for each in names if layer.get_parameter(each).dtype == kind), None)
+    return Replacement(method, without_bytes(plain), layer, choice, carried, held, names, typed)
 
 
 def _name_of(weight: nn.Parameter, layer: nn.Module) -> str | None:

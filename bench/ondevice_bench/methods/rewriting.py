@@ -91,6 +91,7 @@ def _saves(args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
     return (
         isinstance(x, Tensor)
         and x.requires_grad
+        and x.is_floating_point()  # complex numbers have other derivatives
         and torch.is_grad_enabled()
         and x.device.type == "cpu"
         and is_strided(x)

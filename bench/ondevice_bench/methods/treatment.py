@@ -11,13 +11,14 @@ from torch.utils.hooks import RemovableHandle
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
-from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
+from ondevice_bench.methods.batch_norm import BatchNorm, InEvaluation, has_frozen_parameters
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.effect import LayersCalled, expect_no_more
 from ondevice_bench.methods.forward import surround, surroundings, take_away
 from ondevice_bench.methods.frozen_weight import freeze
+from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
@@ -55,6 +56,7 @@ class Treatment:
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
         self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
         self._frozen_norms: tuple[nn.Module, ...] = ()
+        self._in_evaluation = InEvaluation(has_means=False), InEvaluation(has_means=True)
         self._also_frozen: tuple[str, ...] = ()  # names of frozen parameters in the other part
 
     def _repr_html_(self) -> str:
@@ -198,6 +200,7 @@ class Treatment:
         """Run the network without methods, and leave its statistics and the generator alone."""
         with (
             self._training.suspended(),
+            self._projected.suspended(),
             buffers_unchanged(self.module),
             torch.random.fork_rng(devices=[]),
         ):
@@ -240,10 +243,15 @@ class Treatment:
     def merge(self) -> nn.Module:
         """The network with plain layers again, in place. A Refusal changes nothing."""
         self._replaced.require_mergeable()
+        for method in self._methods:
+            method.require_unwrappable(self.module)
         for expected in (self._training, self._called):
             expect_no_more(expected)
         for parameter in self._frozen:
             parameter.requires_grad_(True)
+        for norm in self._frozen_norms:
+            for surrounding in self._in_evaluation:
+                take_away(norm, surrounding)
         self._frozen_norms, self._also_frozen = (), ()
         if self._order is not None:
             self._order.remove()
@@ -311,9 +319,15 @@ class Treatment:
                 yield from layer.state()
 
     def freeze(self, selection: LayerSelection) -> None:
-        """Freeze what the choice of layers freezes, until `merge`."""
+        """Freeze what the choice of layers freezes, until `merge`.
+
+        Batch-norm in the frozen part computes as in evaluation, also after `train()`.
+        """
         parameters = dict(self.module.named_parameters())
         self._frozen_norms = tuple(map(self.module.get_submodule, selection.frozen_norms))
+        for norm in self._frozen_norms:
+            if "forward" not in vars(norm):  # that of other code stays as it is
+                surround(norm, self._in_evaluation[norm.momentum is None])
         self._frozen = tuple(
             each for name in selection.frozen if (each := parameters[name]).requires_grad
         )
@@ -388,7 +402,8 @@ def treat(
         for part, rules, selection in _in_order(zip(entries, chosen, strict=True)):
             others = (each for each in chosen if each is not selection)
             part.leave_out([name for each in others for name in (*each.layers, *each.others)])
-            treatment.apply(part, selection, layout, rules, ranks or {}, seed)
+            with own_precision():
+                treatment.apply(part, selection, layout, rules, ranks or {}, seed)
         treatment.surround()
     except BaseException as error:
         treatment.undo(error)

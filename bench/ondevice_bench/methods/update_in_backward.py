@@ -9,6 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from ondevice_bench.methods.backward_update import NAME, end_updates, refuse_second_backward
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.optimizer_guard import guard_update, release_update
+from ondevice_bench.methods.refusals import require_values
 from ondevice_bench.specs.layout import ModelLayout
 
 
@@ -20,6 +21,7 @@ class UpdateInBackward(Method):
 
     def wrap(self, model: nn.Module, layout: ModelLayout) -> None:
         """Refuse other optimizers: they would find no gradients."""
+        require_values(model, NAME)
         for parameter in model.parameters():
             if parameter.requires_grad:
                 guard_update(parameter, NAME)
