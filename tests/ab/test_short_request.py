@@ -26,7 +26,7 @@ def described(question, request):
         "inputs": inputs,
         "kinds": ["linear"],
         "layout": {},
-        "missing_parts": [],  # as an earlier commit says it, without `missing_modules`
+        "missing_parts": [],  # as an earlier commit says it, without `missing_modules` and others
         "has_own_loss": False,
         "completes_layout": False,
     }
