@@ -207,6 +207,7 @@ def test_what_is_no_network_is_one_clear_line(said, model, options, says):
         ("layout = {'counts': 'conv'}\n", "layout: counts must be conv2d or linear, got 'conv'"),
         ("layout = {'mlp': ['x']}\n", "layout: mlp must be a text, got ['x']"),
         ("layout = {'head': 'fc'}\n", "layout: head: the network has no module 'fc'"),
+        ("layout = {'auxiliary': 'a'}\n", "layout: auxiliary: the network has no module 'a'"),
         ("def net(:\n", "cannot be loaded: SyntaxError: "),
     ],
 )
