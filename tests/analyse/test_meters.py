@@ -7,6 +7,7 @@ import pytest
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.history import history
+from ondevice_bench.analyse.learning import learning
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.site.digest_file import read, text_of
 from ondevice_bench.site.make_digest import digest_of
@@ -58,6 +59,26 @@ def test_processes_with_two_meters_have_no_common_number(summary_of):
     assert cell.unavailable["step_joules"].startswith("its processes used different meters")
     (cell,) = summary_of(records_of("r1", [CHIP, CHIP, ""]), run=run_of("r1", 0)).cells
     assert cell.estimates["step_joules"].estimate == pytest.approx(1.002)
+
+
+@pytest.mark.parametrize(("meter", "expected"), [(CHIP, 2.0), ("", 2.0), (PLUG, None)])
+def test_seeds_with_two_meters_have_no_common_number(summary_of, meter, expected):
+    cells = [replace(CELL, id=CELL.id.replace("s0", f"s{seed}"), seed=seed) for seed in range(2)]
+    records = [
+        make_record(
+            "r1",
+            cell,
+            "learning",
+            metrics={"training_joules": joules, "final_accuracy": 0.5},
+            details={"notes": [f"the energy is that of {its_meter}"] if its_meter else []},
+        )
+        for cell, joules, its_meter in zip(cells, (1.0, 3.0), (CHIP, meter), strict=True)
+    ]
+    (line,) = learning(summary_of(records, planned(*cells), run_of("r1", 0)))
+    found = line.estimates.get("training_joules")
+    assert (found and found.estimate) == expected
+    assert ("different meters" in line.unavailable.get("training_joules", "")) == (not expected)
+    assert "final_accuracy" in line.estimates
 
 
 @pytest.mark.parametrize(
