@@ -10,7 +10,10 @@ from ondevice_bench.record.store import Store
 
 
 def seconds_of_an_example(boards: Collection[str]) -> Mapping[str, float]:
-    """The median step time of one example on these boards. A workload has any batch and seed."""
+    """The median step time of one example on these boards. A workload has any batch and seed.
+
+    Times under emulation say nothing about a board, so they do not count.
+    """
     seconds_by_workload: dict[str, list[float]] = {}
     for _, speeds in from_each_store(partial(_speeds, boards)):
         for workload, seconds in speeds:
@@ -30,7 +33,7 @@ def _speeds(boards: Collection[str], store: Store) -> list[tuple[str, float]]:
     """The workload (of any batch and seed) and the step time of one example, for each record."""
     speeds = []
     for run in store.runs():
-        if run.profile not in boards:
+        if run.profile not in boards or run.settings.get("emulated"):
             continue
         cells = {item.cell.id: item.cell for item in store.cells(run.id)}
         for record in store.records(run.id):
