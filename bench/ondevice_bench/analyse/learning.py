@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics, passes
+from ondevice_bench.analyse.meters import are_mixed
 from ondevice_bench.analyse.missing_metrics import MIXED_METERS
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, estimate_readings
@@ -101,7 +102,7 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
     name_and_seed = cells[0].planned.cell.id
     estimates, unavailable = {}, {}
     for name, values in values_by_metric.items():
-        if len({cell.meters[name] for cell in cells if cell.meters.get(name)}) > 1:
+        if are_mixed(name, (cell.meters for cell in cells)):
             unavailable[name] = MIXED_METERS
             continue
         endless = _never_reached(cells) if values and name in TO_TARGET else 0
