@@ -12,6 +12,7 @@ from typing import Literal
 CALIBRATE, PILOT, MEMORY, TRACE, TIME = "calibrate", "pilot", "memory", "trace", "time"
 TREATED_LAYERS, SUSTAINED, FAMILY = "treated_layers", "sustained", "family"
 LEARNING_RATE, LEARNING, ENERGY = "learning_rate", "learning", "energy"
+ACCURACY = "accuracy"
 STEP_MEMORY, STEP_TRACE, STEP_TIME = "step_memory", "step_trace", "step_time"
 
 Batch = Literal["cell", "calibration", "examples", "none"]
@@ -94,7 +95,7 @@ ALL = (
         over_seeds=True,
     ),
     Pass(
-        "accuracy",
+        ACCURACY,
         "trains for a short time on real data and tests on held-out examples",
         _worker("accuracy"),
         batch="examples",

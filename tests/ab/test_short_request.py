@@ -1,6 +1,8 @@
 """What each side of `bench ab` measures: its own files, also where both trees have equal ones."""
 
+import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from ondevice_bench.ab.measure_pairs import measure_pairs
 from ondevice_bench.ab.pair_cells import pair_cells
 from ondevice_bench.ab.short_request import short_request, short_requests
 from ondevice_bench.ab.worktree import Tree
-from ondevice_bench.errors import NothingRan
+from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.progress import Silent
 from tests.running.conftest import well
@@ -26,7 +28,7 @@ def described(question, request):
         "inputs": inputs,
         "kinds": ["linear"],
         "layout": {},
-        "missing_parts": [],  # as an earlier commit says it, without `missing_modules`
+        "missing_parts": [],  # as an earlier commit says it, without `missing_modules` and others
         "has_own_loss": False,
         "completes_layout": False,
     }
@@ -75,6 +77,20 @@ def test_a_suite_extends_that_of_its_own_tree(workplace, monkeypatch, here):
     monkeypatch.chdir(workplace / here)
     made = short_request(tree, FakeHost(), tree.here / "suites/mine.yaml", "")
     assert [item.cell.batch for item in made.plan] == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("common", "mine.yaml: in base it extends suites/common.yaml"), ("quick", None)],
+)
+def test_a_suite_of_a_ref_extends_no_file_of_the_working_tree(workplace, monkeypatch, name, says):
+    made = tree_with(workplace / "base", f"schema: 1\nextends: {name}\n")
+    tree = replace(made, top=workplace)
+    tree_with(workplace, PLAIN % "[1]", "common")
+    monkeypatch.chdir(workplace)
+    with pytest.raises(BadInput, match=says) if says else contextlib.nullcontext():
+        short_request(tree, FakeHost(), tree.root / "suites/mine.yaml", "")
+    short_request(tree, FakeHost(), Path("suites/common.yaml"), "")  # the same for both sides
 
 
 def test_a_filter_that_matches_the_cells_of_one_side_leaves_the_other_empty(workplace):

@@ -7,7 +7,9 @@ import pytest
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.history import history
+from ondevice_bench.analyse.learning import learning
 from ondevice_bench.record.run_json import RunContent
+from ondevice_bench.report.sections import accuracy
 from ondevice_bench.site.digest_file import read, text_of
 from ondevice_bench.site.make_digest import digest_of
 from tests.record.conftest import CELL, make_record, make_run, planned
@@ -58,6 +60,33 @@ def test_processes_with_two_meters_have_no_common_number(summary_of):
     assert cell.unavailable["step_joules"].startswith("its processes used different meters")
     (cell,) = summary_of(records_of("r1", [CHIP, CHIP, ""]), run=run_of("r1", 0)).cells
     assert cell.estimates["step_joules"].estimate == pytest.approx(1.002)
+
+
+@pytest.mark.parametrize(("meter", "expected"), [(CHIP, 2.0), ("", 2.0), (PLUG, None)])
+def test_seeds_with_two_meters_have_no_common_number(summary_of, meter, expected):
+    cells = [replace(CELL, id=CELL.id.replace("s0", f"s{seed}"), seed=seed) for seed in range(2)]
+    records = [
+        make_record(
+            "r1",
+            cell,
+            "learning",
+            metrics={"training_joules": joules, "final_accuracy": 0.5},
+            details={
+                "notes": [f"the energy is that of {its_meter}"] if its_meter else [],
+                "learned": {"accuracy": [0.1, 0.5], "joules": [0.0, joules]},
+            },
+        )
+        for cell, joules, its_meter in zip(cells, (1.0, 3.0), (CHIP, meter), strict=True)
+    ]
+    summary = summary_of(records, planned(*cells), run_of("r1", 0))
+    (line,) = learning(summary)
+    found = line.estimates.get("training_joules")
+    assert (found and found.estimate) == expected
+    assert ("different meters" in line.unavailable.get("training_joules", "")) == (not expected)
+    assert "final_accuracy" in line.estimates
+    (group,) = groups(summary)
+    drawn = {plot.name: plot.draw(group) is not None for plot in accuracy.SECTION.plots}
+    assert (drawn["accuracy-epochs"], drawn["accuracy-joules"]) == (True, bool(expected))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_a_first_suite_is_written_planned_and_run(bench, workplace):
     assert bench("plan", "mine").out.splitlines()[-1].startswith("6 planned; ")
     (workplace / "mynet.py").write_text(NET)
     assert bench("init", "own", "--model", "./mynet.py:net").code == 0
-    ended = bench("run", "own", "--filter", "vanilla", "--budget", "20s", "--json")
+    ended = bench("run", "own", "--filter", "vanilla", "--budget", "60s", "--json")
     assert ended.code == 0, ended.err
     (cell,) = ended.json()["cells"]
     assert cell["metrics"]["activation_bytes"]["estimate"] > 0

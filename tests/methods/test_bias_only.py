@@ -92,7 +92,9 @@ def test_a_step_is_plain_training_of_biases_shifts_and_the_head():
 
 def test_an_auxiliary_classifier_trains_as_the_head_does():
     network = Network()
-    treat(network, "bias_only", layout=ModelLayout(head="head", auxiliary="fc|down"))
+    network.left_out = None
+    others = "fc|down|left_out.linear"
+    treat(network, "bias_only", layout=ModelLayout(head="head", auxiliary=others))
     assert trained(network) == SHIFTS | HEAD | {"fc.weight", "down.weight"}
 
 

@@ -119,6 +119,14 @@ def test_a_spec_says_whether_its_loss_is_the_default(name):
     assert spec.has_own_loss == (family(spec.implementation).loss is not cross_entropy)
 
 
+@pytest.mark.parametrize("name", registry.models())
+def test_a_spec_says_whether_its_network_has_dropout(name):
+    with torch.device("meta"):
+        model, _ = small(name)
+    dropouts = (nn.Dropout, nn.Dropout2d)
+    assert registry.model(name).has_dropout == any(isinstance(m, dropouts) for m in model.modules())
+
+
 def test_the_default_loss_finds_the_scores_of_a_mapping():
     scores, targets = torch.randn(2, 5, 3, 3), torch.zeros(2, 3, 3, dtype=torch.int64)
     batch = scores, targets

@@ -181,6 +181,7 @@ DESCRIBED = {
     "missing_modules": [],
     "has_own_loss": False,
     "completes_layout": False,
+    "has_dropout": False,
 }
 OF_IMAGES = inputs.to_dict(inputs.Images(3, 32, 10, False, *inputs.SYMMETRIC))
 

@@ -109,6 +109,8 @@ def test_a_board_that_stops_answering_is_killed_and_asked_again(quick_board, tmp
         # the process that stops is not the one that the desk can kill
         monkeypatch.setattr(links.Link, "kill", lambda link, grace=0.0: link.end_of_input())
         os.kill(first, signal.SIGSTOP)
+        # until all its threads have stopped, one may read the whole file: the desk waits longer then
+        os.waitid(os.P_PID, first, os.WSTOPPED | os.WNOWAIT)
         outcome = host.run(asked, 1)
         assert outcome.reply.status == "ok"
         (line,) = told

@@ -38,6 +38,11 @@ def test_inputs_and_layers_come_from_the_network(said):
     assert suite.models[0].name.startswith("mynet.py:Net@")
 
 
+@pytest.mark.parametrize(("factory", "expected"), [("Net", False), ("dropped", True)])
+def test_a_network_with_dropout_is_known(said, factory, expected):
+    assert said(f"./mynet.py:{factory}")[1].has_dropout == expected
+
+
 def test_options_go_to_the_factory_and_change_its_inputs(said):
     suite, spec = said("./mynet.py:Net", "image_size=32", "image_size=16", "classes=3")
     sizes = [spec.inputs(dict(item.cell.model_options)).size for item in plan(suite, Board("here"))]
@@ -202,6 +207,7 @@ def test_what_is_no_network_is_one_clear_line(said, model, options, says):
         ("layout = {'counts': 'conv'}\n", "layout: counts must be conv2d or linear, got 'conv'"),
         ("layout = {'mlp': ['x']}\n", "layout: mlp must be a text, got ['x']"),
         ("layout = {'head': 'fc'}\n", "layout: head: the network has no module 'fc'"),
+        ("layout = {'auxiliary': 'a'}\n", "layout: auxiliary: the network has no module 'a'"),
         ("def net(:\n", "cannot be loaded: SyntaxError: "),
     ],
 )

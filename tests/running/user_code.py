@@ -43,6 +43,9 @@ def picky():
         def forward(self, x):
             raise ValueError("wants 1 channel")
     return Picky()
+
+def dropped(image_size=24):
+    return nn.Sequential(Net(image_size=image_size), nn.Dropout())
 """
 BATCHED = """\
 import torch

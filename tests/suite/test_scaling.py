@@ -57,6 +57,20 @@ def test_only_cells_with_other_parameters_or_ranks_are_another_workload(
     assert vanilla.of_any_method == item.cell.of_any_method
 
 
+@pytest.mark.parametrize(
+    ("model", "measure", "revision"),
+    [
+        ("efficientnet_lite0", ("accuracy",), 1),
+        ("efficientnet_lite0", ("trace", "learning"), 0),
+        ("mcunet", ("accuracy",), 0),
+    ],
+)
+def test_only_cells_with_other_masks_of_dropout_are_another_workload(model, measure, revision):
+    suite = replace(Words([model], data="digits").suite(), measure=measure)
+    (item,) = plan(suite, Board("x86"))
+    assert item.cell.revision == revision
+
+
 def test_the_pixels_are_those_of_the_weights():
     spec = registry.model("efficientnet_lite0")
     inputs = spec.inputs({"image_size": 2, "classes": 10})

@@ -1,6 +1,9 @@
 """The accuracy pass: a network learns digits, methods see equal examples, data without labels."""
 
+from types import SimpleNamespace
+
 import pytest
+from torch.nn.functional import dropout
 
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.models import resnet
@@ -10,6 +13,7 @@ from ondevice_bench.specs.data import DataSource
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.suite import Sampling
+from ondevice_bench.worker import epochs
 from ondevice_bench.worker.passes import accuracy
 
 SMALL = (("image_size", 32), ("classes", 10))
@@ -48,7 +52,14 @@ def test_a_network_learns_digits(learn):
     assert last < first
 
 
-def test_the_same_seed_learns_the_same(learn):
+def test_the_same_seed_learns_the_same(learn, monkeypatch):
+    def workload_with_dropout(job, examples):
+        workload = epochs.workload_of(job, examples)
+        workload.model.register_forward_hook(lambda model, _, y: dropout(y, 0.5, model.training))
+        return workload
+
+    monkeypatch.setattr(accuracy, "epochs", SimpleNamespace(**vars(epochs)))
+    monkeypatch.setattr(accuracy.epochs, "workload_of", workload_with_dropout)
     one, two = learn(), learn(method="microbatch", method_options=(("slices", 1),))
     assert one.metrics == two.metrics
     assert one.details["losses"] == two.details["losses"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.declare.folders import SUFFIXES, builtin, locate
+from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs import registry
 from ondevice_bench.suite.suite import Suite
@@ -33,6 +34,21 @@ def require_own_code(tree: Tree, suite: Suite) -> None:
             f"{suite.path}: {tree.ref} has no such suite, so {own[0]} would be the same file on "
             "both sides: commit the suite"
         )
+
+
+def require_own_bases(tree: Tree, suite: Path, folder: Path | None) -> None:
+    """Refuse a suite of a ref that extends one of the working tree, which the ref does not have."""
+    root, top, packaged = (each.resolve() for each in (tree.root, tree.top, builtin(SUITES)))
+    if root == top or not suite.resolve().is_relative_to(root):
+        return
+    for base in read_resolved(SUITES, suite, folder)[1:]:
+        path = base.path.resolve()
+        is_packaged = path.parent == packaged != top / SUITES
+        if path.is_relative_to(top) and not path.is_relative_to(root) and not is_packaged:
+            raise BadInput(
+                f"{suite.name}: in {tree.ref} it extends {base.path}, which is a file of the "
+                "working tree alone: commit it, or give it another name"
+            )
 
 
 def _in_tree(tree: Tree, suite: str) -> Path | None:

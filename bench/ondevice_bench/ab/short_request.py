@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ondevice_bench.ab.find_suite import SUITES, require_own_code
+from ondevice_bench.ab.find_suite import SUITES, require_own_bases, require_own_code
 from ondevice_bench.ab.worktree import Tree
 from ondevice_bench.errors import NothingRan
 from ondevice_bench.record.origin import AB
@@ -56,7 +56,9 @@ def short_request(
 
     Each process is short: many rounds tell more than long ones.
     """
-    loaded = load_suite(str(suite), _folder(tree, suite))
+    folder = _folder(tree, suite)
+    loaded = load_suite(str(suite), folder)
+    require_own_bases(tree, suite, folder)
     require_own_code(tree, loaded)
     describe(host, loaded)
     short = replace(loaded, measure=("trace", "time"), rounds={"time": 1}, variants={})

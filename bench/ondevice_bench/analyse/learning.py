@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics, passes
+from ondevice_bench.analyse.meters import are_mixed
+from ondevice_bench.analyse.missing_metrics import MIXED_METERS
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell
@@ -100,6 +102,9 @@ def _line(cells: Sequence[CellSummary]) -> Learning:
     name_and_seed = cells[0].planned.cell.id
     estimates, unavailable = {}, {}
     for name, values in values_by_metric.items():
+        if are_mixed(name, (cell.meters for cell in cells)):
+            unavailable[name] = MIXED_METERS
+            continue
         endless = _never_reached(cells) if values and name in TO_TARGET else 0
         found = _over_seeds([*values, *[math.inf] * endless], len(cells)) if values else None
         if found is None:

@@ -1,6 +1,6 @@
 """Energies of two meters: they are not combined."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ondevice_bench import metrics
 from ondevice_bench.metrics.descriptor import METER
@@ -9,6 +9,11 @@ from ondevice_bench.metrics.descriptor import METER
 def is_metered(metric: str) -> bool:
     """Whether the metric is what a meter has counted."""
     return metrics.described(metric).scope == METER
+
+
+def are_mixed(metric: str, meters: Iterable[Mapping[str, str]]) -> bool:
+    """Whether numbers of a metric come from several meters, as far as these are known."""
+    return len({each[metric] for each in meters if each.get(metric)}) > 1
 
 
 def why_not_together(metric: str, base: Mapping[str, str], new: Mapping[str, str]) -> str:

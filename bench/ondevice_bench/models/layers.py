@@ -50,12 +50,25 @@ def complete_layout(model: nn.Module, given: ModelLayout | None) -> ModelLayout:
     if given is None:
         return guess
     names = [name for name, _ in (*model.named_modules(), *model.named_parameters())]
-    if given.head and given.head not in names:
-        near = suggestion(given.head, names)
-        raise NoSuchPart(f"layout: head: the network has no module {given.head!r}{near}")
+    others = (("auxiliary", name) for name in given.auxiliary.split("|"))
+    for part, name in (("head", given.head), *others):
+        is_optional = part == "auxiliary" and _is_left_out(model, name)
+        if name and name not in names and not is_optional:
+            near = suggestion(name, names)
+            raise NoSuchPart(f"layout: {part}: the network has no module {name!r}{near}")
     is_single = sum(map(_has_matrix, model.modules())) == 1  # such a network has no head
     head = given.head or ("" if is_single else guess.head)
     return replace(given, head=head, counts=given.counts or guess.counts)
+
+
+def _is_left_out(model: nn.Module, name: str) -> bool:
+    """Whether the network has None in place of this module, as an option may ask for."""
+    place: object = model
+    for part in name.split("."):
+        place = getattr(place, part, False)
+        if place is None:
+            return True
+    return False
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,7 @@ class _Description(StrictSchema):
     missing_modules: list[_Text]
     has_own_loss: bool
     completes_layout: bool
+    has_dropout: bool
 
 
 def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:

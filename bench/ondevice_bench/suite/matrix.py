@@ -156,7 +156,7 @@ def _of_every_seed(
     learning = suite.learning if passes.LEARNING in suite.measure else None
     is_by_suite = learning is None and not has_own_batch
     calibrated_on = _calibrated_on(suite, method, method_options) if is_by_suite else ""
-    revision = _revision(method, method_options, layers, model, model_options)
+    revision = _revision(suite, method, method_options, layers, model, model_options)
     of_images = inputs if isinstance(inputs, Images) and suite.data.kind != "synthetic" else None
     for seed in suite.seeds:
         yield Cell(
@@ -196,9 +196,13 @@ def _calibrated_on(suite: Suite, method: str, options: Options) -> str:
     return TRAIN if depends and suite.data.splits_examples else ""
 
 
-def _revision(method: str, options: Options, layers: str, model: str, given: Options) -> int:
-    """1 for cells that earlier versions measured with other frozen parameters or ranks."""
+def _revision(
+    suite: Suite, method: str, options: Options, layers: str, model: str, given: Options
+) -> int:
+    """1 for cells that earlier versions measured with other frozen parameters, ranks or masks."""
     spec = registry.model(model)
+    if spec.has_dropout and passes.ACCURACY in suite.measure:
+        return 1  # the masks did not depend on the seed
     choices = (layers, *(part.layers for part in composition.parts(method)))
     counts = any(each.partition(":")[0] == "last" for each in choices)
     if counts and (spec.layout.auxiliary or spec.completes_layout):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.dropout import _DropoutNd
 
 from ondevice_bench.data import nested
 from ondevice_bench.errors import UserModelError
@@ -79,6 +80,7 @@ def _description(
         "missing_modules": [part for part, find in MODULES_OF.items() if not find(model, layout)],
         "has_own_loss": network.loss is not cross_entropy,
         "completes_layout": network.layout is not None and layout != network.layout,
+        "has_dropout": any(isinstance(module, _DropoutNd) for module in model.modules()),
     }
 
 

@@ -1,7 +1,8 @@
 """A child of the parent that has imported torch and forks a worker for each job.
 
 Messages are JSON packets on one socket. The parent sends `kill`, or a job with the descriptors of
-the reply pipe and of the worker's output. The zygote answers with the worker's exit status.
+the reply pipe and of the worker's output, and of a file with the job's text if it is large. The
+zygote answers with the worker's exit status.
 The zygote itself kills the worker, before it collects the exit status. Until then no other process
 can have the worker's number. What a worker's code forked ends with the worker: the zygote adopts
 orphans, and kills them before it says that the worker has ended.
@@ -51,15 +52,21 @@ def _serve(connection: socket.socket, wake: int, wake_write: int) -> None:
             os.read(wake, PACKET_BYTES)
             child = _reap(connection, child)
         if connection.fileno() in ready:
-            packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 2)
+            packet, fds, _, _ = socket.recv_fds(connection, PACKET_BYTES, 3)
             if not packet:
                 runtime.end_children()
                 return
             message = json.loads(packet)
             if "job" in message:
-                child = _fork(connection, (wake, wake_write), Job.from_text(message["job"]), fds)
+                job = Job.from_text(message["job"] or _content(fds.pop()))
+                child = _fork(connection, (wake, wake_write), job, fds)
             elif child:
                 os.kill(child, signal.SIGKILL)
+
+
+def _content(file: int) -> str:
+    with open(file) as opened:
+        return opened.read()
 
 
 def _reap(connection: socket.socket, child: int) -> int:

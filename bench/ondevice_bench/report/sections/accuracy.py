@@ -8,6 +8,7 @@ from typing import Any
 from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.kept_accuracy import FINAL, POINT, MethodAccuracy, kept_accuracy
+from ondevice_bench.analyse.meters import are_mixed
 from ondevice_bench.record.details import LearningCurve
 from ondevice_bench.report import drawing
 from ondevice_bench.report.accuracy_sentences import (
@@ -162,11 +163,12 @@ def _tried(one: MethodAccuracy) -> tuple[Tried, ...]:
 
 
 def _curves(
-    along: Callable[[LearningCurve], Sequence[float]], title: str, cost: str
+    along: Callable[[LearningCurve], Sequence[float]], title: str, cost: str, metric: str
 ) -> Callable[[Group], Canvas | None]:
     """The accuracy over a cost, for each method: the median over seeds, with lowest and highest.
 
-    `cost` is that of a point in its tooltip.
+    `cost` is that of a point in its tooltip, and `metric` the whole cost. A method whose seeds have
+    energies of several meters has no line.
     """
 
     def draw(group: Group) -> Canvas | None:
@@ -174,12 +176,17 @@ def _curves(
         for member in group.members:
             if along(_curve(member)):
                 by_method.setdefault(member.cell.planned.cell.of_any_seed, []).append(member)
-        if not by_method:
+        seeds = [
+            members
+            for members in by_method.values()
+            if not are_mixed(metric, (member.cell.meters for member in members))
+        ]
+        if not seeds:
             return None
-        labels = row_labels([members[0].cell.planned.cell for members in by_method.values()])
+        labels = row_labels([members[0].cell.planned.cell for members in seeds])
         plot = Canvas()
-        looks = drawing.lines(members[0].method for members in by_method.values())
-        for label, members, look in zip(labels, by_method.values(), looks, strict=True):
+        looks = drawing.lines(members[0].method for members in seeds)
+        for label, members, look in zip(labels, seeds, looks, strict=True):
             _add_line(plot, label, members, along, look, cost)
         plot.lay_out(height=HEIGHT, legend={"orientation": "v", "y": 1, "yanchor": "top"})
         plot.x_axis(title)
@@ -235,8 +242,9 @@ def _plot(
     along: Callable[[LearningCurve], Sequence[float]],
     title: str,
     cost: str,
+    metric: str = "",
 ) -> Plot:
-    return Plot(name, caption, _curves(along, title, cost), is_over_seeds=True)
+    return Plot(name, caption, _curves(along, title, cost, metric), is_over_seeds=True)
 
 
 SECTION = Section(
@@ -262,6 +270,7 @@ SECTION = Section(
             lambda curve: curve.joules,
             "joules of training",
             "%{x:,.4~r} J",
+            "training_joules",
         ),
     ),
 )

@@ -177,7 +177,7 @@ class ZygoteLauncher:
         deadline, oom_kills = time.monotonic() + timeout, worker_reply.oom_kills()
         with worker_reply.pipe() as (read_end, write_end):
             try:
-                self._send({"job": job.to_text()}, [write_end, output.fileno()])
+                self._send_job(job.to_text(), [write_end, output.fileno()])
             finally:
                 os.close(write_end)
             try:
@@ -190,6 +190,13 @@ class ZygoteLauncher:
                 raise
         status = self._kill_worker() if text is None else self._exit_status()
         return worker_reply.judge(text, status, timeout, oom_kills)
+
+    def _send_job(self, text: str, fds: Sequence[int]) -> None:
+        if len(json.dumps({"job": text})) <= PACKET_BYTES:
+            self._send({"job": text}, fds)
+            return
+        with text_file(text) as file:
+            self._send({"job": ""}, [*fds, file.fileno()])
 
     def _kill_worker(self) -> int:
         self._send({"kill": True})

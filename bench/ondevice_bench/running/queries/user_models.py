@@ -141,6 +141,7 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         has_own_loss=first["has_own_loss"],
         # `bench` of an earlier commit, which `bench ab` asks, does not say it
         completes_layout=first.get("completes_layout", False),
+        has_dropout=first.get("has_dropout", False),
     )
 
 

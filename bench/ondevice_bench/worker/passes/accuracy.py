@@ -1,6 +1,7 @@
 """The accuracy pass: a short fine-tuning on real data, then the accuracy on held-out examples.
 
-Every method with the same seed learns from the same examples in the same order.
+Every method with the same seed learns from the same examples in the same order, with the same
+masks of dropout.
 """
 
 import math
@@ -49,6 +50,7 @@ def measure(job: Job) -> PassResult:
 def _train(workload: Workload, job: Job, examples: epochs.Examples, losses: list[float]) -> None:
     """Train, and note each loss. NotFinite ends it."""
     order = torch.Generator().manual_seed(job.cell.seed)
+    torch.manual_seed(job.cell.seed)
     for _ in range(EPOCHS):
         for batch in epochs.batches(examples, job.cell.batch, order):
             workload.batch = batch
