@@ -190,6 +190,10 @@ def test_an_absolute_figure_may_not_be_exceeded_and_a_gain_may():
     assert shows(size, found(109, 110, 111, **peak)) == "no"
     assert shows(size, found(60, 80, 90, **peak)) == "no"
     assert shows(MEASURED, found(3.9, 4, 4.1)) == "yes"
+    for reach in ("up to", "over"):
+        accuracy = of(size, unit="%", published="90", measured=("accuracy",), reach=reach)
+        assert shows(accuracy, found(96, 96.5, 97, metric="accuracy")) == "yes"
+        assert shows(accuracy, found(80, 81, 82, metric="accuracy")) == "no"
 
 
 def test_an_interval_that_holds_a_figure_says_so_only_if_it_is_narrow():
