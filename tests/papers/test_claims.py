@@ -14,7 +14,7 @@ from ondevice_bench.papers.evidence import MeasuredClaim, anatomy, measured
 from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.running.boards import boards
 from ondevice_bench.stats import Estimate
-from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from tests.record.conftest import make_record, make_run, planned
@@ -252,6 +252,29 @@ def test_a_unit_that_the_metric_does_not_have_gives_no_figure(summary_of):
     summary = summary_of(records(), planned(*CELLS), make_run())
     share = of(CLAIM, unit="%", ratio_of=None)
     assert measured(share, [summary]) == ()
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("GFLOP", 2.5), ("MFLOP", 2500)])
+def test_measured_flops_are_in_the_unit_of_the_claim(summary_of, unit, expected):
+    flops = make_record(cell=CELLS[0], pass_name="trace", metrics={"step_flops": 2.5e9})
+    summary = summary_of([flops], planned(CELLS[0]), make_run())
+    query = Query("mcunet", "vanilla", batch=8)
+    claim = of(CLAIM, unit=unit, ratio_of=None, measured=("step_flops",), query=query)
+    (one,) = measured(claim, [summary])
+    assert one.estimate.estimate == expected
+
+
+@pytest.mark.parametrize(("epochs", "differs"), [(3, ("epochs 3 instead of 50",)), (50, ())])
+def test_an_accuracy_after_training_needs_the_epochs_of_the_claim(summary_of, epochs, differs):
+    cell = dataclasses.replace(CELLS[0], learning=LearningPlan(epochs=epochs))
+    trained = make_record(cell=cell, pass_name="learning", metrics={"final_accuracy": 0.9})
+    summary = summary_of([trained], planned(cell), make_run())
+    query = Query("mcunet", "vanilla", batch=8)
+    claim = of(MEASURED, unit="%", ratio_of=None, measured=("final_accuracy",), query=query)
+    (one,) = measured(of(claim, epochs=50), [summary])
+    assert (one.differs, one.estimate.estimate) == (differs, 90)
+    (one,) = measured(claim, [summary])
+    assert one.differs == ()
 
 
 def test_a_short_training_decides_nothing_about_a_long_one():
