@@ -321,7 +321,6 @@ def test_accounts_are_asked_for_at_given_ranks_or_at_those_of_runs(summary_of):
         "mcunet/asi/all/b8/s0",
         {"conv": {"activation": [1, 2, 3, 4], "weight": None}},
     )
-    assert mine.plain == AccountQuery("vanilla", Query("mcunet", "vanilla", "all", 8))
     other = of(CLAIM, query=Query("mcunet", "asi", "all", 16))
     assert [each.differs for each in account_queries(other, [summary])] == [
         ("batch 8 instead of 16",),
@@ -341,11 +340,11 @@ def test_figures_of_accounts():
         "inference_bytes": 5 * MIB,
         "stored_bytes": 8 * MIB,
         "flops": {"training": 30, "inference": 10},
-        "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 20}]}},
+        "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 20, "exact": 25}]}},
     }
     base = {**mine, "activation_bytes": 40 * MIB, "stored_bytes": 24 * MIB,
             "flops": {"training": 90, "inference": 20},
-            "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 80}]}}}  # fmt: skip
+            "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 80, "exact": 50}]}}}  # fmt: skip
     here = AccountQuery("cell", CLAIM.query)
 
     def both(**what):
@@ -357,9 +356,15 @@ def test_figures_of_accounts():
     assert both(unit="%") == (75, pytest.approx(100 * 2 / 3))
     assert both(quantity="training", unit="MiB", ratio_of=None) == (15, 13)
     assert both(quantity="inference", unit="MiB", ratio_of=None) == (5, 5)
-    assert both(quantity="training_flops", dialect="wasi") == (4, 3)
+    half = dataclasses.replace(CLAIM.query, dtype="bfloat16")
+    assert both(quantity="training", unit="KiB", ratio_of=None, query=half) == (7680, 6656)
+    assert both(query=half) == (4, 3)
+    assert both(quantity="training_flops", dialect="wasi") == (4, 2)  # of the same layers
     assert both(quantity="inference_flops", dialect="wasi") == (None, 2)
     assert both(quantity="training_flops") == (3, 3)
+    base["dialects"]["wasi"]["not_counted"] = {"head": "no formula"}
+    assert both(quantity="training_flops", dialect="wasi") == (None, 3)
+    assert both(dialect="wasi") == (4, 3)  # bytes are those of all layers
 
 
 PAPERS = (

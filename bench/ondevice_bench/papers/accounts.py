@@ -14,6 +14,9 @@ from ondevice_bench.suite.cell import Cell
 NUMBERS = ("rank", "fraction", "weight_rank")  # rules that do not depend on weights or data
 _OF_LAYERS = ("input_gradient", "weight_gradient", "backward")
 _SUMS = {"backward": (*_OF_LAYERS, "head"), "layer_backward": _OF_LAYERS}  # of lines of a dialect
+# bytes of a number of this type, as a multiple of the bytes that accounts have
+_WIDTHS = {"float32": 1.0, "float64": 2.0, "bfloat16": 0.5}
+_OF_ANY_BATCH = ("activation", "weight", "inference")  # without ranks, their ratio
 NEAREST = 2  # accounts of cells that do not meet a claim's conditions
 
 
@@ -25,12 +28,6 @@ class AccountQuery:
     query: Query
     ranks: Mapping[str, Any] | None = None
     differs: tuple[str, ...] = ()
-
-    @property
-    def plain(self) -> "AccountQuery":
-        """The same layers in plain training."""
-        same = replace(self.query, method="vanilla", method_options=())
-        return AccountQuery("vanilla", same)
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,11 @@ def _query(cell: Cell) -> Query:
 def account(
     claim: Claim, query: AccountQuery, own: Mapping[str, Any], base: Mapping[str, Any] | None
 ) -> Account:
-    """The claim's number. A ratio also needs `base`, the account of plain training."""
+    """The claim's number. A ratio also needs `base`, the account of the same layers in vanilla."""
+    if base is not None and _not_counted(claim, own) != _not_counted(claim, base):
+        # the sums of the dialect are of different layers
+        exact = account(replace(claim, dialect=EXACT), query, own, base).exact
+        return Account(query.cell, None, exact, query.differs)
     published, exact = (
         _number(claim, of(claim, own), None if base is None else of(claim, base))
         for of in (_published, _exact)
@@ -116,11 +117,19 @@ def account(
     return Account(query.cell, published, exact, query.differs)
 
 
+def _not_counted(claim: Claim, values: Mapping[str, Any]) -> set[str]:
+    """The layers for whose FLOPs the dialect has no formula. It counts the bytes of all layers."""
+    if claim.dialect == EXACT or not _quantity(claim)[1]:
+        return set()
+    return set(values["dialects"].get(claim.dialect, {}).get("not_counted", ()))
+
+
 def _number(claim: Claim, own: float | None, base: float | None) -> float | None:
     if own is None:
         return None
     if claim.ratio_of is None:
-        return own / SIZES.get(claim.unit, 1.0)
+        width = 1.0 if _quantity(claim)[1] else _WIDTHS[claim.query.dtype]
+        return width * own / SIZES.get(claim.unit, 1.0)
     return None if base is None else times(claim, own, base)
 
 
@@ -137,8 +146,10 @@ def _published(claim: Claim, values: Mapping[str, Any]) -> float | None:
 def _exact(claim: Claim, values: Mapping[str, Any]) -> float | None:
     """The bytes that the same layers really store, or the FLOPs that they really execute."""
     quantity, is_flops = _quantity(claim)
-    if is_flops and quantity in _SUMS and claim.dialect != EXACT:
-        return _sum_of_lines(claim, values, "exact")
+    if is_flops and claim.dialect != EXACT:
+        of_the_dialect = _sum_of_lines(claim, values, "exact")  # it may not count all layers
+        if of_the_dialect is not None or quantity in _SUMS:
+            return of_the_dialect
     if is_flops and values["flops"] is None:
         return None
     if is_flops:
