@@ -330,6 +330,45 @@ def test_accounts_are_asked_for_at_given_ranks_or_at_those_of_runs(summary_of):
     assert [each.cell for each in account_queries(given, [])] == ["its own conditions"]
     assert account_queries(CLAIM, []) == ()
     assert account_queries(of(given, untestable="no"), []) == ()
+    # at any batch, and at the ranks of the run, because one of the rules needs data
+    for options, batch in (((("rank", 4),), None), ((("epsilon", 0.4), ("weight_rank", 4)), 8)):
+        query = Query("mcunet", "asi", "all", batch, method_options=options)
+        assert account_queries(of(CLAIM, query=query), []) == ()
+        (first, *_) = account_queries(of(CLAIM, query=query), [summary])
+        assert first.cell == "mcunet/asi/all/b8/s0"
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "batch", "what", "is_decided"),
+    [
+        ("gradient_filter", {"radius": 2}, None, {}, True),
+        ("gradient_filter", {"radius": 2}, None, {"quantity": "training"}, False),
+        ("gradient_filter", {"radius": 2}, None, {"quantity": "training_flops"}, False),
+        ("gradient_filter", {"radius": 2}, 8, {"quantity": "training"}, True),
+        ("gradient_filter", {}, 8, {}, False),  # any radius counts
+        ("vanilla", {}, 8, {"unit": "MiB", "ratio_of": None}, True),
+        ("vanilla", {}, None, {"unit": "MiB", "ratio_of": None}, False),
+        ("wasi", {"rank": 4, "weight_epsilon": 0.9}, 8, {}, False),
+        ("wasi", {"rank": 4, "weight_rank": 4}, 8, {}, True),
+        ("checkpoint", {"scope": "blocks"}, 8, {}, False),  # its bytes are no sum over layers
+    ],
+)
+def test_only_conditions_that_decide_the_number_are_accounted_for_without_a_run(
+    method, options, batch, what, is_decided
+):
+    query = Query("mcunet", method, "all", batch, method_options=tuple(options.items()))
+    queries = account_queries(of(CLAIM, query=query, **what), [])
+    assert [each.query for each in queries] == [query] * is_decided
+
+
+def test_an_account_of_vanilla_is_of_the_layers_that_the_claim_names(summary_of):
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    size = {"unit": "MiB", "ratio_of": None}
+    for layers, wanted in (("conv", "conv"), (None, "all"), ("last:2", "all")):
+        claim = of(CLAIM, query=Query("mcunet", "vanilla", layers), **size)
+        queries = account_queries(claim, [summary])
+        assert {each.query.layers for each in queries} == {wanted}
+        assert all(each.differs for each in queries) == (layers == "last:2")
 
 
 def test_figures_of_accounts():

@@ -8,8 +8,10 @@ from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.dialects import EXACT
 from ondevice_bench.papers.evidence import times
 from ondevice_bench.papers.published import SIZES, Claim, Query
-from ondevice_bench.specs import registry
+from ondevice_bench.specs import composition, registry
+from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.layers import freezes
 
 NUMBERS = ("rank", "fraction", "weight_rank")  # rules that do not depend on weights or data
 _OF_LAYERS = ("input_gradient", "weight_gradient", "backward")
@@ -47,7 +49,15 @@ def can_be_accounted(claim: Claim) -> bool:
     """
     method = claim.query.method
     is_formula = claim.computed == "accounted" and claim.ratio_of in (None, "vanilla")
-    return is_formula and method is not None and "+" not in method
+    return is_formula and method is not None and "+" not in method and _is_of_layers(method)
+
+
+def _is_of_layers(method: str) -> bool:
+    """Whether the numbers of the method are sums over layers, as far as it is known here."""
+    if registry.is_own(method):
+        return True
+    spec = registry.method(method)
+    return bool(spec.treats) or spec.is_plain
 
 
 def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[AccountQuery, ...]:
@@ -55,18 +65,9 @@ def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Acco
     query = claim.query
     if claim.untestable or query.method is None or not can_be_accounted(claim):
         return ()
-    has_ranks = _has_ranks(query.method)
-    rules = [name for name, _ in query.method_options]
-    if not has_ranks or any(name in NUMBERS for name in rules):
-        # without ranks, a ratio is the same at every batch
-        any_batch = claim.ratio_of is not None and not has_ranks
-        complete = (
-            query.names_one_model
-            and query.layers is not None
-            and (any_batch or query.batch is not None)
-        )
-        return (AccountQuery("its own conditions", query),) if complete else ()
-    queries = sorted(_at_ranks(claim, summaries), key=lambda each: len(each.differs))
+    if _is_complete(claim):
+        return (AccountQuery("its own conditions", query),)
+    queries = sorted(_of_runs(claim, summaries), key=lambda each: len(each.differs))
     meeting = [each for each in queries if not each.differs]
     return tuple(meeting or queries[:NEAREST])
 
@@ -75,13 +76,32 @@ def _has_ranks(method: str) -> bool:
     return registry.is_own(method) or registry.method(method).calibrates
 
 
-def _at_ranks(claim: Claim, summaries: Sequence[RunSummary]) -> Iterator[AccountQuery]:
+def _is_complete(claim: Claim) -> bool:
+    """Whether the conditions of the claim decide its account."""
+    query = claim.query
+    assert query.method is not None
+    has_ranks, given = _has_ranks(query.method), {name for name, _ in query.method_options}
+    if has_ranks:
+        states_options = bool(given & set(NUMBERS)) and not given & set(BY_CONTENT)
+    else:
+        states_options = bool(given) or not composition.options(query.method)
+    any_batch = not has_ranks and claim.ratio_of is not None and claim.quantity in _OF_ANY_BATCH
+    states_batch = any_batch or query.batch is not None
+    return query.names_one_model and query.layers is not None and states_options and states_batch
+
+
+def _of_runs(claim: Claim, summaries: Sequence[RunSummary]) -> Iterator[AccountQuery]:
+    """The accounts of cells that were measured, with the ranks that they had."""
     for summary in summaries:
         for each in summary.cells:
-            cell, ranks = each.planned.cell, _ranks(each)
+            cell = each.planned.cell
             is_own = registry.is_own(cell.method) or registry.is_own_model(cell.model)
-            if ranks and not is_own and claim.query.is_near(cell):
-                yield AccountQuery(each.id, _query(cell), ranks, claim.query.differs(cell))
+            if is_own or not each.estimates or not claim.query.is_near(cell):
+                continue
+            ranks = _ranks(each) if _has_ranks(cell.method) else None
+            if ranks != {}:
+                query = _query(cell, claim.query.layers)
+                yield AccountQuery(each.id, query, ranks, claim.query.differs(cell))
 
 
 def _ranks(cell: CellSummary) -> dict[str, Any]:
@@ -91,11 +111,13 @@ def _ranks(cell: CellSummary) -> dict[str, Any]:
     }
 
 
-def _query(cell: Cell) -> Query:
+def _query(cell: Cell, layers: str | None) -> Query:
+    """The cell's account. A cell of vanilla is for all `layers` that freeze none."""
+    is_any = cell.method == "vanilla" and not freezes(cell.layers) and not freezes(layers or "")
     return Query(
         cell.model,
         cell.method,
-        cell.layers,
+        (is_any and layers) or cell.layers,
         cell.batch,
         model_options=cell.model_options,
         method_options=cell.method_options,
