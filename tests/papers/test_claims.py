@@ -14,7 +14,7 @@ from ondevice_bench.papers.evidence import MeasuredClaim, anatomy, measured
 from ondevice_bench.papers.published import Claim, Query
 from ondevice_bench.running.boards import boards
 from ondevice_bench.stats import Estimate
-from ondevice_bench.suite.cell import Cell, Train
+from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from tests.record.conftest import make_record, make_run, planned
@@ -190,6 +190,10 @@ def test_an_absolute_figure_may_not_be_exceeded_and_a_gain_may():
     assert shows(size, found(109, 110, 111, **peak)) == "no"
     assert shows(size, found(60, 80, 90, **peak)) == "no"
     assert shows(MEASURED, found(3.9, 4, 4.1)) == "yes"
+    for reach in ("up to", "over"):
+        accuracy = of(size, unit="%", published="90", measured=("accuracy",), reach=reach)
+        assert shows(accuracy, found(96, 96.5, 97, metric="accuracy")) == "yes"
+        assert shows(accuracy, found(80, 81, 82, metric="accuracy")) == "no"
 
 
 def test_an_interval_that_holds_a_figure_says_so_only_if_it_is_narrow():
@@ -250,6 +254,29 @@ def test_a_unit_that_the_metric_does_not_have_gives_no_figure(summary_of):
     assert measured(share, [summary]) == ()
 
 
+@pytest.mark.parametrize(("unit", "expected"), [("GFLOP", 2.5), ("MFLOP", 2500)])
+def test_measured_flops_are_in_the_unit_of_the_claim(summary_of, unit, expected):
+    flops = make_record(cell=CELLS[0], pass_name="trace", metrics={"step_flops": 2.5e9})
+    summary = summary_of([flops], planned(CELLS[0]), make_run())
+    query = Query("mcunet", "vanilla", batch=8)
+    claim = of(CLAIM, unit=unit, ratio_of=None, measured=("step_flops",), query=query)
+    (one,) = measured(claim, [summary])
+    assert one.estimate.estimate == expected
+
+
+@pytest.mark.parametrize(("epochs", "differs"), [(3, ("epochs 3 instead of 50",)), (50, ())])
+def test_an_accuracy_after_training_needs_the_epochs_of_the_claim(summary_of, epochs, differs):
+    cell = dataclasses.replace(CELLS[0], learning=LearningPlan(epochs=epochs))
+    trained = make_record(cell=cell, pass_name="learning", metrics={"final_accuracy": 0.9})
+    summary = summary_of([trained], planned(cell), make_run())
+    query = Query("mcunet", "vanilla", batch=8)
+    claim = of(MEASURED, unit="%", ratio_of=None, measured=("final_accuracy",), query=query)
+    (one,) = measured(of(claim, epochs=50), [summary])
+    assert (one.differs, one.estimate.estimate) == (differs, 90)
+    (one,) = measured(claim, [summary])
+    assert one.differs == ()
+
+
 def test_a_short_training_decides_nothing_about_a_long_one():
     short = found(0.3, 0.31, 0.32, "a short training instead of 50 epochs", metric="accuracy")
     long = of(MEASURED, unit="%", ratio_of=None, published="97.32", measured=("accuracy",),
@@ -294,7 +321,6 @@ def test_accounts_are_asked_for_at_given_ranks_or_at_those_of_runs(summary_of):
         "mcunet/asi/all/b8/s0",
         {"conv": {"activation": [1, 2, 3, 4], "weight": None}},
     )
-    assert mine.plain == AccountQuery("vanilla", Query("mcunet", "vanilla", "all", 8))
     other = of(CLAIM, query=Query("mcunet", "asi", "all", 16))
     assert [each.differs for each in account_queries(other, [summary])] == [
         ("batch 8 instead of 16",),
@@ -304,6 +330,45 @@ def test_accounts_are_asked_for_at_given_ranks_or_at_those_of_runs(summary_of):
     assert [each.cell for each in account_queries(given, [])] == ["its own conditions"]
     assert account_queries(CLAIM, []) == ()
     assert account_queries(of(given, untestable="no"), []) == ()
+    # at any batch, and at the ranks of the run, because one of the rules needs data
+    for options, batch in (((("rank", 4),), None), ((("epsilon", 0.4), ("weight_rank", 4)), 8)):
+        query = Query("mcunet", "asi", "all", batch, method_options=options)
+        assert account_queries(of(CLAIM, query=query), []) == ()
+        (first, *_) = account_queries(of(CLAIM, query=query), [summary])
+        assert first.cell == "mcunet/asi/all/b8/s0"
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "batch", "what", "is_decided"),
+    [
+        ("gradient_filter", {"radius": 2}, None, {}, True),
+        ("gradient_filter", {"radius": 2}, None, {"quantity": "training"}, False),
+        ("gradient_filter", {"radius": 2}, None, {"quantity": "training_flops"}, False),
+        ("gradient_filter", {"radius": 2}, 8, {"quantity": "training"}, True),
+        ("gradient_filter", {}, 8, {}, False),  # any radius counts
+        ("vanilla", {}, 8, {"unit": "MiB", "ratio_of": None}, True),
+        ("vanilla", {}, None, {"unit": "MiB", "ratio_of": None}, False),
+        ("wasi", {"rank": 4, "weight_epsilon": 0.9}, 8, {}, False),
+        ("wasi", {"rank": 4, "weight_rank": 4}, 8, {}, True),
+        ("checkpoint", {"scope": "blocks"}, 8, {}, False),  # its bytes are no sum over layers
+    ],
+)
+def test_only_conditions_that_decide_the_number_are_accounted_for_without_a_run(
+    method, options, batch, what, is_decided
+):
+    query = Query("mcunet", method, "all", batch, method_options=tuple(options.items()))
+    queries = account_queries(of(CLAIM, query=query, **what), [])
+    assert [each.query for each in queries] == [query] * is_decided
+
+
+def test_an_account_of_vanilla_is_of_the_layers_that_the_claim_names(summary_of):
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    size = {"unit": "MiB", "ratio_of": None}
+    for layers, wanted in (("conv", "conv"), (None, "all"), ("last:2", "all")):
+        claim = of(CLAIM, query=Query("mcunet", "vanilla", layers), **size)
+        queries = account_queries(claim, [summary])
+        assert {each.query.layers for each in queries} == {wanted}
+        assert all(each.differs for each in queries) == (layers == "last:2")
 
 
 def test_figures_of_accounts():
@@ -314,11 +379,11 @@ def test_figures_of_accounts():
         "inference_bytes": 5 * MIB,
         "stored_bytes": 8 * MIB,
         "flops": {"training": 30, "inference": 10},
-        "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 20}]}},
+        "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 20, "exact": 25}]}},
     }
     base = {**mine, "activation_bytes": 40 * MIB, "stored_bytes": 24 * MIB,
             "flops": {"training": 90, "inference": 20},
-            "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 80}]}}}  # fmt: skip
+            "dialects": {"wasi": {"lines": [{"quantity": "training", "published": 80, "exact": 50}]}}}  # fmt: skip
     here = AccountQuery("cell", CLAIM.query)
 
     def both(**what):
@@ -330,9 +395,15 @@ def test_figures_of_accounts():
     assert both(unit="%") == (75, pytest.approx(100 * 2 / 3))
     assert both(quantity="training", unit="MiB", ratio_of=None) == (15, 13)
     assert both(quantity="inference", unit="MiB", ratio_of=None) == (5, 5)
-    assert both(quantity="training_flops", dialect="wasi") == (4, 3)
+    half = dataclasses.replace(CLAIM.query, dtype="bfloat16")
+    assert both(quantity="training", unit="KiB", ratio_of=None, query=half) == (7680, 6656)
+    assert both(query=half) == (4, 3)
+    assert both(quantity="training_flops", dialect="wasi") == (4, 2)  # of the same layers
     assert both(quantity="inference_flops", dialect="wasi") == (None, 2)
     assert both(quantity="training_flops") == (3, 3)
+    base["dialects"]["wasi"]["not_counted"] = {"head": "no formula"}
+    assert both(quantity="training_flops", dialect="wasi") == (None, 3)
+    assert both(dialect="wasi") == (4, 3)  # bytes are those of all layers
 
 
 PAPERS = (

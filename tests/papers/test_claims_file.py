@@ -155,6 +155,14 @@ def test_a_users_file_goes_before_ours_and_a_named_one_stands_alone(workplace):
         (("schema: 1", "schema: 2"), 1, "must be 1"),
         (("scope:", "unit: KiB\n    scope:"), 6, "a number in KiB means bytes of one method"),
         (("scope:", "unit: MFLOP\n    scope:"), 6, "a number in MFLOP means FLOPs of one method"),
+        (
+            (
+                "computed: accounted\n    quantity: activation\n    ratio_of: vanilla\n",
+                'computed: measured\n    unit: "%"\n    measured: [peak_rss_bytes]\n',
+            ),
+            6,
+            "a number in % without ratio_of is no number of peak_rss_bytes, which is in bytes",
+        ),
         (("{rank: 4}", "{rank: 4, radius: 2}"), 14, "asi: unknown option 'radius'"),
         (("{rank: 4}", "{least: true}"), 14, "asi: needs one of rank, epsilon"),
         (("{last: 2}", "mlp"), 14, "mcunet declares no mlp"),

@@ -73,6 +73,7 @@ def test_each_claim_is_counted_once_and_the_summary_adds_up():
             "",
         ),
         ({"ratio_of": "hosvd"}, "formulas for asi against hosvd", ""),
+        ({"query": Query("mcunet", "lean"), "ratio_of": None}, "formulas for lean", ""),
         ({"query": Query("mcunet", "asi", data="photos")}, "a measurement", None),
     ],
 )

@@ -21,19 +21,19 @@ def values(stored):
     return {"activation_bytes": stored, "stored_bytes": stored, "weight_bytes": 1.0, "flops": None}
 
 
-def test_a_ratio_needs_the_account_of_plain_training_and_each_is_made_once():
+def test_each_account_is_made_once_and_has_the_same_layers_in_plain_training():
     calls, kept = [], {}
 
     def accounts_of(wanted):
         calls.append([(list(words.methods), list(words.options), ranks) for words, ranks in wanted])
-        return [values(100.0 if words.methods == ["vanilla"] else 50.0) for words, _ in wanted]
+        return [{**values(50.0), "plain": values(100.0)}] * len(wanted)
 
     verdicts = judge_claims(PUBLISHED, (), accounts_of, kept)
     assert [(one.claim.id, one.verdict) for one in verdicts] == [
         ("c", "reproduced"),
         ("d", "reproduced"),
     ]
-    assert calls == [[(["asi"], ["rank=2"], None), (["vanilla"], [], None)]]
+    assert calls == [[(["asi"], ["rank=2"], None)]]
     assert judge_claims(PUBLISHED, (), accounts_of, kept) == verdicts
     assert len(calls) == 1
 

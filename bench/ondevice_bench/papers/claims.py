@@ -194,15 +194,15 @@ def agrees(claim: Claim, value: float) -> bool:
 def shows(claim: Claim, each: MeasuredClaim) -> Literal["yes", "no", "unsure"]:
     """Whether a measured number agrees with the published one. The noise widens both bounds.
 
-    A ratio or a saving may also be larger than claimed. An interval around the published number
-    counts only if it is narrow.
+    A ratio, a saving, or a number with `up to` or `over` may also be larger than claimed. An
+    interval around the published number counts only if it is narrow.
     """
     assert claim.value is not None
     if not _is_sure(each):
         return "unsure"
     low, high = _widened(claim, each)
     slack = max(claim.half_digit, ABOUT * claim.value if claim.reach == "about" else 0.0)
-    is_gain = claim.ratio_of is not None
+    is_gain = claim.ratio_of is not None or claim.reach in _LEAST
     if high < claim.value - slack or (low > claim.value + slack and not is_gain):
         return "no"
     if is_gain and low >= claim.value - slack:

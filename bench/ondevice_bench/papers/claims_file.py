@@ -24,6 +24,7 @@ from ondevice_bench.papers.conditions import impossible
 from ondevice_bench.papers.dialects import DIALECTS, EARLIER, EXACT
 from ondevice_bench.papers.published import (
     ACCOUNTED,
+    UNITS_OF_METRICS,
     Claim,
     Computed,
     Paper,
@@ -247,9 +248,19 @@ class _Claim(StrictSchema):
             raise ValueError(
                 f"a number in {self.unit} means bytes of one method: no ratio_of, no FLOPs"
             )
-        if self.unit in ("MFLOP", "GFLOP") and (self.ratio_of or not of_flops):
+        is_accounted = self.computed == "accounted"
+        if self.unit in ("MFLOP", "GFLOP") and (self.ratio_of or (is_accounted and not of_flops)):
             raise ValueError(f"a number in {self.unit} means FLOPs of one method: no ratio_of")
+        if self.ratio_of is None and self.measured:
+            self._check_unit(metrics.BY_NAME[self.measured[0]])
         return self
+
+    def _check_unit(self, deciding: metrics.Metric) -> None:
+        if UNITS_OF_METRICS[self.unit][0] != deciding.unit:
+            raise ValueError(
+                f"a number in {self.unit} without ratio_of is no number of {deciding.name}, which "
+                f"is in {deciding.unit or 'shares'}"
+            )
 
     def claim(self, place: str, train: Train | None) -> Claim:
         return Claim(

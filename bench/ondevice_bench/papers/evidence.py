@@ -3,19 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ondevice_bench import metrics, units
+from ondevice_bench import metrics, passes, units
 from ondevice_bench.analyse.groups import CellWithBaseline, groups
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.papers.published import SIZES, Claim
+from ondevice_bench.papers.published import UNITS_OF_METRICS, Claim
 from ondevice_bench.stats import Estimate
-
-# the unit of a metric for each unit of an absolute claim, and a factor
-_UNITS = {
-    "KiB": ("bytes", 1 / SIZES["KiB"]),
-    "MiB": ("bytes", 1 / SIZES["MiB"]),
-    "GiB": ("bytes", 1 / SIZES["GiB"]),
-    "%": ("", 100.0),
-}
+from ondevice_bench.suite.cell import Cell
 
 
 @dataclass(frozen=True)
@@ -44,8 +37,6 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
             if claim.boards and board not in claim.boards:
                 differs.append(f"board {board} instead of {' or '.join(claim.boards)}")
             for name in claim.measured:
-                short = name == "accuracy" and claim.epochs is not None
-                training = [f"a short training instead of {claim.epochs} epochs"] * short
                 estimate = _in_unit(claim, name, member)
                 if estimate is not None:
                     measurements.append(
@@ -56,12 +47,24 @@ def measured(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[MeasuredCla
                             metric=name,
                             estimate=estimate,
                             processes=member.rounds(name),
-                            differs=(*differs, *training),
+                            differs=(*differs, *_shorter(claim, name, cell.planned.cell)),
                             anatomy=anatomy(cell),
                             units=summary.units,
                         )
                     )
     return tuple(sorted(measurements, key=lambda each: (len(each.differs), each.run, each.cell)))
+
+
+def _shorter(claim: Claim, metric: str, cell: Cell) -> tuple[str, ...]:
+    """How the training that gave this metric differs in its length from the claim's."""
+    if claim.epochs is None:
+        return ()
+    if metric == "accuracy":
+        return (f"a short training instead of {claim.epochs} epochs",)
+    if metrics.described(metric).pass_name != passes.LEARNING:
+        return ()
+    epochs = None if cell.learning is None else cell.learning.epochs
+    return () if epochs == claim.epochs else (f"epochs {epochs} instead of {claim.epochs}",)
 
 
 def _members(claim: Claim, summary: RunSummary) -> Iterator[CellWithBaseline]:
@@ -80,7 +83,7 @@ def _in_unit(claim: Claim, name: str, member: CellWithBaseline) -> Estimate | No
     """The number in the claim's unit: MiB, times less than the base, or % of it saved."""
     if claim.ratio_of is None:
         own = member.cell.estimates.get(name)
-        unit, factor = _UNITS.get(claim.unit, (None, 1.0))
+        unit, factor = UNITS_OF_METRICS.get(claim.unit, (None, 1.0))
         if own is None or unit != metrics.described(name).unit:
             return None
         return _each(own, lambda value: value * factor)

@@ -35,8 +35,7 @@ def judge_claims(
     new = {
         key: query
         for claim in published.claims
-        for own in queries[claim.id]
-        for query in _sides(claim, own)
+        for query in queries[claim.id]
         if (key := _key(query)) not in known
     }
     if new:
@@ -52,26 +51,17 @@ def judge_claims(
     )
 
 
-def _sides(claim: Claim, query: AccountQuery) -> tuple[AccountQuery, ...]:
-    """The cell, and plain training if the claim compares it with that."""
-    return (query, query.plain) if claim.ratio_of else (query,)
-
-
 def _key(query: AccountQuery) -> str:
     return f"{query.query} {query.ranks}"
 
 
 def _account(claim: Claim, query: AccountQuery, known: Mapping[str, AccountAnswer]) -> Account:
     """The claim's number; BadInput with the place of the claim if a cell has no account."""
-    values = []
-    for side in _sides(claim, query):
-        found = known[_key(side)]
-        if isinstance(found, BadInput):
-            place = f"{claim.place}: " if claim.place else ""
-            raise BadInput(f"{place}claim {claim.id}: {found.lines[0]}")
-        values.append(found)
-    own, *base = values
-    return account(claim, query, own, base[0] if base else None)
+    found = known[_key(query)]
+    if isinstance(found, BadInput):
+        place = f"{claim.place}: " if claim.place else ""
+        raise BadInput(f"{place}claim {claim.id}: {found.lines[0]}")
+    return account(claim, query, found, found["plain"] if claim.ratio_of else None)
 
 
 def words_of(query: Query) -> Words:

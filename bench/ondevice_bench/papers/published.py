@@ -23,6 +23,12 @@ SIZES: Mapping[Unit, float] = {
     "MFLOP": 1e6,
     "GFLOP": 1e9,
 }
+# the unit of a metric for each unit of a number without `ratio_of`, and a factor
+UNITS_OF_METRICS: Mapping[Unit, tuple[str, float]] = {
+    **{unit: ("bytes", 1 / SIZES[unit]) for unit in ("KiB", "MiB", "GiB")},
+    **{unit: ("flops", 1 / SIZES[unit]) for unit in ("MFLOP", "GFLOP")},
+    "%": ("", 100.0),
+}
 AccountedQuantity = Literal[
     "activation",
     "weight",

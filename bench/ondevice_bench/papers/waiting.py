@@ -61,7 +61,8 @@ def _obstacle(claim: Claim) -> str:
     if claim.query.model is None or claim.query.method is None:
         return "the claim does not name its network and its method"
     if claim.computed == "accounted" and not can_be_accounted(claim):
-        return f"formulas for {claim.query.method} against {claim.ratio_of}"
+        against = f" against {claim.ratio_of}" if claim.ratio_of else ""
+        return f"formulas for {claim.query.method}{against}"
     return ""
 
 

@@ -1,7 +1,7 @@
 """The account pass, for `bench account`: it needs only shapes and ranks, no numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ondevice_bench.methods.refusals import (
     NOT_IN_TABLE,
     applies_to_none,
     of_no_known_kind,
+    shared_weights,
     why_not,
 )
 from ondevice_bench.models.layers import LayerSelection
@@ -37,6 +38,7 @@ from ondevice_bench.specs.rank_rules import WEIGHT
 from ondevice_bench.worker.worker import perform
 from ondevice_bench.worker.workload import by_layers
 
+PLAIN = "vanilla"
 _OF_NO_ENTRY = "is in no entry of the mix"
 _CALLED_AGAIN = "is called {} times in a forward, and an account is of one call"
 
@@ -51,26 +53,20 @@ class _Method:
 
 
 def measure(job: Job) -> PassResult:
-    """The account of every layer that the method changes."""
+    """The account of every layer that the method changes, and of the same layers in vanilla."""
     walk = network_walk(job)
     model, inputs = walk.model, walk.inputs
     methods = _methods(job, model, walk.selection, walk.layout)
     layers = {name: model.get_submodule(name) for name in walk.selection.layers}
     others = of_no_known_kind(model, walk.selection.others)
-    accounts, refusals = _accounts(job, methods, layers, inputs, others)
-    works = [each.work for each in accounts.values()]
-    activations = sum(each.activation_bytes for each in accounts.values())
-    weights = sum(each.weight_elements for each in accounts.values()) * ACCOUNTED.itemsize
+    accounts, refusals = _accounts(job, methods, layers, inputs, others, shared_weights(model))
+    plain = {name: _plain_account(layers[name], inputs[name]) for name in accounts}
+    sharing = {name for name in accounts if methods[name].name in STORE_THE_INPUT}
+    heads = _heads(model, walk.heads, inputs)
     return PassResult(
-        metrics={
-            "activation_bytes": activations,
-            "weight_bytes": weights,
-            "training_bytes": activations + weights,
-            "inference_bytes": weights,
-            "stored_bytes": _stored(methods, accounts, inputs),
-        },
+        metrics=_bytes(accounts, layers, inputs, sharing),
         details={
-            "flops": None if None in works else _total([w for w in works if w is not None]),
+            **_counts(job.cell.method, accounts, heads),
             "layers": {
                 name: {
                     "activation_elements": each.activation_elements,
@@ -80,12 +76,9 @@ def measure(job: Job) -> PassResult:
                 for name, each in accounts.items()
             },
             "left_alone": refusals,
-            "dialects": {
-                dialect: _by_dialect(
-                    dialect, accounts, _heads(model, walk.heads, inputs) if spec.with_head else {}
-                )
-                for dialect, spec in DIALECTS.items()
-                if job.cell.method in spec.methods
+            "plain": {
+                **_bytes(plain, layers, inputs, set(plain)),
+                **_counts(PLAIN, plain, heads),
             },
         },
     )
@@ -109,21 +102,63 @@ def _methods(
     return found
 
 
+def _bytes(
+    accounts: Mapping[str, LayerAccount],
+    layers: Mapping[str, nn.Module],
+    inputs: Mapping[str, LayerInput],
+    sharing: Collection[str],
+) -> dict[str, float]:
+    """The bytes of all layers. A weight that several layers share counts once."""
+    activations = sum(each.activation_bytes for each in accounts.values())
+    by_weight = {id(layers[name].weight): each.weight_elements for name, each in accounts.items()}
+    weights = sum(by_weight.values()) * ACCOUNTED.itemsize
+    return {
+        "activation_bytes": activations,
+        "weight_bytes": weights,
+        "training_bytes": activations + weights,
+        "inference_bytes": weights,
+        "stored_bytes": _stored(accounts, inputs, sharing),
+    }
+
+
 def _stored(
-    methods: Mapping[str, _Method],
     accounts: Mapping[str, LayerAccount],
     inputs: Mapping[str, LayerInput],
+    sharing: Collection[str],
 ) -> int:
-    """The bytes that are really stored. An unchanged input of several layers counts once."""
-    total, storages = 0, set[int]()
-    for name, each in accounts.items():
-        total += each.stored_bytes
-        if methods[name].name not in STORE_THE_INPUT:
-            continue
-        if inputs[name].storage in storages:
-            total -= math.prod(inputs[name].shape) * ACCOUNTED.itemsize
-        storages.add(inputs[name].storage)
+    """The bytes that are really stored. The inputs of the `sharing` layers are unchanged.
+
+    Such an input counts once for all layers that have it. Parts of one tensor are together at most
+    the whole tensor.
+    """
+    total = sum(each.stored_bytes for each in accounts.values())
+    views: dict[int, dict[tuple[int, int], int]] = {}
+    for name in sharing:
+        x, elements = inputs[name], math.prod(inputs[name].shape)
+        total -= elements * ACCOUNTED.itemsize
+        views.setdefault(x.storage, {})[x.first, elements] = x.whole
+    for parts in views.values():
+        elements = sum(count for _, count in parts)
+        kept = elements if len(parts) == 1 else min(elements, *parts.values())
+        total += kept * ACCOUNTED.itemsize
     return total
+
+
+def _counts(
+    method: str,
+    accounts: Mapping[str, LayerAccount],
+    heads: Mapping[str, tuple[tuple[FormulaCount, ...], LayerFlops]],
+) -> dict[str, Any]:
+    """The FLOPs of all layers with the method: the exact ones, and those of each dialect."""
+    works = [each.work for each in accounts.values()]
+    return {
+        "flops": None if None in works else _total([w for w in works if w is not None]),
+        "dialects": {
+            dialect: _by_dialect(dialect, accounts, heads if spec.with_head else {})
+            for dialect, spec in DIALECTS.items()
+            if method in spec.methods
+        },
+    }
 
 
 def _heads(
@@ -168,10 +203,12 @@ def _accounts(
     layers: dict[str, nn.Module],
     inputs: Mapping[str, LayerInput],
     others: dict[str, str],
+    shared: Mapping[str, str],
 ) -> tuple[dict[str, LayerAccount], dict[str, str]]:
     """The account of each layer, and the reason for each layer that does not change.
 
-    `others` has the reasons of modules that are no such layers.
+    `others` has the reasons of modules that are no such layers, `shared` those of layers whose
+    weight other modules have, too.
     """
     accounts: dict[str, LayerAccount] = {}
     refusals = dict(others)
@@ -189,19 +226,28 @@ def _accounts(
         name, method, rules = of_layer.name, of_layer.method, of_layer.rules
         shape = inputs[layer_name].shape
         if not isinstance(method, LayerMethod):
-            each = vanilla_account(layer, shape)
-        elif (reason := _refusal(job, method, layer_name, layer)) is not None:
+            accounts[layer_name] = _plain_account(layer, inputs[layer_name])
+            continue
+        reason = None if method.keeps_weight else shared.get(layer_name)
+        reason = reason or _refusal(job, method, layer_name, layer)
+        if reason is not None:
             refusals[layer_name] = reason
             continue
-        else:
-            choice = RankChoice(layer_name, rules, _table(job, method, layer_name))
-            each = account(name, method, layer, shape, _ranks(method, choice, layer, shape))
-        accounts[layer_name] = (
-            each if inputs[layer_name].needs_gradient else each.without_input_gradient
-        )
+        choice = RankChoice(layer_name, rules, _table(job, method, layer_name))
+        each = account(name, method, layer, shape, _ranks(method, choice, layer, shape))
+        accounts[layer_name] = _as_called(each, inputs[layer_name])
     if not accounts:
         raise applies_to_none(job.cell.method, refusals)
     return accounts, refusals
+
+
+def _plain_account(layer: nn.Module, x: LayerInput) -> LayerAccount:
+    return _as_called(vanilla_account(layer, x.shape), x)
+
+
+def _as_called(each: LayerAccount, x: LayerInput) -> LayerAccount:
+    """The account of the layer with its input in this network."""
+    return each if x.needs_gradient else each.without_input_gradient
 
 
 def _refusal(job: Job, method: LayerMethod, name: str, layer: nn.Module) -> str | None:

@@ -17,11 +17,16 @@ from ondevice_bench.worker.workload import Workload, layout_of
 
 @dataclass(frozen=True)
 class LayerInput:
-    """The input of a layer, of its last call. Layers with the same `storage` share it."""
+    """The input of a layer, of its last call. Layers with the same `storage` share it.
+
+    It begins with the element `first` of the storage, which has `whole` elements.
+    """
 
     shape: tuple[int, ...]
     needs_gradient: bool
     storage: int
+    first: int
+    whole: int
     calls: int = 1
 
 
@@ -70,9 +75,16 @@ def _inputs(workload: Workload, names: tuple[str, ...]) -> dict[str, LayerInput]
         def hook(_: nn.Module, arguments: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
             x = layer_input(arguments, named)
             alive.append(x)
-            storage = int(x.untyped_storage()._cdata)
+            storage = x.untyped_storage()
             calls = inputs[name].calls + 1 if name in inputs else 1
-            inputs[name] = LayerInput(tuple(x.shape), x.requires_grad, storage, calls)
+            inputs[name] = LayerInput(
+                shape=tuple(x.shape),
+                needs_gradient=x.requires_grad,
+                storage=int(storage._cdata),
+                first=int(x.storage_offset()),
+                whole=storage.nbytes() // x.element_size(),
+                calls=calls,
+            )
 
         return hook
 
