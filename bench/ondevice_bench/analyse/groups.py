@@ -10,8 +10,7 @@ from typing import Any
 from ondevice_bench import allocators
 from ondevice_bench.analyse.baseline_options import NO_OPTIONS, of_equal_options
 from ondevice_bench.analyse.judgement import DRIFT
-from ondevice_bench.analyse.meters import why_not_together
-from ondevice_bench.analyse.ratios import ratio_of
+from ondevice_bench.analyse.ratios import ratio_of, why_no_ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate
@@ -59,7 +58,7 @@ class CellWithBaseline:
 
     def why_no_ratio(self, metric: str) -> str:
         """Why the metric of both sides has no ratio; empty if one of them is missing."""
-        return why_not_together(metric, self.base.meters, self.cell.meters) if self.base else ""
+        return why_no_ratio(metric, self.cell, self.base) if self.base else ""
 
     def ratio_to_default(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's under the default allocator.
