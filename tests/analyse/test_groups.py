@@ -67,6 +67,16 @@ def test_plots_and_verdicts_see_one_seed_with_labels_that_do_not_name_it(of):
     assert alone.of_first_seed is alone
 
 
+def test_what_labels_of_one_seed_leave_out_is_what_its_cells_share(of):
+    cells = synthetic.cells(seeds=(0, 1))
+    left_out = {(0, cells[2].method_options), (1, cells[-1].method_options)}
+    (group,) = groups(of([c for c in cells if (c.seed, c.method_options) not in left_out]))
+    assert group.shared == ""
+    shown = group.of_first_seed
+    assert [m.label for m in shown.members[:3]] == ["vanilla", "asi", "wasi"]
+    assert shown.shared == group.by_baseline[0].shared == "fraction=0.25"
+
+
 def test_the_seed_that_plots_show_is_the_first_with_the_most_ratios(of):
     cells = synthetic.cells(seeds=(0, 1))
     without = [each for each in cells if each.seed == 1 or each.method != "vanilla"]

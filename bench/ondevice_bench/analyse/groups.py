@@ -89,18 +89,28 @@ class Group:
     against: tuple[Any, ...] = ()
 
     @cached_property
-    def of_first_seed(self) -> "Group":
-        """The group with one seed only, for views that would show each cell several times.
+    def shown_seed(self) -> int:
+        """The seed with the most methods that have a baseline, over all batches.
 
-        The seed is the one with the most methods that have a baseline, over all batches; the first
-        of them if several seeds have equally many.
+        It is the first of them if several seeds have equally many.
         """
-        seed = _shown_seed(self.members, self.all_batches)
-        members = _of_one_seed(self.members, seed)
-        all_batches = _of_one_seed(self.all_batches, seed)
+        return _shown_seed(self.members, self.all_batches)
+
+    @cached_property
+    def of_first_seed(self) -> "Group":
+        """The group with the shown seed only, for views that would show each cell several times."""
+        members = _of_one_seed(self.members, self.shown_seed)
+        all_batches = _of_one_seed(self.all_batches, self.shown_seed)
         if members is self.members and all_batches is self.all_batches:
             return self
-        return replace(self, members=members, all_batches=all_batches)
+        cells = _cells(members)
+        return replace(
+            self,
+            shared=shared_text(cells),
+            layers=layers_text(cells),
+            members=members,
+            all_batches=all_batches,
+        )
 
     @cached_property
     def by_baseline(self) -> tuple["Group", ...]:
