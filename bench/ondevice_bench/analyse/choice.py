@@ -156,9 +156,10 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
     member, step = choice.member, choice.member.ratio(STEP)
     missing = _missing(member, STEP)
     if step and step.upper and member.rounds(STEP) >= fewest(STEP):
+        limit, most = units.ratio(SLOWEST), units.ratio(step.upper)
         missing = (
-            f"its step may take up to {units.ratio(step.upper)} as long as {baseline}'s. "
-            "Use a quieter machine and run again"
+            f"its step may take {f'up to {most}' if most != limit else f'more than {limit}'} as "
+            f"long as {baseline}'s. Use a quieter machine and run again"
         )
     return replace(choice, proof="not proven", missing=missing, near=())
 
