@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from ondevice_bench import units
-from ondevice_bench.analyse.kept_accuracy import kept_accuracy
+from ondevice_bench.analyse.kept_accuracy import kept_accuracy, points
 from ondevice_bench.analyse.ratios import ratio
 from ondevice_bench.analyse.summary import summarise
 from ondevice_bench.measure.activations import saved_bytes, saved_storages, total
@@ -29,7 +29,7 @@ from ondevice_bench.models import vit
 from ondevice_bench.papers.claims_file import load_published
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.store import Store
-from ondevice_bench.report.accuracy_sentences import percent, points
+from ondevice_bench.report.accuracy_sentences import percent
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import LearningPlan

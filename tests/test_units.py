@@ -86,6 +86,22 @@ def test_an_interval_says_its_unit_once_if_it_can():
     assert units.interval(0.5, 0.5, "") == "0.500 … 0.500"
 
 
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0123, "1.2 %"),
+        (0.5, "50 %"),
+        (0.996, "99.6 %"),
+        (0.9999, "99.9 %"),
+        (1.0, "100 %"),
+        (1.00001, "100.1 %"),
+        (1.02, "102 %"),
+    ],
+)
+def test_only_the_whole_is_100_per_cent(share, text):
+    assert units.percent(share) == text
+
+
 def test_numbers_beside_each_other_have_the_same_digits():
     assert [units.quantity(value, "") for value in (1, 0.9999999, 0.9)] == [
         "1.00",

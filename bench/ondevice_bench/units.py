@@ -40,7 +40,9 @@ def share(value: float, limit: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, with one decimal below 10 %."""
+    """A share in percent, with one decimal below 10 %. No other share is rounded to 100 %."""
+    if share != 1 and 0.995 <= share <= 1.005:
+        return f"{100 * (min(share, 0.999) if share < 1 else max(share, 1.001)):.1f} %"
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.analyse.boards import boards, software_differences
@@ -43,6 +45,15 @@ def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of
     assert line.boards[1].why_not == "pending on pi5"
     short = boards([on("x86"), on("pi5", cells=cells[:1])], "step_seconds")[1]
     assert short.boards[1].why_not == "not in that run"
+
+
+def test_a_forked_and_a_spawned_process_of_two_boards_are_not_compared(on, summary_of):
+    cells = synthetic.cells()[:1]
+    records = [replace(r, launch="spawned") for r in synthetic.records(cells, "r-pi5")]
+    run = synthetic.run_of("r-pi5", profile="pi5")
+    both = [on("x86", cells=cells), summary_of(records, synthetic.planned(cells, "pi5"), run)]
+    assert boards(both, "step_seconds")[0].between is None
+    assert boards(both, "activation_bytes")[0].between.estimate == 1.0
 
 
 def test_differences_of_software_are_named(on):

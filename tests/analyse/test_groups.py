@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 from ondevice_bench.analyse.baseline_options import of_equal_options
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.ratios import ratio
+from ondevice_bench.analyse.verdict import verdict
+from ondevice_bench.report.gauge import ratio_text
+from ondevice_bench.report.quantities import ratio_to_baseline
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
+
+PEAK = "peak_rss_over_runtime_bytes"
 
 
 @pytest.fixture
@@ -59,6 +65,16 @@ def test_plots_and_verdicts_see_one_seed_with_labels_that_do_not_name_it(of):
     assert {m.cell.planned.cell.seed for m in (*first.members, *first.all_batches)} == {2}
     assert [m.is_baseline for m in first.members] == [m.is_baseline for m in alone.members]
     assert alone.of_first_seed is alone
+
+
+def test_what_labels_of_one_seed_leave_out_is_what_its_cells_share(of):
+    cells = synthetic.cells(seeds=(0, 1))
+    left_out = {(0, cells[2].method_options), (1, cells[-1].method_options)}
+    (group,) = groups(of([c for c in cells if (c.seed, c.method_options) not in left_out]))
+    assert group.shared == ""
+    shown = group.of_first_seed
+    assert [m.label for m in shown.members[:3]] == ["vanilla", "asi", "wasi"]
+    assert shown.shared == group.by_baseline[0].shared == "fraction=0.25"
 
 
 def test_the_seed_that_plots_show_is_the_first_with_the_most_ratios(of):
@@ -135,9 +151,46 @@ def test_the_time_of_chosen_layers_has_no_ratio_to_that_of_other_layers(summary_
     settings = {**synthetic.SETTINGS, "measure": ["treated_layers"]}
     found = summary_of(records, synthetic.planned(cells), synthetic.run_of(settings=settings))
     (group,) = groups(found)
-    same, other = (member.ratio(name) for member in group.members[1:])
-    assert same.estimate == 0.25
-    assert other is None
+    same, other = group.members[1:]
+    assert same.ratio(name).estimate == 0.25
+    assert other.ratio(name) is None
+    assert ratio_to_baseline(other, name).meaning.endswith(
+        "; not compared: the baseline was measured for other layers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("of_base", "of_method", "reason"),
+    [
+        ({}, {}, ""),
+        ({}, {"launch": "spawned"}, "its processes were spawned, and those of the baseline forked"),
+        (
+            {"details": {"unit": "a"}},
+            {"details": {"unit": "b"}},
+            "no board measured it and the baseline in the same round",
+        ),
+        # the kernel took pages of libraries away after the floor was read
+        ({"metrics": {PEAK: -4096.0}}, {}, "the baseline's number is not positive"),
+    ],
+)
+def test_two_numbers_without_a_ratio_say_why(summary_of, of_base, of_method, reason):
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(
+            cell=cell, pass_name="memory", number=number, **{"metrics": {PEAK: 2**20}, **what}
+        )
+        for cell, what in zip(cells, (of_base, of_method), strict=True)
+        for number in (1, 2, 3)
+    ]
+    found = summary_of(records, synthetic.planned(cells), synthetic.run_of())
+    (group,) = groups(found)
+    member = group.members[1]
+    assert member.why_no_ratio(PEAK) == reason
+    assert (member.ratio(PEAK) is None) == bool(reason)
+    assert ratio_text(member, PEAK) == ("not compared" if reason else "1.00×")
+    first = verdict(group, Goal(minimise=PEAK), "vanilla").sentences[0]
+    assert first.startswith("The peak memory cannot be compared with vanilla's") == bool(reason)
+    assert reason in first
 
 
 def test_without_a_baseline_there_is_no_ratio(of):
@@ -158,12 +211,14 @@ def test_the_bounds_of_a_ratio_are_between_the_farthest_ends():
 
 @given(*[st.lists(st.floats(-4, 4), min_size=3, max_size=3) for _ in range(2)], st.floats(0, 1))
 def test_no_ratio_between_two_intervals_is_outside_of_the_bounds(one, other, share):
-    """A cosine or a part of the memory may be less than 0."""
+    """A cosine or a part of the memory may be less than 0. There is no multiple of such a number."""
     over, under = (Estimate(sorted(ends)[1], min(ends), max(ends), "x") for ends in (one, other))
     assume(all(value == 0 or abs(value) > 1e-6 for value in other))
-    assume(under.estimate != 0)
     found = ratio("gradient_cosine", over, under)
-    if under.lower <= 0 <= under.upper:
+    if under.estimate <= 0:
+        assert found is None
+        return
+    if under.lower <= 0:
         assert (found.lower, found.upper) == (None, None)
         return
     for value in (over.lower, over.upper, over.estimate):

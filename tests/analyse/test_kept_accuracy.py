@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, verdict
+from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, points, verdict
 from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.record import baseline
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.report.accuracy_column import accuracy_quantities
-from ondevice_bench.report.accuracy_sentences import accuracy_sentences
+from ondevice_bench.report.accuracy_sentences import accuracy_sentences, percent
 from ondevice_bench.stats import Estimate, estimate_readings
 from ondevice_bench.suite.cell import Cell, LearningPlan
 from tests.record.conftest import make_record, make_run, planned
@@ -101,6 +101,18 @@ def test_differences_are_between_equal_seeds(found):
 def test_the_whole_interval_decides(lower, upper, says):
     assert verdict(Estimate(-0.01, lower, upper, "")) == says
     assert verdict(None) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [(-0.0104, "−1.04"), (-0.01, "−1.0"), (0.90 - 0.91, "−1.0"), (-0.0096, "−1.0"), (0.02, "+2.0")],
+)
+def test_a_loss_is_not_rounded_to_the_limit(difference, text):
+    assert points(difference) == text
+
+
+def test_no_accuracy_is_rounded_up_to_100_per_cent():
+    assert [percent(share) for share in (0.9996, 1.0, 0.9984)] == ["99.9 %", "100.0 %", "99.8 %"]
 
 
 def test_each_cell_of_a_method_that_loses_has_the_loss_and_no_other_cell(trained):

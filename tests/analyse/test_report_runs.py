@@ -31,6 +31,12 @@ def test_a_page_of_several_boards_does_not_overwrite_the_page_of_the_run(folder)
     assert report_runs(["r1"]).page(of_boards=True).name == "report-boards-r1.html"
 
 
+def test_a_side_of_ab_is_no_other_board(folder):
+    with Store.create(folder / "results.sqlite") as store:
+        store.add_run(make_run("r4", profile="pi5", origin="ab"), planned(CELL))
+    assert ids(report_runs(["r3"], other_boards=True)) == ["r3", "r2"]
+
+
 def test_other_boards_stand_beside_the_first_run_once(folder):
     assert ids(report_runs(["r3"], other_boards=True)) == ["r3", "r2"]
     assert ids(report_runs(["r3", "r2"], other_boards=True)) == ["r3", "r2"]

@@ -203,13 +203,24 @@ def test_the_lowest_names_the_others_that_may_be_as_low(said, others, near):
     assert first.endswith(f"of vanilla's.{near}")
 
 
+def test_a_number_that_is_too_noisy_may_be_as_low_as_the_choice(said):
+    cells = synthetic.cells()[:3]
+    noisy = [
+        make_record(cell=cells[2], number=number, samples={"step_seconds": [pace] * 9})
+        for number, pace in enumerate((0.1, 0.7, 0.7, 0.7, 2.0), 1)
+    ]
+    first = said(cells=cells, records=[*timed(cells[:2], 1.0, 0.6), *noisy])[0]
+    assert first.startswith("asi fraction=0.125 has the lowest step time: 0.600× (")
+    assert first.endswith("asi fraction=0.25 may be as low: the noise hides which is lower.")
+
+
 def test_a_verdict_without_a_comparison_says_why(said):
     cells = synthetic.cells()
     assert said(cells=cells[:1]) == (
         "Only vanilla was measured, so there is nothing to compare it with.",
     )
     assert said(cells=cells[1:]) == (
-        "vanilla was not measured with these methods, so they cannot be judged.",
+        "Here is no number of vanilla beside these methods, so none can be judged.",
     )
     assert said(Goal(minimise="step_joules")) == (
         "The energy of a step was not measured, so no method can be chosen by it.",
@@ -240,7 +251,7 @@ def test_what_an_allocator_alone_does_is_said(said):
 
 def test_every_sentence_of_the_table_is_tested_here():
     assert set(SENTENCES) == {
-        "alone", "no baseline", "several baselines", "baseline diverges", "unmeasured", "no value",
+        "alone", "no baseline", "several baselines", "baseline diverges", "unmeasured", "no value", "no ratio",
         "none allowed", "best", "best unsure",
         "near", "tie", "none better", "costs", "other", "outside", "diverging", "allocator",
         "learning unknown",

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 
+import pytest
+
 from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
@@ -50,6 +52,27 @@ def test_least_memory_in_the_same_time_is_proven_only_if_the_time_is(decided):
     assert (both.method, both.badge) == ("wasi fraction=0.25", "not proven yet")
     assert both.missing.startswith("Its step may take up to 2.")
     assert both.missing.endswith("as long as vanilla's. Use a quieter machine and run again")
+
+
+@pytest.mark.parametrize(("most", "text"), [(1.1004, "more than 1.10×"), (1.11, "up to 1.11×")])
+def test_a_step_just_beyond_the_limit_is_not_rounded_to_it(decided, most, text):
+    cells = synthetic.cells()[:2]
+    records = [r for r in synthetic.records(cells) if r.key.pass_name != "time"]
+    records += [
+        make_record(cell=cell, number=number, samples={"step_seconds": [pace] * 9})
+        for cell, paces in zip(cells, ([1.0] * 5, [1.0] * 4 + [most]), strict=True)
+        for number, pace in enumerate(paces, 1)
+    ]
+    *_, both = decided(cells=cells, records=records).cards
+    assert both.missing.startswith(f"Its step may take {text} as long as vanilla's.")
+
+
+def test_a_step_that_is_not_known_may_be_short_enough(decided):
+    *_, both = decided(cells=synthetic.cells()[:2], slower={"asi": 3.0}).cards
+    assert (both.badge, both.missing) == (
+        "no gain",
+        "No method surely saves memory with a step that is at most 10 % longer than vanilla's.",
+    )
 
 
 def test_a_noisy_baseline_is_marked_too(decided):

@@ -68,6 +68,13 @@ def test_what_is_zero_here_and_for_the_baseline_is_left_out(summary_of):
     assert [row[0] for row in table_of(summary, 1).rows] == ["parameters", "buffers"]
 
 
+def test_a_board_that_throttles_from_the_beginning_has_a_zero_that_counts(summary_of):
+    record = make_record(pass_name="sustained", metrics={"throttled_after_seconds": 0.0})
+    assert [row[:2] for row in table_of(summary_of([record]), 0).rows] == [
+        ("throttled after", "0.00 s")
+    ]
+
+
 def test_no_two_rows_have_the_same_name(summary_of):
     records = [
         make_record(pass_name=name, metrics=dict.fromkeys(metrics.of_pass(name), 1.0))

@@ -7,6 +7,8 @@ import pytest
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.chips import chips
 from ondevice_bench.report.folding import unmeasured
+from ondevice_bench.report.sections.remarks import reading
+from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 
@@ -91,3 +93,13 @@ def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_rea
         "pending on pi5: 2 cells: run this suite there",
     ]
     assert folds[1].cells == (CELL.id, SECOND.id)
+
+
+@pytest.mark.parametrize(
+    ("interleaved", "text"), [(True, "step time 5 %"), (False, "step time 10 %")]
+)
+def test_the_page_names_the_thresholds_of_its_run(summary_of, interleaved, text):
+    settings = {"measure": ["time"], "rounds": {"time": 1}, "interleaved": interleaved}
+    summary = summary_of([], planned(CELL), make_run(settings=settings))
+    data = ReportData.from_summaries((summary,))
+    assert reading(data)["thresholds"].split(", ")[0] == text

@@ -7,6 +7,7 @@ import pytest
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.decision import decide
 from ondevice_bench.report.quantities import Quantity
+from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
@@ -136,6 +137,8 @@ def test_an_epoch_has_a_time_where_the_data_has_an_end(decided):
     assert found.epoch.startswith("An epoch is 180 steps over 1,437 examples.")
     rows = {row.label: row for rows in found.methods for row in rows}
     assert rows["vanilla"].pace == "an epoch takes 0:18"  # 180 steps of 100 ms
+    ((quick,), *_) = decided(data="digits", slower={"vanilla": 0.002}).methods
+    assert quick.pace == "an epoch takes 36.0 ms"
     endless = decided()
     assert endless.epoch == "The time of an epoch is not known: synthetic data has no end."
     rows = {row.label: row for rows in endless.methods for row in rows}
@@ -150,6 +153,18 @@ def test_a_step_that_is_too_noisy_to_use_or_zero_gives_no_pace(decided, steps, d
         cells=[cell], records=[make_record(cell=cell, samples={"step_seconds": steps})], data=data
     )
     assert found.methods[0][0].pace == ""
+
+
+def test_an_energy_that_is_too_noisy_to_use_is_no_part_of_the_pace(decided):
+    cell = dataclasses.replace(synthetic.cells()[0], data="digits")
+    records = [make_record(cell=cell, samples={"step_seconds": [0.1] * 6})]
+    records += [
+        make_record(cell=cell, pass_name="energy", number=number, metrics={"step_joules": joules})
+        for number, joules in enumerate((1.0, 9.0), 1)
+    ]
+    assert decided(cells=[cell], records=records, data="digits").methods[0][0].pace == (
+        "an epoch takes 0:18"
+    )
 
 
 def test_a_decision_names_what_its_seed_leaves_out(decided):
@@ -212,6 +227,9 @@ def test_the_command_for_another_board_is_only_for_a_model_that_a_name_is_enough
         dataclasses.replace(cell, model="conv2d(8, 8, 3) at 12x16") for cell in synthetic.cells()
     ]
     assert decided(cells=layer).fit == ""
+    for what in ({"dtype": "bfloat16"}, {"train": Train(optimizer="adam")}):
+        other = [dataclasses.replace(cell, **what) for cell in synthetic.cells()]
+        assert decided(cells=other).fit == ""
 
 
 def test_each_baseline_has_cards_and_a_table_of_its_own(decided):

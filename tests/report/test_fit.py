@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
-from ondevice_bench.suite.fit import BoardFits, Fit, MemoryLimit
+from ondevice_bench.suite.fit import LARGEST, BoardFits, Fit, MemoryLimit
 from ondevice_bench.terminal import table_text
 from ondevice_bench.units import GIB, MIB
 
@@ -24,6 +24,11 @@ def test_each_model_has_a_table_that_fits_80_columns():
     assert len([line for line in lines if line]) == 4
     assert max(map(len, lines)) <= 80
     assert len(fit_table(FOUND, "other").rows) == 1
+
+
+def test_a_search_that_ended_at_its_end_found_no_largest_batch():
+    most = replace(FOUND, fits=(replace(FITS[0], batch=LARGEST), FITS[1]))
+    assert [row[1] for row in fit_table(most, "net").rows] == ["65536 or more", "30"]
 
 
 def test_a_method_without_a_batch_has_a_line_with_the_reason():

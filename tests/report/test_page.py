@@ -390,6 +390,23 @@ def test_a_folder_of_templates_may_have_only_some(workplace, whole):
         render(whole, templates=workplace / "none")
 
 
+def test_a_batch_that_shows_another_seed_draws_no_figure_of_the_others(summary_of, tmp_path):
+    """Without the baseline of the usual seed, a batch shows another seed: only its own figure."""
+    there = {8: (0,), 16: (0,), 32: (1,)}
+    cells = [
+        cell
+        for batch, seeds in there.items()
+        for cell in synthetic.cells(batch, (0, 1))[:4]
+        if cell.method != "vanilla" or cell.seed in seeds
+    ]
+    summary = summary_of(synthetic.records(cells), synthetic.planned(cells))
+    layout = tmp_path / "growth.yaml"
+    layout.write_text("schema: 1\ntitle: Growth\nsections: [growth]\n")
+    first, second, other = stored(render(summary, layout=str(layout)))["figures"]["growth-step"]
+    assert first == second
+    assert first != other
+
+
 def test_what_goes_over_batches_is_drawn_once_for_all_of_them(summary_of, monkeypatch):
     drawn = []
 

@@ -3,7 +3,11 @@
 import dataclasses
 import re
 
+import pytest
+
 from ondevice_bench.report import page as pages
+from ondevice_bench.report.sections.boards import content
+from ondevice_bench.report.sections.section import ReportData
 from tests.report import synthetic
 from tests.report.test_page import body
 
@@ -45,6 +49,42 @@ def test_boards_say_whether_the_same_method_wins(whole, summary_of):
     assert rows[1] == ["0.520×", "1×", "no"]
     assert "about <strong>x86</strong>" in page
     assert "All boards that measured them have the same" in page  # one board has fewer workloads
+
+
+@pytest.mark.parametrize(
+    ("there", "titles", "agreement", "method"),
+    [
+        ({}, ["mcunet, batch 8"], "yes", "asi fraction=0.125"),
+        (
+            {"dtype": "bfloat16"},
+            [
+                "mcunet, batch 8, float32, synthetic, weights random",
+                "mcunet, batch 8, bfloat16, synthetic, weights random",
+            ],
+            "not known",
+            "asi fraction=0.125",
+        ),
+        ({"layers": "mlp"}, ["mcunet, batch 8"], "no", "mcunet/asi(fraction=0.125)/all/b8/s0"),
+    ],
+)
+def test_boards_agree_only_on_the_same_cell(summary_of, there, titles, agreement, method):
+    """An override of a board may change types or layers, which labels leave out."""
+    summaries = []
+    for profile, what in (("x86", {}), ("pi5", there)):
+        vanilla, asi = synthetic.cells()[:2]
+        cells = [
+            dataclasses.replace(vanilla, **{k: v for k, v in what.items() if k != "layers"}),
+            dataclasses.replace(
+                asi, id=asi.id.replace("/all/", f"/{what.get('layers', 'all')}/"), **what
+            ),
+        ]
+        run = synthetic.run_of(f"r-{profile}", profile=profile)
+        found = synthetic.records(cells, run.id)
+        summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
+    answers = content(ReportData.from_summaries(tuple(summaries)))["answers"]
+    assert [title for title, _ in answers] == titles
+    (least_memory, *_) = answers[0][1]
+    assert (least_memory.agreement, least_memory.cards[0].method) == (agreement, method)
 
 
 def test_exact_numbers_that_are_the_same_on_all_boards_stand_once(summary_of):

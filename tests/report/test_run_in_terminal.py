@@ -160,6 +160,8 @@ def test_texts_with_other_words_stay_apart():
         "note: a: x 1 … 2.5",
         "note: b: y 1",
     ]
+    apart = [("a", "1,024 bytes"), ("b", "9,024 bytes")]
+    assert folded("note", apart) == ["note: a: 1,024 bytes", "note: b: 9,024 bytes"]
 
 
 def test_a_verdict_is_two_sentences_at_most_and_who_misses_the_goal(whole):

@@ -12,6 +12,7 @@ from ondevice_bench.stats import Estimate
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
+WORDS = ("mlp", "attention")
 TESTED = {
     "front",
     "front of one",
@@ -170,6 +171,21 @@ def test_growth_says_how_much_more_a_larger_batch_takes(two_batches, group):
             "The least growth: checkpoint, 1.50×."
         )
     assert says(growth, "growth-step", group) == ""
+
+
+def test_growth_joins_no_two_choices_of_layers(summary_of):
+    """Labels leave out the usual layers of a batch, so one label may mean two choices."""
+    chosen = [
+        [vanilla, replace(asi, layers=layers, id=asi.id.replace("/all/", f"/{layers}/"))]
+        for (vanilla, asi, *_), layers in zip(map(synthetic.cells, (8, 16)), WORDS, strict=True)
+    ]
+    cells = [cell for of_batch in chosen for cell in of_batch]
+    (group, _) = groups(
+        summary_of(synthetic.records(cells), synthetic.planned(cells), synthetic.run_of())
+    )
+    assert [m.full_label for m in group.all_batches[1::2]] == ["asi fraction=0.125"] * 2
+    figure = growth.SECTION.plots[1].draw(group).plain()
+    assert [trace["name"] for trace in figure["data"]] == ["vanilla"]
 
 
 def test_growth_says_nothing_of_numbers_that_are_too_noisy_or_have_no_ratio():

@@ -8,8 +8,9 @@ from ondevice_bench.cli.app import app
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.running.hosts import local
 from ondevice_bench.running.hosts.fake import FakeHost
-from ondevice_bench.running.queries.fit import LARGEST, Unfit, edge, fits, largest
+from ondevice_bench.running.queries.fit import Unfit, edge, fits, largest
 from ondevice_bench.suite.board import HERE
+from ondevice_bench.suite.fit import LARGEST
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan
 

@@ -20,6 +20,8 @@ from tests.report.test_hostile import bundles
 from tests.report.test_page import EVIL, is_well_formed
 from tests.site.conftest import FAT_FROM, SLOW_FROM, content
 
+CHECKPOINT = "mcunet/checkpoint/all/b8/s0"
+
 
 def board_of(contents):
     digests = [digest_of(each) for each in contents]
@@ -49,6 +51,23 @@ def test_the_verdict_comes_before_the_changes_and_these_before_the_trends(drawn)
     slow = f"between <strong>{SLOW_FROM - 1:02}abcde</strong> and <strong>{SLOW_FROM:02}abcde"
     fat = f"between <strong>{FAT_FROM - 1:02}abcde</strong> and <strong>{FAT_FROM:02}abcde"
     assert page.index(slow) < page.index(fat)
+
+
+def test_a_change_that_began_before_the_run_before_says_since_when():
+    earlier, lacking, newest = (
+        content(number) for number in (FAT_FROM - 2, FAT_FROM - 1, FAT_FROM)
+    )
+    traced = [r for r in lacking.records if (r.key.pass_name, r.key.cell) != ("trace", CHECKPOINT)]
+    for record in newest.records:
+        if record.key.cell == CHECKPOINT and record.key.pass_name == "trace":
+            record.metrics["activation_bytes"] += 1
+    its = board_of([earlier, replace(lacking, records=tuple(traced)), newest])
+    page = next(iter(board_page.board_pages(its)))[1].decode()
+    kinds = re.findall(r">(changed for the worse.*?)<", page)
+    assert sorted(kinds) == [
+        "changed for the worse",
+        f"changed for the worse, somewhere since {FAT_FROM - 2:02}abcde",
+    ]
 
 
 def test_each_cell_has_a_trend_of_each_headline_with_its_changes(drawn):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ondevice_bench.analyse.choice import direction
 from ondevice_bench.analyse.groups import CellWithBaseline, groups
-from ondevice_bench.analyse.ratios import ratio
+from ondevice_bench.analyse.ratios import between_boards
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Direction, Estimate
 from ondevice_bench.suite.cell import Cell
@@ -65,8 +65,9 @@ def boards(
             CellOnBoard(cells.get(key), members.get(key), metric)
             for cells, members in zip(by_key, members_by_key, strict=True)
         )
-        first, *others = (on.cell.estimates.get(metric) if on.cell else None for on in row)
-        between = ratio(metric, others[0], first) if others else None
+        first, *others = (on.cell for on in row)
+        second = others[0] if others else None
+        between = between_boards(metric, second, first) if first and second else None
         cell = next(entry.cell.planned.cell for entry in row if entry.cell is not None)
         lines.append(BoardRow(cell, row, between, tuple(entry.direction for entry in row)))
     return tuple(lines)

@@ -66,7 +66,7 @@ def direction(member: CellWithBaseline, metric: str) -> Direction:
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     """The lowest method that is proven to be below the baseline, or else one that may be below it.
 
-    A number that is too noisy to use is never chosen.
+    A number that is too noisy to use is never chosen, but it may be as low as the choice.
     """
     by_value = _by_value(allowed, metric)
     if not by_value:
@@ -74,7 +74,7 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     proven = [member for member, _ in by_value if direction(member, metric) == "less"]
     usable = [(member, ratio) for member, ratio in by_value if not is_too_wide(ratio)]
     if proven:
-        near = as_low((member for member, _ in usable), proven[0], metric)
+        near = as_low((member for member, _ in by_value), proven[0], metric)
         return Choice(metric, proven[0], "proven", near=near)
     if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
         lowest, _ = usable[0]
@@ -156,9 +156,10 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
     member, step = choice.member, choice.member.ratio(STEP)
     missing = _missing(member, STEP)
     if step and step.upper and member.rounds(STEP) >= fewest(STEP):
+        limit, most = units.ratio(SLOWEST), units.ratio(step.upper)
         missing = (
-            f"its step may take up to {units.ratio(step.upper)} as long as {baseline}'s. "
-            "Use a quieter machine and run again"
+            f"its step may take {f'up to {most}' if most != limit else f'more than {limit}'} as "
+            f"long as {baseline}'s. Use a quieter machine and run again"
         )
     return replace(choice, proof="not proven", missing=missing, near=())
 

@@ -110,13 +110,16 @@ def latest_runs() -> tuple[tuple[Path, str], ...]:
 
 
 def on_other_boards(path: Path, run_id: str) -> tuple[str, ...]:
-    """The latest run of the same suite on each other profile, in the same store."""
+    """The latest run of the same suite on each other profile, in the same store.
+
+    Runs of `bench ab` are left out.
+    """
     with Store.open(path) as store:
         main = store.run(run_id)
         latest = {
             run.profile: run.id
             for run in store.runs()
-            if run.suite == main.suite and run.profile != main.profile
+            if run.suite == main.suite and run.profile != main.profile and run.origin != AB
         }
     return tuple(latest.values())
 

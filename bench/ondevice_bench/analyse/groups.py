@@ -10,8 +10,7 @@ from typing import Any
 from ondevice_bench import allocators
 from ondevice_bench.analyse.baseline_options import NO_OPTIONS, of_equal_options
 from ondevice_bench.analyse.judgement import DRIFT
-from ondevice_bench.analyse.meters import why_not_together
-from ondevice_bench.analyse.ratios import ratio_of
+from ondevice_bench.analyse.ratios import ratio_of, why_no_ratio
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.stats import Estimate
@@ -59,7 +58,7 @@ class CellWithBaseline:
 
     def why_no_ratio(self, metric: str) -> str:
         """Why the metric of both sides has no ratio; empty if one of them is missing."""
-        return why_not_together(metric, self.base.meters, self.cell.meters) if self.base else ""
+        return why_no_ratio(metric, self.cell, self.base) if self.base else ""
 
     def ratio_to_default(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's under the default allocator.
@@ -90,18 +89,28 @@ class Group:
     against: tuple[Any, ...] = ()
 
     @cached_property
-    def of_first_seed(self) -> "Group":
-        """The group with one seed only, for views that would show each cell several times.
+    def shown_seed(self) -> int:
+        """The seed with the most methods that have a baseline, over all batches.
 
-        The seed is the one with the most methods that have a baseline, over all batches; the first
-        of them if several seeds have equally many.
+        It is the first of them if several seeds have equally many.
         """
-        seed = _shown_seed(self.members, self.all_batches)
-        members = _of_one_seed(self.members, seed)
-        all_batches = _of_one_seed(self.all_batches, seed)
+        return _shown_seed(self.members, self.all_batches)
+
+    @cached_property
+    def of_first_seed(self) -> "Group":
+        """The group with the shown seed only, for views that would show each cell several times."""
+        members = _of_one_seed(self.members, self.shown_seed)
+        all_batches = _of_one_seed(self.all_batches, self.shown_seed)
         if members is self.members and all_batches is self.all_batches:
             return self
-        return replace(self, members=members, all_batches=all_batches)
+        cells = _cells(members)
+        return replace(
+            self,
+            shared=shared_text(cells),
+            layers=layers_text(cells),
+            members=members,
+            all_batches=all_batches,
+        )
 
     @cached_property
     def by_baseline(self) -> tuple["Group", ...]:

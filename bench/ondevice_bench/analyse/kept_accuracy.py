@@ -106,9 +106,9 @@ def verdict(difference: Estimate | None, *, has_enough_seeds: bool = True) -> Ve
         return "unknown"
     if difference.lower is None or difference.upper is None or not has_enough_seeds:
         return "unsure"
-    if difference.lower >= -POINT - _ROUNDING:
+    if _is_kept(difference.lower):
         return "kept"
-    return "lost" if difference.upper < -POINT - _ROUNDING else "unsure"
+    return "unsure" if _is_kept(difference.upper) else "lost"
 
 
 def _loss_text(difference: Estimate | None) -> str:
@@ -116,10 +116,26 @@ def _loss_text(difference: Estimate | None) -> str:
     assert difference is not None
     assert difference.lower is not None
     assert difference.upper is not None
-    least, most = (-100 * bound for bound in (difference.upper, difference.lower))
-    return (
-        f"it loses {-100 * difference.estimate:.1f} points of accuracy ({least:.1f} … {most:.1f})"
+    lost, least, most = (
+        points(each).removeprefix("−")
+        for each in (difference.estimate, difference.upper, difference.lower)
     )
+    return f"it loses {lost} points of accuracy ({least} … {most})"
+
+
+def points(difference: float) -> str:
+    """A difference of accuracies in points: percent of all examples.
+
+    It is never rounded to the limit from below. Near the limit it has more decimals.
+    """
+    texts = (f"{difference * 100:+.{places}f}" for places in range(1, 17))
+    is_kept = _is_kept(difference)
+    shown = next((text for text in texts if _is_kept(float(text) / 100) == is_kept), "")
+    return (shown or f"{difference * 100:+}").replace("-", "−")
+
+
+def _is_kept(difference: float) -> bool:
+    return difference >= -POINT - _ROUNDING
 
 
 def _of_line(

@@ -9,11 +9,15 @@ from ondevice_bench.stats import Estimate, estimate_readings
 
 
 def ratio(metric: str, over: Estimate | None, under: Estimate | None) -> Estimate | None:
-    """The ratio of two estimates. Its interval covers all ratios between the two intervals."""
+    """The ratio of two estimates. Its interval covers all ratios between the two intervals.
+
+    None if a number is missing, or if `under` is not positive: a peak over a floor may be negative,
+    and a multiple of it would have the wrong direction.
+    """
     if over is None or under is None:
         return None
     over, under = _for_ratio(metric, over), _for_ratio(metric, under)
-    if not under.estimate:
+    if under.estimate <= 0:
         return None
     middle = over.estimate / under.estimate
     if over.basis == under.basis == "exact":
@@ -29,7 +33,7 @@ def _ratio_bounds(over: Estimate, under: Estimate) -> tuple[float, float] | None
     """The lowest and the highest ratio; None without both intervals, or if `under` may be 0."""
     if over.lower is None or over.upper is None or under.lower is None or under.upper is None:
         return None
-    if under.lower <= 0 <= under.upper:
+    if under.lower <= 0:
         return None
     ends = [one / other for one in (over.lower, over.upper) for other in (under.lower, under.upper)]
     return min(ends), max(ends)
@@ -37,13 +41,31 @@ def _ratio_bounds(over: Estimate, under: Estimate) -> tuple[float, float] | None
 
 def ratio_of(metric: str, cell: CellSummary, base: CellSummary | None) -> Estimate | None:
     """The ratio of a cell to its baseline. If several boards measured them, round by round."""
-    if base is None or not _is_of_same_layers(metric, cell, base):
-        return None
-    if why_not_together(metric, base.meters, cell.meters):
+    if base is None or _why_not_alike(metric, cell, base):
         return None
     if metric in cell.origins and metric in base.origins:
         return _ratio_by_round(metric, cell, base)
     return ratio(metric, cell.estimates.get(metric), base.estimates.get(metric))
+
+
+def why_no_ratio(metric: str, cell: CellSummary, base: CellSummary) -> str:
+    """Why a metric that both cells have gives no ratio; empty if a cell lacks it, or if it does."""
+    if metric not in cell.estimates or metric not in base.estimates:
+        return ""
+    if ratio_of(metric, cell, base) is not None:
+        return ""
+    if why := _why_not_alike(metric, cell, base):
+        return why
+    if metric in cell.origins and not {*cell.origins[metric]} & {*base.origins.get(metric, ())}:
+        return "no board measured it and the baseline in the same round"
+    return "the baseline's number is not positive"
+
+
+def between_boards(metric: str, over: CellSummary, under: CellSummary) -> Estimate | None:
+    """The ratio of a cell on one board to the same cell on another board."""
+    if _why_not_alike(metric, over, under):
+        return None
+    return ratio(metric, over.estimates.get(metric), under.estimates.get(metric))
 
 
 def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estimate | None:
@@ -93,8 +115,14 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
     )
 
 
-def _is_of_same_layers(metric: str, cell: CellSummary, base: CellSummary) -> bool:
-    """Whether both numbers are about the same layers: some passes look at chosen layers only."""
-    measured_by = passes.BY_NAME.get(metrics.described(metric).pass_name)
+def _why_not_alike(metric: str, cell: CellSummary, base: CellSummary) -> str:
+    """Why the two numbers are not of the same thing; empty if they are, or if one is missing."""
+    described = metrics.described(metric)
+    measured_by = passes.BY_NAME.get(described.pass_name)
     looks_at_layers = measured_by is not None and measured_by.of_layers
-    return not looks_at_layers or cell.planned.cell.layers == base.planned.cell.layers
+    if looks_at_layers and cell.planned.cell.layers != base.planned.cell.layers:
+        return "the baseline was measured for other layers"
+    started, before = cell.launches.get(metric), base.launches.get(metric)
+    if described.kind == "noisy" and started and before and started != before:
+        return f"its processes were {started}, and those of the baseline {before}"
+    return why_not_together(metric, base.meters, cell.meters)

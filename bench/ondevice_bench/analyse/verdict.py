@@ -25,13 +25,15 @@ AMONG = {"of": " of those that meet the goal", "that": " that meets the goal"}
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
-    "no baseline": "{baseline} was not measured with these methods, so they cannot be judged.",
+    "no baseline": "Here is no number of {baseline} beside these methods, so none can be judged.",
     "several baselines": "{baseline} was measured with several sets of options, and none of them "
     "belongs to these methods, so they cannot be judged.",
     "baseline diverges": "The loss of {baseline} itself was not finite after ten steps, so no "
     "method can be judged.",
     "unmeasured": "The {metric} was not measured, so no method can be chosen by it.",
     "no value": "{baseline} has no {metric}, so no method can be chosen by it: {reason}.",
+    "no ratio": "The {metric} cannot be compared with {baseline}'s, so no method can be chosen by "
+    "it: {reason}.",
     "none allowed": "No method meets the goal: {reasons}.",
     "best": "{method} has the lowest {metric}{of}: {ratio} of {baseline}'s.",
     "best unsure": "{method} had the lowest {metric} here{of}, {ratio} of {baseline}'s, but this "
@@ -138,8 +140,11 @@ def _why_not_compared(rivals: Sequence[CellWithBaseline], baseline: str) -> str:
 
 
 def _why_not_judged(comparable: Sequence[CellWithBaseline], metric: str, baseline: str) -> str:
-    """The sentence about methods of which none has a ratio: the baseline may have no value."""
+    """The sentence about methods of which none has a ratio to the baseline, with the reason."""
     noun, base = metrics.BY_NAME[metric].noun, comparable[0].base
+    why_not = next(filter(None, (member.why_no_ratio(metric) for member in comparable)), "")
+    if why_not:
+        return SENTENCES["no ratio"].format(baseline=baseline, metric=noun, reason=why_not)
     is_measured = any(metric in member.cell.estimates for member in comparable)
     if base is None or metric in base.estimates or not is_measured:
         return SENTENCES["unmeasured"].format(metric=noun)
@@ -218,7 +223,8 @@ def _about_memory(
     if by_goal is not None and by_goal.proof == "proven" and by_goal.member is choice.member:
         return ()
     step = choice.member.ratio(STEP)
-    time = f"{_ratio(step)} of its step time" if step else "a step time that was not measured"
+    lacking = "compared" if STEP in choice.member.cell.estimates else "measured"
+    time = f"{_ratio(step)} of its step time" if step else f"a step time that was not {lacking}"
     sentence = SENTENCES["other"].format(
         method=choice.member.full_label,
         ratio=_ratio(choice.ratio),
@@ -308,7 +314,8 @@ def _refusal(member: CellWithBaseline, goal: Goal) -> str:
     if goal.max_slowdown is not None:
         step = member.ratio(STEP)
         if step is None:
-            return "its step time was not measured"
+            is_measured = STEP in member.cell.estimates
+            return f"its step time was not {'compared' if is_measured else 'measured'}"
         if max(step.estimate, step.upper or 0.0) > goal.max_slowdown:
             return f"its step may take more than {goal.max_slowdown:g}× the baseline's"
     return ""

@@ -86,7 +86,8 @@ def _for_tracker(runs: list[str], out: Path | None, form: str, *, as_json: bool)
 
 def _say_what_is_missing(exported: "Exported", cells: int) -> None:
     if cells > exported.cells:
-        print_notes(f"{number_of(cells - exported.cells, 'cell')} without results left out")
+        count = number_of(cells - exported.cells, "cell")
+        print_notes(f"left out, because not all of it was measured here: {count}")
     if exported.left_out:
         print_notes(
             "left out, because bigger is better and the format has one direction: "

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ondevice_bench.analyse.kept_accuracy import FINAL, MethodAccuracy
-from ondevice_bench.report.accuracy_sentences import percent, points, range_text
+from ondevice_bench.analyse.kept_accuracy import FINAL, MethodAccuracy, points
+from ondevice_bench.report.accuracy_sentences import percent, range_text
 from ondevice_bench.report.quantities import Quantity, quantity_of
 
 

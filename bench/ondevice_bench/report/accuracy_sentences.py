@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ondevice_bench.analyse.kept_accuracy import FINAL, MethodAccuracy
+from ondevice_bench.analyse.kept_accuracy import FINAL, MethodAccuracy, points
 from ondevice_bench.stats import Estimate
 from ondevice_bench.units import number_of
 
@@ -58,10 +58,6 @@ def range_text(each: Estimate, text: Callable[[float], str]) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent, with one decimal."""
-    return f"{share:.1%}".replace("%", " %")
-
-
-def points(difference: float) -> str:
-    """A difference of accuracies in points: percent of all examples."""
-    return f"{difference * 100:+.1f}".replace("-", "−")
+    """A share in percent, with one decimal. It is never rounded up to 100 %."""
+    shown = min(share, 0.999) if share < 1 else share
+    return f"{shown:.1%}".replace("%", " %")

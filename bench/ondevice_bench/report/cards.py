@@ -91,7 +91,7 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
         f"Least memory, at most {longer} slower",
         PEAK,
         found.by_both,
-        f"No method saves memory with a step that is at most {longer} longer than "
+        f"No method surely saves memory with a step that is at most {longer} longer than "
         f"{found.baseline}'s.",
         "No step time was measured, or all of them are too noisy to use.",
     )

@@ -17,12 +17,13 @@ from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.quantities import Quantity, quantity_of
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import is_too_wide
-from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.goal import Goal
 
 # shown where they were measured, after the metrics that every run has
 EXTRA = ("accuracy", "step_joules")
 FLOOR = "runtime_floor_bytes"
+SHORT_EPOCH = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,17 @@ def _pace(run: Run, member: CellWithBaseline) -> str:
     if step is None or step.estimate <= 0 or is_too_wide(step):
         return ""
     if epoch.seconds is not None:
-        energy = f" and {units.quantity(epoch.joules.estimate, 'joules')}" if epoch.joules else ""
-        return f"an epoch takes {units.clock(epoch.seconds.estimate)}{energy}"
+        joules = (
+            None if epoch.joules is None or is_too_wide(epoch.joules) else epoch.joules.estimate
+        )
+        energy = "" if joules is None else f" and {units.quantity(joules, 'joules')}"
+        return f"an epoch takes {_epoch_text(epoch.seconds.estimate)}{energy}"
     return f"{units.quantity(member.cell.planned.cell.batch / step.estimate, '')} examples/s"
+
+
+def _epoch_text(seconds: float) -> str:
+    """The time of an epoch. The whole seconds of a clock say too little of a short one."""
+    return units.seconds(seconds) if seconds < SHORT_EPOCH else units.clock(seconds)
 
 
 def _gradient(member: CellWithBaseline) -> Quantity:
@@ -201,8 +210,14 @@ def _seed(group: Group, *, has_accuracy: bool) -> str:
 
 
 def _fit(cell: Cell) -> str:
-    """The command, if the name of the model is enough. Others need a file, options or a size."""
-    if cell.model not in registry.models() or cell.model_options:
+    """The command, if the name of the model is enough. Others need a file, options or a size.
+
+    It answers for float32 and an optimizer without state, so it is only for cells of this kind.
+    """
+    usual, train = Train(), cell.train
+    if cell.model not in registry.models() or cell.model_options or cell.dtype != "float32":
+        return ""
+    if (train.optimizer, train.momentum) != (usual.optimizer, usual.momentum):
         return ""
     return f"bench fit --model {cell.model} --batch {cell.batch} --board pi5-2gb"
 

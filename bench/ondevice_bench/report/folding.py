@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.units import number_of
 
-_NUMBER = re.compile(r"(?<![\w.,-])\d+(?:\.\d+)?(?=[%s,;:)]|\s|$)")
+# a number with commas between its digits is text: a range of its first digits would be wrong
+_NUMBER = re.compile(r"(?<![\w.,-])\d+(?:\.\d+)?(?=[%s;:)]|,(?!\d)|\s|$)")
 
 
 @dataclass(frozen=True)

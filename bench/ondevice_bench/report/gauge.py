@@ -53,7 +53,7 @@ def ratio_text(member: CellWithBaseline, metric: str) -> str:
     """The ratio in words. One that is not proven says so; one that is too noisy is none."""
     ratio = member.ratio(metric)
     if ratio is None:
-        return "not measured"
+        return "not compared" if metric in member.cell.estimates else "not measured"
     if is_too_wide(ratio):
         return "not known (too noisy)"
     if direction(member, metric) != "unknown":

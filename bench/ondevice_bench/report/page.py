@@ -185,7 +185,10 @@ def _filled(templates: Path | None, **values: Any) -> Iterator[str]:
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:
     """The figure of each group. Groups that share a figure share what is packed, too."""
-    keys = [id(group.all_batches if plot.is_over_batches else group) for group in groups]
+    keys = [
+        (id(group.all_batches), group.shown_seed) if plot.is_over_batches else id(group)
+        for group in groups
+    ]
     drawn_for = dict(zip(keys, groups, strict=True))
     figures = {key: plot.draw(_shown(plot, group)) for key, group in drawn_for.items()}
     first = next((figure for figure in figures.values() if figure is not None), None)

@@ -76,9 +76,10 @@ def ratio_to_baseline(member: CellWithBaseline, name: str) -> Quantity:
     """A metric as a multiple of the baseline's. A missing one is a dash, with the reason."""
     ratio, meaning = member.ratio(name), f"{_meaning(name)}; as a multiple of the baseline's"
     if ratio is None:
-        missing = member.cell.unavailable.get(name) or member.why_no_ratio(name)
-        reason = missing or member.why_no_base or "the baseline has none"
-        return dash(f"{meaning}; not measured: {reason}")
+        if why_not := member.why_no_ratio(name):
+            return dash(f"{meaning}; not compared: {why_not}")
+        missing = member.cell.unavailable.get(name) or member.why_no_base
+        return dash(f"{meaning}; not measured: {missing or 'the baseline has none'}")
     return ratio_quantity(ratio, meaning)
 
 

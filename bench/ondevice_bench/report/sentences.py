@@ -66,16 +66,14 @@ def lowest(group: Group, metric: str) -> str:
     if len(having) < 2:
         return ""
     best = min(having, key=lambda member: member.cell.estimates[metric].estimate)
-    usable = [member for member in having if not is_too_wide(member.cell.estimates[metric])]
     described, ratio = metrics.BY_NAME[metric], best.ratio(metric)
     values = {
         "metric": described.noun,
         "value": units.quantity(best.cell.estimates[metric].estimate, described.unit),
     }
-    near = as_low(usable, best, metric)
+    near = as_low(having, best, metric)  # a number that is too noisy may be lower, too
     if best.is_baseline:
-        rivals = as_low(having, best, metric)  # a number that is too noisy may be lower, too
-        against = ((member, replace(member, base=best.cell)) for member in rivals)
+        against = ((member, replace(member, base=best.cell)) for member in near)
         unclear = [member.label for member, each in against if direction(each, metric) == "unknown"]
         if unclear:
             return SENTENCES["cannot tell"].format(

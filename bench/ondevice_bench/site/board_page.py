@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.series import HistoryChange, Series
+from ondevice_bench.analyse.series import HistoryChange, Point, Series
 from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.report.gate.outcome import GateRow
 from ondevice_bench.report.gate.page import TONES
@@ -204,6 +204,7 @@ def _notes(board: BoardHistory, limits: Limits) -> list[str]:
 def _changes_of_run(board: BoardHistory, each: RunChanges, limits: Limits) -> dict[str, Any]:
     """The changes that appear first in a run, and what else differs from the run before."""
     before, after = _ends(each)
+    latest = _latest_before(each)
     found = (cause for _, change in each.changes for cause in change.causes)
     causes = dict.fromkeys(each for each in found if not each.startswith(_KNOWN_CAUSES))
     labels = _labels(board)
@@ -218,7 +219,7 @@ def _changes_of_run(board: BoardHistory, each: RunChanges, limits: Limits) -> di
             {
                 "label": labels.get(series.fingerprint, series.cell),
                 "metric": _metric_text(board, series),
-                "kind": kind_text(change),
+                "kind": _kind(change, latest),
                 "size": size_text(series.metric, change),
                 "tone": "better" if change.is_better else "worse",
             }
@@ -248,10 +249,22 @@ def _row(row: GateRow, name: Callable[[str], str]) -> dict[str, str]:
     }
 
 
+def _kind(change: HistoryChange, latest: Point) -> str:
+    """What happened, and since when if that was before the latest run of the heading."""
+    text = kind_text(change)
+    if change.before.place == latest.place:
+        return text
+    return f"{text}, somewhere since {short_commit(change.before.run.commit)}"
+
+
+def _latest_before(each: RunChanges) -> Point:
+    """The latest run before any of the changes. Some may have begun earlier."""
+    return max((change.before for _, change in each.changes), key=lambda point: point.place)
+
+
 def _ends(each: RunChanges) -> tuple[str, str]:
     """The commits before and after the changes. The first is the latest before any of them."""
-    before = max((change.before for _, change in each.changes), key=lambda point: point.place)
-    return short_commit(before.run.commit), short_commit(each.run.commit)
+    return short_commit(_latest_before(each).run.commit), short_commit(each.run.commit)
 
 
 def _between(each: RunChanges) -> str:

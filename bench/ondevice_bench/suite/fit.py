@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+LARGEST = 1 << 16  # a search for the largest batch ends here
 PEAKS = (
     "estimated: the bytes of all tensors that are alive at the same moment of a step. The memory "
     "of the system, of torch itself and of kernels is the reserve"

@@ -7,14 +7,19 @@ from typing import Any
 
 from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.kept_accuracy import FINAL, POINT, MethodAccuracy, kept_accuracy
+from ondevice_bench.analyse.kept_accuracy import (
+    FINAL,
+    POINT,
+    MethodAccuracy,
+    kept_accuracy,
+    points,
+)
 from ondevice_bench.analyse.meters import are_mixed
 from ondevice_bench.record.details import LearningCurve
 from ondevice_bench.report import drawing
 from ondevice_bench.report.accuracy_sentences import (
     accuracy_sentences,
     percent,
-    points,
     range_text,
 )
 from ondevice_bench.report.plotly_builder import Canvas

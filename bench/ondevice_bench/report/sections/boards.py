@@ -1,13 +1,14 @@
 """Boards side by side: which method wins where, what it costs there, and where boards disagree."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
-from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.groups import Group, groups
 from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.missing_metrics import EMULATED
@@ -25,6 +26,7 @@ from ondevice_bench.report.quantities import (
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import Direction, Estimate
 from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.code import join_key
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
 from ondevice_bench.units import percent
 from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
@@ -115,10 +117,11 @@ def _learns_alike(summaries: Sequence[RunSummary], names: Sequence[str]) -> dict
     """How many losses the boards share, and those in which they differ by more than rounding."""
     losses = losses_on_boards(summaries)
     different = [each for each in losses if not each.is_alike]
+    widest = max((each.spread for each in losses), default=0.0)
     labels = short_names(each.cell for each in losses)
     return {
         "losses": len(losses),
-        "largest_loss_spread": percent(max((each.spread for each in losses), default=0.0)),
+        "largest_loss_spread": percent(math.ceil(round(1_000 * widest, 6)) / 1_000),  # at most
         "different_losses": [
             {
                 "label": labels[each.cell],
@@ -155,52 +158,84 @@ def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class _Decided:
+    """The cards of a workload on one board, each with the key of its method."""
+
+    title: str
+    workload: Cell
+    cards: tuple[Card, ...]
+    methods: tuple[str, ...]
+
+
 def _answers(
     summaries: Sequence[RunSummary], names: Sequence[str], data: ReportData
 ) -> list[tuple[str, list[Answer]]]:
     """The questions of each workload and each baseline, with the cards of each board."""
     by_board = [
         {
-            (group.title, part.against): (
-                part.title,
-                cards(
-                    verdict(part, data.goal, data.baseline, lost_accuracy(one, data.baseline)),
-                    data.goal,
-                    usable_memory(one.run),
-                ),
+            (group.members[0].cell.planned.cell.of_any_method, part.against): _decided(
+                part, one, data
             )
             for group in groups(one, data.baseline)
             for part in group.by_baseline
         }
         for one in summaries
     ]
-    titles: dict[tuple[Any, ...], str] = {}  # one that names the baseline goes before others
+    firsts: dict[tuple[Any, ...], _Decided] = {}  # a title that names the baseline goes first
     for of_board in by_board:
-        for key, (title, _) in of_board.items():
-            titles[key] = max(title, titles.get(key, ""), key=len)
+        for key, found in of_board.items():
+            firsts[key] = max(found, firsts.get(key, found), key=lambda each: len(each.title))
+    counts = Counter(found.title for found in firsts.values())
     return [
         (
-            title,
-            _of_workload(
-                [of_board[key][1] if key in of_board else None for of_board in by_board], names
-            ),
+            found.title if counts[found.title] == 1 else _long_title(found),
+            _of_workload([of_board.get(key) for of_board in by_board], names),
         )
-        for key, title in titles.items()
+        for key, found in firsts.items()
     ]
 
 
-def _of_workload(
-    on_boards: Sequence[tuple[Card, ...] | None], names: Sequence[str]
-) -> list[Answer]:
-    questions = [card.title for card in next(filter(None, on_boards))]
+def _decided(part: Group, one: RunSummary, data: ReportData) -> _Decided:
+    losing = lost_accuracy(one, data.baseline)
+    found = verdict(part, data.goal, data.baseline, losing)
+    its = cards(found, data.goal, usable_memory(one.run))
+    cells = {member.cell.id: member.cell.planned.cell for member in part.members}
+    keys = (join_key(replace(cells[card.cell], seed=0)) if card.cell else "" for card in its)
+    return _Decided(part.title, next(iter(cells.values())), its, tuple(keys))
+
+
+def _long_title(found: _Decided) -> str:
+    """The title with what differs between two boards, but not within one of them."""
+    cell = found.workload
+    return f"{found.title}, {cell.dtype}, {cell.data}, weights {cell.weights}"
+
+
+def _of_workload(on_boards: Sequence[_Decided | None], names: Sequence[str]) -> list[Answer]:
+    questions = [card.title for card in next(filter(None, on_boards)).cards]
     answers = []
     for place, question in enumerate(questions):
-        row = tuple(cards_there[place] if cards_there else None for cards_there in on_boards)
-        answers.append(Answer(question, row, _agreement(row, names)))
+        row = tuple(each.cards[place] if each else None for each in on_boards)
+        methods = tuple(each.methods[place] if each else "" for each in on_boards)
+        answers.append(Answer(question, _told_apart(row, methods), _agreement(row, methods, names)))
     return answers
 
 
-def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
+def _told_apart(row: Sequence[Card | None], methods: Sequence[str]) -> tuple[Card | None, ...]:
+    """The cards. Labels leave out the layers of a run, so two methods may have one label."""
+    by_label: dict[str, set[str]] = {}
+    for card, method in zip(row, methods, strict=True):
+        if card is not None and card.cell:
+            by_label.setdefault(card.method, set()).add(method)
+    return tuple(
+        replace(card, method=card.cell)
+        if card is not None and len(by_label.get(card.method, ())) > 1
+        else card
+        for card in row
+    )
+
+
+def _agreement(row: Sequence[Card | None], methods: Sequence[str], names: Sequence[str]) -> str:
     """Whether the same method wins on each board, and where this is not proven."""
     found = [c for c in row if c is not None and c.badge not in ("unknown", "undecided")]
     if len(found) < len(row):
@@ -212,7 +247,7 @@ def _agreement(row: Sequence[Card | None], names: Sequence[str]) -> str:
     ]
     where = " and ".join(unproven) if len(unproven) < len(row) else "any board"
     doubt = f", but not proven on {where}" if unproven else ""
-    return ("yes" if len({card.method for card in found}) == 1 else "no") + doubt
+    return ("yes" if len(set(methods)) == 1 else "no") + doubt
 
 
 def _directions(line: BoardRow, names: Sequence[str]) -> list[tuple[str, Direction]]:
@@ -270,7 +305,7 @@ def _to_baseline(on: CellOnBoard, name: str, baseline: str) -> Quantity:
 
 def _ratio(ratio: Estimate | None, meaning: str) -> Quantity:
     if ratio is None:
-        return dash(f"no ratio {meaning}: a number is missing")
+        return dash(f"no ratio {meaning}: a number is missing, or the two cannot be compared")
     return ratio_quantity(ratio, meaning)
 
 

@@ -1,9 +1,9 @@
 """How costs grow with the batch: a line for each method, over groups that differ only in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.groups import Group
+from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.ratios import ratio, ratio_of
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.report import drawing
@@ -11,6 +11,7 @@ from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.report.sentences import Growth, growth
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.labels import row_labels
 
 HEIGHT = 320
 PEAK = "peak_rss_over_runtime_bytes"
@@ -70,16 +71,26 @@ def _ratio(metric: str, over: CellSummary, under: CellSummary) -> Estimate | Non
 
 
 def _lines(group: Group, metric: str) -> dict[tuple[str, str], Points]:
-    """The points of each method that ran with several batches, by method and label."""
-    lines: dict[tuple[str, str], Points] = {}
+    """The points of each method that ran with several batches, by method and label.
+
+    Labels leave out the usual layers of a batch, so equal labels do not join points.
+    """
+    by_method: dict[Hashable, list[CellWithBaseline]] = {}
     for member in group.all_batches:
         if metric in member.cell.estimates:
-            point = (member.cell.planned.cell.batch, member.cell)
-            lines.setdefault((member.method, member.full_label), []).append(point)
+            cell = member.cell.planned.cell
+            key = cell.method, cell.method_options, cell.layers, cell.allocator
+            by_method.setdefault(key, []).append(member)
+    several = [members for members in by_method.values() if len(members) > 1]
+    labels: Sequence[str] = [members[0].full_label for members in several]
+    if len(set(labels)) < len(labels):
+        labels = row_labels([members[0].cell.planned.cell for members in several])
     return {
-        key: sorted(points, key=lambda point: point[0])
-        for key, points in lines.items()
-        if len(points) > 1
+        (members[0].method, label): sorted(
+            ((each.cell.planned.cell.batch, each.cell) for each in members),
+            key=lambda point: point[0],
+        )
+        for label, members in zip(labels, several, strict=True)
     }
 
 

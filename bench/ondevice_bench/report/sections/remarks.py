@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED
 from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.record.origin import commit_text
@@ -47,12 +48,15 @@ def _unproven_pis(data: ReportData) -> list[tuple[str, str]]:
     return list(found)
 
 
-def reading(_: ReportData) -> Mapping[str, Any]:
+def reading(data: ReportData) -> Mapping[str, Any]:
     """The noise thresholds of the metrics that are judged, and the processes that a claim needs."""
+    drift = 1 if data.summary.is_interleaved else DRIFT
     judged = [metrics.BY_NAME[name] for name in metrics.with_role("compared")]
     pass_names = dict.fromkeys(metric.pass_name for metric in judged)
     return {
-        "thresholds": ", ".join(f"{each.noun} {each.threshold * 100:g} %" for each in judged),
+        "thresholds": ", ".join(
+            f"{each.noun} {drift * each.threshold * 100:g} %" for each in judged
+        ),
         "processes": ", ".join(
             f"{BY_NAME[name].fewest_processes} in the {name} pass" for name in pass_names
         ),

@@ -47,9 +47,13 @@ def _texts(pair: CellPair) -> tuple[str, str, str, str, str]:
     verdict = f"{pair.step_verdict}: {pair.remark}" if pair.remark else pair.step_verdict
     counts = {"differ": len(pair.differences), "missing": len(pair.missing)}
     exact = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "equal"
-    if pair.remark and not (pair.differences or pair.missing or pair.equal):
-        exact = "not compared"  # a step may also fail after them
+    exact = exact if _has_exact(pair) else "not compared"
     return ratio, interval, str(len(pair.base)), verdict, exact
+
+
+def _has_exact(pair: CellPair) -> bool:
+    """Whether the exact metrics were compared: a step may also fail after them."""
+    return not pair.remark or bool(pair.differences or pair.missing or pair.equal)
 
 
 def ab_lines(
@@ -85,7 +89,8 @@ def ab_lines(
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "no cells"
     changed = sum(bool(pair.differences) for pair in pairs)
     steps = f"steps: {counts} at a threshold of {100 * threshold:g}%"
-    exact = f"exact metrics: {changed} of {number_of(len(pairs), 'cell')} differ"
+    compared = number_of(sum(map(_has_exact, pairs)), "cell")
+    exact = f"exact metrics: {changed} of {compared} differ"
     return [*lines, f"base {names[0]}, new {names[1]}: {steps}; {exact}"]
 
 

@@ -11,7 +11,7 @@ from ondevice_bench.terminal import Table
 
 
 def cell_table(member: CellWithBaseline) -> Table:
-    """All numbers of a cell, the most important first, without those that are zero throughout."""
+    """All numbers of a cell, the most important first, without parts that are zero throughout."""
     base = _other(member)
     ratio = [] if base is None else ["ratio"]
     rows = Table("metric", "estimate", "interval", *ratio, "scope", "basis")
@@ -40,9 +40,16 @@ def _bases(member: CellWithBaseline) -> dict[str, str]:
 
 
 def _shown(member: CellWithBaseline) -> list[str]:
-    """The metrics that are not zero here and in the baseline, by importance."""
+    """The metrics by importance, without minor ones that are zero here and in the baseline.
+
+    A zero of a metric with a role says something: a board may throttle from the beginning.
+    """
     cell, base = member.cell, _other(member)
-    shown = [name for name in cell.estimates if not (_is_zero(cell, name) and _is_zero(base, name))]
+    shown = [
+        name
+        for name in cell.estimates
+        if metrics.described(name).roles or not (_is_zero(cell, name) and _is_zero(base, name))
+    ]
     return sorted(shown, key=_importance)
 
 

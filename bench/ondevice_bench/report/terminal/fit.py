@@ -1,16 +1,12 @@
 """What fits a board, in the terminal."""
 
-from typing import TYPE_CHECKING
-
+from ondevice_bench.suite.fit import LARGEST, BoardFits, Fit
 from ondevice_bench.suite.labels import with_reason
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import flops, mib, seconds, size
 
-if TYPE_CHECKING:
-    from ondevice_bench.suite.fit import BoardFits, Fit
 
-
-def fit_table(found: "BoardFits", model: str) -> Table:
+def fit_table(found: BoardFits, model: str) -> Table:
     """A line for each method that has a batch."""
     fits = [fit for fit in found.of(model) if fit.batch is not None]
     has_times = any(fit.example_seconds is not None for fit in fits)
@@ -40,18 +36,18 @@ def fit_table(found: "BoardFits", model: str) -> Table:
     return rows
 
 
-def _answer(found: "BoardFits", fit: "Fit") -> str:
+def _answer(found: BoardFits, fit: Fit) -> str:
     if found.asked is None:
-        return str(fit.batch)
+        return f"{fit.batch} or more" if fit.batch == LARGEST else str(fit.batch)
     return "fits" if fit.fits else "does not fit"
 
 
-def fit_reasons(found: "BoardFits", model: str) -> list[str]:
+def fit_reasons(found: BoardFits, model: str) -> list[str]:
     """A line for each method that has no batch, with the reason."""
     return [with_reason(fit.method, fit.reason) for fit in found.of(model) if fit.batch is None]
 
 
-def fit_notes(found: "BoardFits") -> list[str]:
+def fit_notes(found: BoardFits) -> list[str]:
     """The meaning of the numbers, and what tries them."""
     confirm = "--confirm runs this batch here under the same limit."
     if found.asked is None:
@@ -63,7 +59,7 @@ def fit_notes(found: "BoardFits") -> list[str]:
     return [*limit, confirm, example]
 
 
-def fit_meaning(found: "BoardFits") -> list[str]:
+def fit_meaning(found: BoardFits) -> list[str]:
     """The memory that the shares are of, what a peak counts, and what an example takes."""
     total, reserve, usable = map(
         size, (found.limit.total_bytes, found.limit.reserve_bytes, found.limit.usable_bytes)
@@ -78,5 +74,6 @@ def fit_meaning(found: "BoardFits") -> list[str]:
         f"{found.board} has {total}. The system and torch itself get {reserve} (--reserve).",
         f"100 % are the other {usable}.",
         "These peaks count tensors only; real memory use is higher.",
+        "They are of float32 and of SGD without momentum; an optimizer with a state needs more.",
         example,
     ]

@@ -12,11 +12,10 @@ from ondevice_bench.running.hosts.host import Host
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.running.work_folder import work_folder
 from ondevice_bench.suite.cell import Cell
-from ondevice_bench.suite.fit import Fit, in_order
+from ondevice_bench.suite.fit import LARGEST, Fit, in_order
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.suite.suite import Suite
 
-LARGEST = 1 << 16
 PATIENCE = 12  # guesses by lines, before intervals are halved
 TIMEOUT = 1800.0
 
