@@ -220,7 +220,7 @@ def test_a_verdict_without_a_comparison_says_why(said):
         "Only vanilla was measured, so there is nothing to compare it with.",
     )
     assert said(cells=cells[1:]) == (
-        "Here is no number of vanilla beside these methods, so none can be judged.",
+        "There are no numbers of vanilla to compare these methods with, so none can be judged.",
     )
     assert said(Goal(minimise="step_joules")) == (
         "The energy of a step was not measured, so no method can be chosen by it.",

@@ -25,7 +25,8 @@ AMONG = {"of": " of those that meet the goal", "that": " that meets the goal"}
 # every sentence of a verdict; tests cover them all
 SENTENCES: Mapping[str, str] = {
     "alone": "Only {baseline} was measured, so there is nothing to compare it with.",
-    "no baseline": "Here is no number of {baseline} beside these methods, so none can be judged.",
+    "no baseline": "There are no numbers of {baseline} to compare these methods with, so none can "
+    "be judged.",
     "several baselines": "{baseline} was measured with several sets of options, and none of them "
     "belongs to these methods, so they cannot be judged.",
     "baseline diverges": "The loss of {baseline} itself was not finite after ten steps, so no "
