@@ -80,6 +80,8 @@ class Sources:
         if form == "printed":
             return self.claims[reference.split(" :: ")[1]].published
         found, shown = self._quotient(reference), FORMS[form]
+        if found is None:  # not of positive numbers
+            return "no ratio"
         if found.basis == "exact":
             return shown(found.estimate)
         if found.lower is None and found.upper is None:
@@ -195,7 +197,7 @@ def stored(tmp_path):
         ("kept 4.00 MiB.", "'4.00 MiB' has no reference"),
         ("kept 4.00 MiB at batch 32, `5 MiB`", "'4.00 MiB' has no reference"),
         ("at batch 32 and epsilon 0.9", ""),
-        ("2.00×<!-- one :: lines :: a.* :: n / one :: lines :: a.b :: n - one :: kept_mib as x -->", "is -"),
+        ("2.00×<!-- one :: lines :: a.* :: n / one :: lines :: a.b :: n - one :: kept_mib as x -->", "is no ratio"),
         ("4.00×<!-- one :: lines :: a.* :: n / one :: lines :: a.b :: n as x -->", ""),
         ("25%<!-- one :: lines :: a.b :: n / one :: lines :: a.* :: n as % -->", ""),
         ("2349.00<!-- claims :: wasi-vit-vanilla-training as printed --> MB", ""),
