@@ -15,6 +15,8 @@ from tests.e2e.browsing import DESK, PHONE, Visit
 from tests.report import synthetic
 from tests.summaries import stored_summary
 
+PAPER = 720  # pixels of CSS between the margins of A4
+
 OF_COLOURS = ["color-contrast", "link-in-text-block"]  # the rules of axe that read colours
 
 
@@ -145,7 +147,12 @@ def test_no_page_of_paper_ends_with_a_heading(desk, tmp_path):
 def test_the_head_of_a_table_is_on_each_of_its_pages_and_no_row_is_cut(
     browser, tmp_path, section, head
 ):
-    cells = synthetic.cells(seeds=tuple(range(16)))
+    long = "a network whose name alone takes more than half of a line on paper, for many photos"
+    cells = [
+        replace(cell, model=name, id=f"{name}/{cell.id}")
+        for name in (long, "short")
+        for cell in synthetic.cells(seeds=tuple(range(8)))
+    ]
     layout = tmp_path / "one.yaml"
     layout.write_text(f"schema: 1\ntitle: One table\nsections: [{section}]\n")
     summary = stored_summary(
@@ -154,6 +161,10 @@ def test_the_head_of_a_table_is_on_each_of_its_pages_and_no_row_is_cut(
     write_report([summary], tmp_path / "one.html", str(layout))
     with Visit(browser, tmp_path / "one.html", viewport=DESK) as visit:
         visit.page.pdf(path=tmp_path / "one.pdf", prefer_css_page_size=True)
+        visit.page.set_viewport_size({"width": PAPER, "height": 900})
+        visit.page.emulate_media(media="print")
+        widths = "Array.from(document.querySelectorAll('table'), each => each.offsetWidth)"
+        assert max(visit.page.evaluate(widths)) <= PAPER
     pages = [
         " ".join(unicodedata.normalize("NFKC", page.extract_text()).split())
         for page in PdfReader(tmp_path / "one.pdf").pages
