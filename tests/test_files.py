@@ -5,6 +5,7 @@ import pytest
 from ondevice_bench import files
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write
+from ondevice_bench.record.store import Store
 
 
 def test_nothing_of_a_file_is_seen_before_it_is_complete(tmp_path):
@@ -30,6 +31,16 @@ def test_a_file_is_replaced_or_stays(tmp_path, monkeypatch, has_name):
     assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_store_is_never_replaced(tmp_path):
+    path = tmp_path / "results.sqlite"
+    with Store.create(path):
+        pass
+    before = path.read_bytes()
+    with pytest.raises(BadInput, match="is a store of results"), atomic_write(path):
+        pytest.fail("is found before anything is written")
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_cannot_be_written_leaves_no_folder(tmp_path):

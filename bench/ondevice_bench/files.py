@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zipfile import ZipFile
 
 LONGEST_LIST = 1 << 20  # bytes of a zip file that list its members
+_STORE = b"SQLite format 3\0"  # the first bytes of a store of results
 
 
 @contextlib.contextmanager
@@ -24,6 +25,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     behind when the process is killed.
     """
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    _require_no_store(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
@@ -44,6 +46,17 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _require_no_store(path: Path) -> None:
+    """BadInput for a store: what is in it was measured, and cannot be computed again."""
+    with contextlib.suppress(OSError):
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            is_store = file.read(len(_STORE)) == _STORE
+        if is_store:
+            raise BadInput(f"{path}: is a store of results: choose another file")
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

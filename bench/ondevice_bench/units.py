@@ -52,8 +52,8 @@ def parse_bytes(text: str) -> int:
     if match is None:
         raise ValueError(f"must be a size such as 512M or 2G, got {text!r}")
     size = float(match[1]) * 2 ** _POWERS[match[2]]
-    if size == math.inf:
-        raise ValueError(f"must be a size such as 512M or 2G, got one of {len(text)} digits")
+    if size >= 2**63:  # no bundle can have such a number
+        raise ValueError(f"must be a size such as 512M or 2G, got one of {len(text)} characters")
     return int(size)
 
 
@@ -70,7 +70,12 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(DURATION, text)
     if match is None:
         raise ValueError(f"must be a duration such as 90, 90s, 10m or 2h, got {text!r}")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    duration = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    if duration >= 2**63:
+        raise ValueError(
+            f"must be a duration such as 90, 90s, 10m or 2h, got one of {len(text)} characters"
+        )
+    return duration
 
 
 def seconds(value: float) -> str:

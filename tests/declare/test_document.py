@@ -52,8 +52,20 @@ def test_values_are_plain_and_know_their_lines(tmp_path):
         ("a: 1\nb: !mine 3\n", 2, "no meaning here"),
         ("a: 1\nb: 2020-01-01\n", 2, "quote it"),
         ("a: 1\n3: 4\n", 2, "key 3 must be text"),
-        (b"a: \xff\xfe\n", None, "not UTF-8"),
+        (b"a: 1\nb: \xff\xfe\n", 2, "not UTF-8"),
         ("a: " + "[" * 60 + "]" * 60 + "\n", 1, "too many values or aliases"),
+        ("a: 1\nb: !!bool x\n", 2, "a tag or an alias that cannot be read"),
+        ("a: 1\nb: !!omap x\n", 2, "a tag or an alias that cannot be read"),
+        ("a: 1\nb: !!float ''\n", 2, "a tag or an alias that cannot be read"),
+        ("a: 1\nb: [0x_]\n", 2, "a tag or an alias that cannot be read"),
+        ("a: 1\nb: &b {<<: *b, c: 1}\n", 2, "a tag or an alias that cannot be read"),
+        ("a: 1\nb: 2026-13-45\n", 2, "month must be in 1..12"),
+        ("a: 1\nb: x\x07\n", 2, "unacceptable character"),
+        ('a: 1\nb: "\\ud800"\n', 2, r"\ud800 is half of a character"),
+        ('a: 1\n"\\udcff": 2\n', 2, r"\udcff is half of a character"),
+        ("a: 1\n? {b: c}\n: d\n", 2, "a key is a list or a mapping"),
+        ("a: 1\nb: !!set {? [c]}\n", 2, "a key is a list or a mapping"),
+        ("? " * 60 + "a\n", 1, "a key is a list or a mapping"),  # ruamel would need 3^60 steps
     ],
 )
 def test_what_is_no_declaration_is_refused_with_its_line(tmp_path, text, line, says):
@@ -118,13 +130,15 @@ def test_yaml_like_text_is_a_mapping_or_one_clear_line(tmp_path_factory, text):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("? [a]\n: b\n", "key ('a',) must be text"),
+        ("? [a]\n: b\n", "a key is a list or a mapping, not a text"),
         ("null: x\n", "key None must be text"),
         ("a: {b: 1}\n? [{c: 1}]\n: d\n", "a key is a list or a mapping, not a text"),
         (f"? 0x{'f' * 5000}\n: b\n", "key with thousands of digits must be text"),
         (f"a: 0x{'f' * 5000}\n", "a number must be below 2^63"),
         (f"a: 0o{'7' * 9000}\n", "a number must be below 2^63"),
         (f"a: {2**63}\n", "a number must be below 2^63"),
+        (f"a: {-(2**63)}\n", "a number must be below 2^63"),
+        ("a: 1e19\n", "a number must be below 2^63"),
         ("".join(f"a{n}: 1\n" for n in range(50_001)), "more than 50,000 keys and values"),
         ("a: [" + "1," * 50_001 + "]\n", "more than 50,000 keys and values"),
     ],

@@ -32,7 +32,7 @@ HUGE = (
         (GOOD.replace("[mcunet]", "[]"), "x.yaml:3: models: must not be empty"),
         (GOOD.replace("mcunet", "{mcunet: {batch: -2}}"), "x.yaml:3: models[0].batch: must be at least 1, got -2"),
         (HUGE.replace("[mcunet]", "[{mcunet: {batch: " + str(list(range(1, 101))) + "}}]"), "x.yaml: the matrix has 105,000 cells, more than 100,000"),
-        (GOOD + "exclude: nothing\n", "x.yaml: exclude[0]: 'nothing' matches no cell"),
+        (GOOD + "exclude: nothing\n", "x.yaml:5: exclude[0]: 'nothing' matches no cell"),
     ],
     ids=["missing", "empty", "list", "duplicate", "model", "method", "hardware", "matrix", "batch", "huge", "exclude"],
 )  # fmt: skip
@@ -71,6 +71,17 @@ def test_a_wrong_suite(bench, workplace, verb, text, says):
         (("run", "quick", "--fresh", "--retry", "failed"), 2, "`fresh` starts a new run"),
         (("report",), 2, "no runs in bench-out: start with `bench run quick`"),
         (("report", "--json", "--format", "md"), 2, "--json and --format md: give one of them"),
+        (
+            ("report", "--format", "md", "--layout", "paper"),
+            2,
+            "--layout goes with --format html, not md",
+        ),
+        (("report", "--format", "text", "--open"), 2, "--open goes with --format html, not text"),
+        (
+            ("report", "--format", "csv", "--baseline", "asi"),
+            2,
+            "--baseline: the lines of --format csv",
+        ),
         (("report", "none.sqlite"), 2, "none.sqlite: no such store"),
         (("compare", "a", "b"), 2, "no run, suite or store 'a'"),
     ],

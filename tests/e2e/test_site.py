@@ -1,11 +1,14 @@
 """`bench site` and `bench prune` through the command, and the pages in a real browser."""
 
 import contextlib
+import errno
 import json
+import os
 import re
 import shutil
 import time
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +18,10 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.summary import summarise_content
 from ondevice_bench.cli import prune
+from ondevice_bench.errors import BadInput
 from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
+from ondevice_bench.running.workspace import locked
 from ondevice_bench.site import pairs
 from ondevice_bench.site.publish import publish
 from ondevice_bench.validation import pi
@@ -326,6 +331,37 @@ def test_prune_says_none_for_a_run_without_a_commit(workplace, capsys):
     printed = capsys.readouterr().out
     assert re.search(r"quick-x86-00 .* none ", printed)
     assert "nocommit" not in printed
+
+
+def test_a_store_keeps_its_size_while_a_run_measures_into_it(workplace, capsys):
+    path = store(workplace, range(12))
+    size = path.stat().st_size
+    with locked(path.parent):
+        prune.prune(None, 3, 0, prune.BASELINES, dry_run=False, as_json=False)
+    assert path.stat().st_size == size
+    assert "could not be made smaller: a run measures into this folder" in capsys.readouterr().err
+    with Store.open(path) as left:
+        assert len(left.runs()) == 3
+
+
+def test_a_folder_of_baselines_that_cannot_be_read_keeps_all_runs(workplace, monkeypatch):
+    path = store(workplace, range(3))
+    (workplace / "baselines").mkdir()
+
+    def refusing(look):
+        def looked(folder):
+            if Path(folder).name == "baselines":
+                raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+            return look(folder)
+
+        return looked
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    with pytest.raises(BadInput, match="baselines: cannot be read: Permission denied; no run was"):
+        prune.prune(None, 1, 0, prune.BASELINES, dry_run=False, as_json=True)
+    with Store.open(path) as kept:
+        assert len(kept.runs()) == 3
 
 
 def test_the_run_that_validates_a_pi_stays(workplace, monkeypatch, capsys):

@@ -32,7 +32,8 @@ CANNOT_SAY = (
     (
         "min_samples .* exceeds|threads .* exceeds|memory_cap exceeds|none of the suite's|"
         "must have at least two rates|unknown paper|appears twice|no cell can have this condition|"
-        "needs ratio_of|no ratio_of|without ratio_of is|a measured claim needs|momentum is for sgd"
+        "needs ratio_of|no ratio_of|without ratio_of is|a measured claim needs|momentum is for sgd|"
+        "is not in `measure`|is not for this board"
     ),
     # the rank rule in an override, or beside `extends` and `defaults`
     "needs one of|takes one of|least needs",

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,14 +84,28 @@ def test_a_run_is_stored_whole_or_not_at_all(store):
     assert store.runs() == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"id": "mcunet/vanilla/pattern:a\n/b8/s0"}, "id: String should match pattern"),
+        ({"label": "rank²"}, "label: String should match pattern"),
+    ],
+)
+def test_a_plan_that_could_not_be_read_again_is_not_stored(store, change, says):
+    with pytest.raises(BadInput, match=f"^the run cannot be stored: {says}"):
+        store.add_run(make_run(), planned(CELL, replace(SECOND, **change)))
+    assert store.runs() == ()
+
+
 def test_known_times_are_the_latest_of_that_machine(store):
-    for name, machine in (("r1", {"a": 1}), ("r2", {"a": 1}), ("r3", {"a": 2})):
-        store.add_run(make_run(name, machine=machine), planned(CELL))
-    store.add_run(make_run("side", machine={"a": 1}, origin="ab"), planned(CELL))
+    machine = make_run().machine
+    other = make_run("r3", machine={**machine, "kernel": "7"})
+    for run in (make_run("r1"), make_run("r2"), other, make_run("side", origin="ab")):
+        store.add_run(run, planned(CELL))
     for name, seconds in (("r1", 1.0), ("r2", 2.0), ("r3", 9.0), ("side", 0.1)):
         store.add_record(make_record(name, seconds=seconds))
     store.add_record(make_record("r2", pass_name="trace", status="failed", reason="x"))
-    assert store.seconds_by_fingerprint({"a": 1}) == {(CELL.fingerprint, "time"): 2.0}
+    assert store.seconds_by_fingerprint(machine) == {(CELL.fingerprint, "time"): 2.0}
 
 
 def test_a_writer_that_fails_leaves_what_another_one_filled_meanwhile(tmp_path, monkeypatch):

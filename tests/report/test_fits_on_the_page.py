@@ -54,6 +54,11 @@ def test_a_file_of_fit_is_read_as_it_was_computed(file_of):
         ({"fits": [{"model": "net", "batch": 3}]}, "fits[0].method: is required"),
         ({"boards": []}, "unknown key 'boards'"),
         ({"fits": 3}, "fits: must be a list, got 3"),
+        ({"reserve_bytes": 4 << 30}, "usable_bytes must be memory_bytes without reserve_bytes"),
+        (
+            {"fits": [{"model": "net", "method": "asi", "points": [[2, 5], [2, 6]]}]},
+            "fits[0].points: the batches of the points must be ascending",
+        ),
     ],
 )
 def test_a_file_of_something_else_is_refused(file_of, change, says):

@@ -359,6 +359,13 @@ def test_files_of_others_stay_and_a_folder_of_others_is_refused(sites, tmp_path)
         sites.publish("home", sites.bundle(content(2)))
 
 
+def test_a_pipe_with_the_name_of_a_bundle_is_one_line(sites):
+    path = sites.bundle(content(0))
+    os.mkfifo(path.with_name("pipe.bundle"))  # to open it would wait for ever
+    with pytest.raises(BadInput, match=r"pipe\.bundle: is not a regular file"):
+        sites.publish("site", path.parent)
+
+
 def test_one_process_at_a_time_writes_a_site(sites):
     path = sites.bundle(content(0))
     writing = pytest.raises(BadInput, match="another `bench site` is writing it")

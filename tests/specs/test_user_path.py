@@ -1,5 +1,6 @@
 """Paths of the user never raise anything but a ValueError with one line."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def test_what_is_no_file_is_refused_without_waiting_for_it(places, name, says):
         weights.parse(name, places)
     with pytest.raises(ValueError, match=f"^{name}: {says}"):
         registry.own_method(f"{name}:Mine", places)
+
+
+@pytest.mark.parametrize("kind", ["folder", "texts"])
+def test_a_class_that_cannot_be_read_is_not_left_out(places, monkeypatch, kind):
+    for name in ("cat", "dog"):
+        (places / "pets" / name).mkdir(parents=True)
+    scandir = os.scandir
+
+    def refusing(folder):
+        if Path(folder).name == "dog":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(ValueError, match=r"^pets: .*/dog cannot be read: Permission denied$"):
+        data.parse({kind: "pets"}, places)
 
 
 @pytest.mark.parametrize("name", ["loop.pt", "none", "file.pt", "long" * 99])

@@ -68,10 +68,13 @@ def test_a_mistake_in_what_is_extended_is_told_where_it_stands(load, write):
         ("bse", "2: extends: unknown suite 'bse'; did you mean 'base'?"),
         ("[base]", "2: extends: must be a name or a path, got ['base']"),
         ("./base.yaml", None),
+        ("base.yaml", None),
+        ("../suites/base.yaml", None),
     ],
 )
-def test_what_can_be_extended(complaints, write, load, extends, says):
+def test_what_can_be_extended(complaints, write, load, workplace, extends, says):
     write("base", HEAD + "models: [mcunet]\nmethods: [vanilla]\n")
+    (workplace / "base.yaml").write_text("schema: 1\ntitle: of the working directory\n")
     text = f"schema: 1\nextends: {extends}\n"
     if says is None:
         assert load(text).title == "t"
@@ -167,6 +170,25 @@ def test_a_default_that_one_board_needs_is_no_mistake(load):
     text = HEAD + "models: [mcunet]\nmethods: [vanilla]\ndefaults: {models: {depth: 2}}\n"
     suite = load(text + "overrides: {pi5: {models: [vit_b_32]}}\n")
     assert suite.on(["pi5"]).models[0].axes == (Axis("depth", (2,)),)
+
+
+@pytest.mark.parametrize("hardware", ["[]", "pi5", "[x86, pi5-4gb]", "pi5-4gb"])
+@pytest.mark.parametrize("board", ["pi5", "pi5-4gb"])
+def test_an_override_is_for_a_board_of_the_suite_by_any_of_its_names(load, hardware, board):
+    text = HEAD + "models: [mcunet]\nmethods: [vanilla]\n"
+    suite = load(f"{text}hardware: {hardware}\noverrides: {{{board}: {{seeds: 3}}}}\n")
+    assert suite.variants[board].seeds == (3,)
+
+
+def test_inherited_keys_need_no_effect(load, write):
+    write(
+        "base",
+        HEAD
+        + "models: [mcunet]\nmethods: [vanilla, lean]\nbaseline: lean\nmeasure: [learning]\n"
+        + "learning: {epochs: 2}\nhardware: pi5\noverrides: {pi5: {seeds: 3}}\n",
+    )
+    other = "schema: 1\nextends: base\nmethods: vanilla\nmeasure: time\nhardware: pi4\n"
+    assert load(other).variants["pi5"].seeds == (3,)
 
 
 def test_what_is_one_choice_is_not_joined_with_what_is_inherited(load, write, workplace):

@@ -131,7 +131,7 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
     assert passes_of(cell, learning.measure) == ("trace", "learning_rate", "learning")
     one_rate = dataclasses.replace(cell, learning=LearningPlan())
     assert passes_of(one_rate, learning.measure) == ("trace", "learning")
-    (other,) = cells_of(load(HEAD + BODY + said))
+    (other,) = cells_of(load(HEAD + BODY))
     assert other.learning is None
 
 
@@ -171,6 +171,13 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
         (HEAD + BODY + "hardware: pi6\n", "5: hardware: unknown hardware profile 'pi6'; did you mean 'pi5'? (known: generic, pi4, pi5, pi5-16gb, pi5-2gb, pi5-4gb, pi5-8gb, x86, x86-1core-2g)"),
         (HEAD + BODY + "baseline: asy\n", "5: baseline: unknown method 'asy'; did you mean 'asi'? (known: " + ", ".join(sorted(METHODS.split(", "))) + ")"),
         (HEAD + BODY + "layers: mpl\n", "5: layers: must be " + LAYERS + ", got 'mpl'; did you mean 'mlp'?"),
+        (HEAD + BODY + "baseline: asi\n", "5: baseline: none of the suite's methods is 'asi' (methods: vanilla)"),
+        (HEAD + BODY + "learning: {epochs: 2}\n", "5: learning: has no effect, because the pass `learning` is not in `measure`"),
+        (HEAD + BODY + "overrides: {pi5: {learning: {epochs: 2}}}\n", "5: overrides.pi5.learning: has no effect, because the pass `learning` is not in `measure`"),
+        (HEAD + BODY + "hardware: [pi4, pi5-8gb]\noverrides:\n  pi5-4gb: {seeds: 3}\n", "7: overrides.pi5-4gb: the suite is not for this board (hardware: pi4, pi5-8gb)"),
+        (HEAD + BODY + "layers:\n  pattern: >\n    *.fc1\n", "5: layers: pattern must be one line without control characters, got '*.fc1\\n'"),
+        (HEAD + BODY + "layers: 'pattern: a\n\n  b'\n", "5: layers: pattern must be one line without control characters, got 'a\\nb'"),
+        (HEAD + 'models: [torchvision:resnet18: {a: "b/c\\n"}]\nmethods: [vanilla]\n', "3: models[0]: a must be one line without control characters, got 'b/c\\n'"),
         (HEAD + BODY + "layers: [all, last: 0]\n", "5: layers[1]: last must be an integer of at least 1, got 0"),
         (HEAD + BODY + "layers: [last: 0 of *mlp*]\n", "5: layers[0]: last must be an integer of at least 1, or such an integer and a pattern, as in `last: 5 of *mlp*`, got '0 of *mlp*'"),
         (HEAD + ASI + "asi: {rank: 2, least: true}\n", "5: methods[0]: least needs budget_mib or perplexity"),
@@ -206,6 +213,7 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
         (HEAD + BODY + "learning: {learning_rates: 0.1}\n", "5: learning.learning_rates: must have at least two rates: one rate alone is `train: {lr: RATE}`"),
         (HEAD + BODY + "learning: {learning_rates: [0.1, 0]}\n", "5: learning.learning_rates[1]: must be greater than 0, got 0"),
         (HEAD + BODY + "learning: {epoch: 1}\n", "5: learning: unknown key 'epoch'; did you mean 'epochs'? (allowed: epochs, target, examples, validation, test, learning_rates, rate_epochs)"),
+        (HEAD + BODY + "overrides: {pi5: 3}\n", "5: overrides.pi5: must be a mapping, got 3"),
         (HEAD + BODY + "train: 3\n", "5: train: must be a mapping, got 3"),
         (HEAD + BODY + "time: {precison: 2%}\n", "5: time: unknown key 'precison'; did you mean 'precision'? (allowed: warmup, min_samples, max_samples, max_seconds, precision)"),
         (HEAD + BODY + "goal: {max_peak: -1}\n", "5: goal.max_peak: must be greater than 0, got -1"),
@@ -232,10 +240,11 @@ def test_all_errors_come_at_once(complaints):
     assert "did you mean 'rounds'?" in found[-1]
 
 
-def test_a_name_that_cannot_name_a_folder_or_a_run_is_refused(workplace):
-    (workplace / "my suite@1.yaml").write_text(HEAD + BODY)
+@pytest.mark.parametrize("name", ["my suite@1", "..", ".x", "-x", "rank²", "x" * 101])
+def test_a_name_that_cannot_name_a_folder_or_a_run_is_refused(workplace, name):
+    (workplace / f"{name}.yaml").write_text(HEAD + BODY)
     with pytest.raises(BadInput, match="becomes part of folders and run ids"):
-        load_suite("my suite@1.yaml")
+        load_suite(f"{name}.yaml")
 
 
 def test_a_profile_that_no_result_can_name_is_no_board_of_a_suite(complaints, workplace):

@@ -88,6 +88,7 @@ def test_the_order_of_the_entries_belongs_to_the_workload(load):
         ("\n      conv: lora\n      all: {compose: [saved, saved_bf16]}", "7: methods[0].all.compose: saved and saved_bf16 both pack saved tensors: compose one of them"),
         ("{'pattern:a,b': lora}", "5: methods[0].pattern:a,b: a pattern of a mix cannot have ',', got 'pattern:a,b'"),
         ("{conv: lora, label: my mix}", "5: methods[0].label: must be up to 40 letters, digits, '.', '_' and '-', got 'my mix'"),
+        ("{conv: lora, label: rank²}", "5: methods[0].label: must be up to 40 letters, digits, '.', '_' and '-', got 'rank²'"),
         ("{conv: lora, label: asi}", "5: methods[0].label: 'asi' is the name of a method"),
         ("{conv: {lora: {rank: [1, 2]}}, label: a}", "5: methods[0].label: a mix with a label has one value for each option, but lora.rank has 2: leave the label out"),
         ("{conv: lora, label: a}\n  - mix: {conv: lora, label: a}", "6: methods[1].label: 'a' is the label of another mix"),

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -128,6 +129,33 @@ def test_the_matrix_is_the_product_of_its_axes_with_unique_ids_and_fingerprints(
 def test_a_workload_that_is_named_twice_is_planned_once():
     twice = (ModelChoice("mcunet", (8, 8), ()), ModelChoice("mcunet", (8,), ()))
     assert len(plan(suite(models=twice), X86)) == 1
+
+
+def test_a_workload_with_two_ids_is_planned_once():
+    spectrum = WeightSource("spectrum", decay=0.5)
+    twice = (ModelChoice("mcunet", (8,), ()), ModelChoice("mcunet", (8,), (), (spectrum,)))
+    planned = plan(suite(models=twice, weights=spectrum), X86)
+    assert ids(planned) == ["mcunet/vanilla/all/b8/s0"]
+    left = plan(suite(models=twice, weights=spectrum, exclude=("mcunet/*",)), X86)
+    assert ids(left) == ["mcunet(weights=spectrum(0.5))/vanilla/all/b8/s0"]
+
+
+def test_two_workloads_with_one_id_are_refused(tmp_path):
+    (tmp_path / "net.py").write_text("def net(): ...")
+    net = registry.own_model("net.py:net", tmp_path).name
+    values = (1, True, 1.0), (1, "1")
+    fine, alike = (suite(models=(ModelChoice(net, (8,), (Axis("k", v),)),)) for v in values)
+    assert len({item.cell.fingerprint for item in plan(fine, X86)}) == 3
+    with pytest.raises(
+        BadInput, match=r"two cells with other options have the id 'net.py:net@\w+\(k=1\)/"
+    ):
+        plan(alike, X86)
+
+
+@pytest.mark.parametrize("source", [WeightSource("spectrum"), DataSource("synthetic")])
+def test_a_number_in_a_name_is_exact(source):
+    names = [replace(source, decay=decay).name for decay in (0.123457, 0.12345678, 1.0)]
+    assert [re.sub(r"[^\d.]", "", name) for name in names] == ["0.123457", "0.12345678", "1"]
 
 
 def test_a_method_without_a_layer_to_treat_is_skipped_with_the_reason(low_rank):

@@ -69,6 +69,7 @@ def test_a_training_is_named_by_what_differs():
     assert training_words(Train(optimizer="adamw", lr=0.001, clip=None), usual) == (
         "adamw,lr=0.001,clip=null"
     )
+    assert training_words(Train(lr=0.0500001234), usual) == "lr=0.0500001234"
     assert training_words(Train(freeze_bn=False, zero_grad="zero"), usual) == (
         "zero_grad=zero,freeze_bn=false"
     )

@@ -76,6 +76,7 @@ def _pruned(path: Path, rule: "KeepRule", *, dry_run: bool) -> dict[str, Any]:
     """What was removed from a store, or would be."""
     from ondevice_bench.record.store import Store
     from ondevice_bench.record.thinning import removable
+    from ondevice_bench.running.workspace import is_in_use
 
     choose = functools.partial(removable, rule=rule, now=datetime.now(UTC))
     with Store.open(path) as store:
@@ -86,7 +87,9 @@ def _pruned(path: Path, rule: "KeepRule", *, dry_run: bool) -> dict[str, Any]:
     if gone and not dry_run:
         with Store.create(path) as store:
             gone = store.remove(choose)
-            if problem := store.shrink():
+            # while a file is made smaller, a run would wait for it, and end
+            in_use = "a run measures into this folder" if is_in_use(path.parent) else ""
+            if problem := in_use or store.shrink():
                 print_errors(f"{path}: the file could not be made smaller: {problem}")
             after = store.file_bytes
     return {
@@ -128,9 +131,14 @@ def _runs_of_baselines(folder: Path) -> frozenset[str]:
         if folder != BASELINES:
             raise BadInput(f"--baselines: {folder}: no such folder")
         return frozenset()
-    paths = sorted(folder.glob(f"*{baseline.SUFFIX}"))
     try:
+        # not `glob`, which finds nothing in a folder that cannot be read
+        paths = sorted(path for path in folder.iterdir() if path.suffix == baseline.SUFFIX)
         return frozenset(baseline.read(path).run.id for path in paths)
+    except OSError as error:
+        raise BadInput(
+            f"--baselines: {folder}: cannot be read: {error.strerror}; no run was removed"
+        ) from None
     except BadInput as error:
         raise BadInput(
             f"{error.lines[0]}; no run was removed, because the run of this baseline must stay: "

@@ -91,6 +91,7 @@ def report(
 
     if as_json and form not in ("html", "json"):
         raise BadInput(f"--json and --format {form}: give one of them")
+    _require_effect(form, layout=layout, templates=templates, open=show, baseline=baseline)
     selected = report_runs(runs or (), other_boards=compare_hardware)
     if baseline is not None and baseline not in (methods := selected.methods()):
         raise BadInput(f"--baseline: {unknown('method of this run', baseline, methods)}")
@@ -136,6 +137,15 @@ def report(
         print_lines(f"report: {page}")
     if show:
         open_page(page)
+
+
+def _require_effect(form: str, *, baseline: str | None, **of_pages: object) -> None:
+    """BadInput for an option that this format would ignore."""
+    for name, given in of_pages.items():
+        if given and form != "html":
+            raise BadInput(f"--{name} goes with --format html, not {form}")
+    if baseline is not None and form == "csv":
+        raise BadInput("--baseline: the lines of --format csv have no ratios")
 
 
 def _print_or_write(texts: "Iterable[str]", out: Path | None) -> None:

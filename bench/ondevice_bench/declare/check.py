@@ -127,6 +127,7 @@ _SENTENCES = {
     "float_type": "must be a number, got {got}",
     "tuple_type": "must be a list, got {got}",
     "model_type": "must be a mapping, got {got}",
+    "dict_type": "must be a mapping, got {got}",
     "literal_error": "must be {expected}, got {got}",
     "greater_than": "must be greater than {gt:.10g}, got {got}",
     "greater_than_equal": "must be at least {ge:.10g}, got {got}",

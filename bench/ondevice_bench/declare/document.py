@@ -1,15 +1,19 @@
 """A YAML file as plain values, with the line of each value."""
 
+import math
+import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from ondevice_bench.errors import BadInput
@@ -18,6 +22,7 @@ MAX_BYTES = 1 << 20
 MAX_VALUES = 200_000
 MAX_DEPTH = 40
 MAX_MARKS = 50_000  # the reader takes a tenth of a millisecond for each
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")  # no file and no store can hold such a text
 
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | float | bool | None"
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -78,19 +83,26 @@ def parse(path: Path, text: str) -> Document:
     if sum(map(text.count, (":", ",", "- "))) > MAX_MARKS:
         raise BadInput(f"{path}: more than {MAX_MARKS:,} keys and values, not a declaration")
     loader = YAML(typ="rt", pure=True)
+    loader.Constructor = _Constructor
     try:
         with warnings.catch_warnings(action="ignore"):  # of an anchor that appears twice
             tree = loader.load(text)
-    except DuplicateKeyError as error:
+    except (DuplicateKeyError, _KeyWithoutText) as error:
         problem = str(error.problem).partition(" with value")[0]
         raise BadInput(f"{path}:{_line(error)}: {problem}") from None
     except MarkedYAMLError as error:
         raise BadInput(f"{path}:{_line(error)}: not YAML: {error.problem}") from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadInput(f"{path}:{line}: not YAML: {_first_line(error)}") from None
     except (YAMLError, ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path}: not YAML: {reason}") from None
-    except TypeError:  # from a key that cannot be one of a dictionary
-        raise BadInput(f"{path}: a key is a list or a mapping, not a text") from None
+        where = _place_of(path, loader)
+        raise BadInput(f"{where}: not YAML: {_first_line(error)}") from None
+    except (AttributeError, LookupError, TypeError):  # from tags and aliases that make no sense
+        raise BadInput(
+            f"{_place_of(path, loader)}: a value, a tag or an alias that cannot be read; quote it "
+            "if it is text"
+        ) from None
     if tree is None:
         raise BadInput(f"{path}: the file is empty")
     if not isinstance(tree, CommentedMap):
@@ -116,7 +128,8 @@ def _text(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text (byte {error.start})") from None
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{path}:{line}: not UTF-8 text (byte {error.start})") from None
 
 
 def _line(error: MarkedYAMLError) -> int:
@@ -124,9 +137,42 @@ def _line(error: MarkedYAMLError) -> int:
     return mark.line + 1 if mark is not None else 1
 
 
+def _place_of(path: Path, loader: YAML) -> str:
+    """The place of the value that could not be made; without a line if none was begun."""
+    line = loader.constructor.line
+    return f"{path}:{line}" if line else str(path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _is_huge(value: object) -> bool:
     """Whether this is an integer that has no short text."""
     return isinstance(value, int) and value.bit_length() > 63
+
+
+class _KeyWithoutText(MarkedYAMLError):
+    """A key is a list or a mapping."""
+
+
+class _Constructor(RoundTripConstructor):
+    """Knows the line of the value that it makes, and makes no keys but scalars.
+
+    ruamel makes each key of a mapping three times. So keys in keys would take for ever.
+    """
+
+    line = 0
+
+    def construct_object(self, node: Node, deep: bool = False) -> Any:
+        """The value of a node."""
+        self.line = node.start_mark.line + 1
+        if isinstance(node, MappingNode):
+            for key, _ in node.value:
+                if not isinstance(key, ScalarNode):
+                    problem = "a key is a list or a mapping, not a text"
+                    raise _KeyWithoutText(problem=problem, problem_mark=key.start_mark)
+        return super().construct_object(node, deep=deep)
 
 
 class _Reader:
@@ -144,6 +190,7 @@ class _Reader:
             if not isinstance(key, str):
                 shown = repr(key)[:60] if not _is_huge(key) else "with thousands of digits"
                 raise BadInput(f"{self.path}:{line}: key {shown} must be text")
+            self._require_whole(key, line)
             self.lines[*at, key] = line
             plain[str(key)] = self._value(value, (*at, str(key)), line)
         return plain
@@ -170,16 +217,22 @@ class _Reader:
                 return bool(value)
             case None:
                 return None
+            case int() | float() if 2**63 <= abs(value) != math.inf:  # no bundle can have it
+                raise BadInput(f"{self.path}:{line}: a number must be below 2^63")
             case int():
-                if _is_huge(value):
-                    raise BadInput(f"{self.path}:{line}: a number must be below 2^63")
                 return int(value)
             case float():
                 return float(value)
             case str():
+                self._require_whole(value, line)
                 return str(value)
         kind = f"a {type(value).__name__} or tag"
         raise BadInput(f"{self.path}:{line}: {kind} has no meaning here; quote it if it is text")
+
+    def _require_whole(self, text: str, line: int) -> None:
+        if half := _HALF_A_PAIR.search(text):
+            shown = f"\\u{ord(half[0]):04x}"
+            raise BadInput(f"{self.path}:{line}: {shown} is half of a character: give all of it")
 
     def _line_above(self, at: KeyPath) -> int:
         return next((self.lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self.lines), 1)

@@ -1,5 +1,6 @@
 """The search path of declarations: a named folder, then the working directory's, then ours."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,9 +48,9 @@ def locate(kind: str, name: str | Path, extra: Path | None = None) -> Path:
     path, kind_of_file = Path(name), Path(kind).name.rstrip("s")
     if len(name) > LONGEST_NAME:
         raise BadInput(f"a {kind_of_file}'s name has {len(name):,} characters: {name[:40]}…")
-    if path.is_file():
+    if os.path.isfile(path):  # unlike `is_file`, it takes any name
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         raise BadInput(f"{name}: is a folder, not a {kind_of_file} file")
     if "/" in name or name.endswith(SUFFIXES):
         raise BadInput(f"{name}: no such file")

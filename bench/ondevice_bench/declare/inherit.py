@@ -1,11 +1,12 @@
 """Declarations that extend others. A file inherits the keys that it does not set."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench import passes
 from ondevice_bench.declare.document import Document, KeyPath, Plain, SourceLocation, read
-from ondevice_bench.declare.folders import locate
+from ondevice_bench.declare.folders import SUFFIXES, locate
 from ondevice_bench.errors import BadInput
 
 EXTENDS = "extends"
@@ -63,7 +64,7 @@ def _base(kind: str, document: Document, folder: Path | None) -> Path | None:
     if not isinstance(name, str):
         raise BadInput(f"{place}: {EXTENDS}: must be a name or a path, got {name!r}")
     beside = document.path.parent / name
-    if name.startswith((".", "/")) and beside.is_file():
+    if ("/" in name or name.endswith(SUFFIXES)) and os.path.isfile(beside):
         return beside
     try:
         return locate(kind, name, folder)

@@ -14,7 +14,7 @@ from ondevice_bench.record.merging import merged_run, new_records, went_on
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.origin import after_import
 from ondevice_bench.record.rows import RecordRows
-from ondevice_bench.record.run_json import first_line
+from ondevice_bench.record.run_json import checked_cell, first_line
 from ondevice_bench.record.store_file import (
     as_bad_input,
     identity,
@@ -203,10 +203,13 @@ class Store(StoreReader):
 
 
 def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) -> None:
+    row = rows.run_row(run)
+    with _readable():
+        rows.run_of(tuple(row))
     db.execute(
         f"INSERT INTO runs ({', '.join(rows.RUN_COLUMNS)}) "
         f"VALUES ({', '.join('?' * len(rows.RUN_COLUMNS))})",
-        rows.run_row(run),
+        row,
     )
     _insert_cells(db, run.id, cells)
 
@@ -214,11 +217,24 @@ def _insert_run(db: sqlite3.Connection, run: Run, cells: Iterable[PlannedCell]) 
 def _insert_cells(
     db: sqlite3.Connection, run: str, cells: Iterable[PlannedCell], first: int = 0
 ) -> None:
+    found = rows.cell_rows(run, cells, first)
+    with _readable():
+        for *_, definition in found:
+            checked_cell(definition)
     db.executemany(
         "INSERT INTO cells (run, position, cell, profile, state, reason, fingerprint, "
         "definition) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        rows.cell_rows(run, cells, first),
+        found,
     )
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Refuse what no command could read again, before anything is measured for it."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(f"the run cannot be stored: {first_line(error)}") from None
 
 
 def _replace_record(db: sqlite3.Connection, record: Record) -> None:

@@ -12,6 +12,7 @@ from ondevice_bench.record.store_file import no_locks
 
 _NAME = ".lock"
 _HOLDER = b"bench (process "
+_WITHOUT_WAITING = os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextlib.contextmanager
@@ -20,7 +21,7 @@ def locked(out: Path) -> Iterator[None]:
     path = out / _NAME
     try:
         out.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        flags = os.O_RDWR | os.O_CREAT | _WITHOUT_WAITING
         lock = os.fdopen(os.open(path, flags, 0o644), "r+b")
     except OSError as error:
         raise BadInput(f"{out}: cannot be written: {error.strerror}") from None
@@ -40,3 +41,15 @@ def locked(out: Path) -> Iterator[None]:
         file.write(_HOLDER + b"%d)" % os.getpid())
         file.flush()
         yield
+
+
+def is_in_use(out: Path) -> bool:
+    """Whether a run measures into the folder now."""
+    try:
+        with os.fdopen(os.open(out / _NAME, os.O_RDONLY | _WITHOUT_WAITING), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # nothing was ever measured there, or the file system has no locks
+        return False
+    return False

@@ -92,6 +92,7 @@ def _digests(
 
 
 def _hash_of(path: Path) -> str:
+    require_regular(path)
     try:
         if path.stat().st_size > bundle.MAX_FILE:
             raise BadInput(f"{path}: larger than {bundle.MAX_FILE >> 20} MiB, not a bundle")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 from ondevice_bench.errors import suggestion
 from ondevice_bench.specs.inputs import Images, Inputs, LayerTensors, OwnBatch, Tokens
-from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.option import Option, exact_text
 from ondevice_bench.specs.packaged_file import PackagedFile
 from ondevice_bench.specs.user_path import require_file, user_path
 
@@ -75,7 +76,7 @@ class DataSource:
             return f"text@{TEXT_DIGEST}"
         if self.digest:
             return f"{self.kind}@{self.digest}"
-        return self.kind if self.decay is None else f"{self.kind}(decay={self.decay:g})"
+        return self.kind if self.decay is None else f"{self.kind}(decay={exact_text(self.decay)})"
 
     @property
     def has_labels(self) -> bool:
@@ -227,9 +228,19 @@ def _form(kind: str) -> str:
 
 
 def files_of_classes(folder: Path) -> Iterator[Path]:
-    """All files of a folder of classes. The folder of a class may be a link."""
+    """All files of a folder of classes. The folder of a class may be a link.
+
+    OSError if a folder cannot be read: its examples would be missing.
+    """
     for child in folder.iterdir():
-        yield from filter(Path.is_file, child.rglob("*") if child.is_dir() else [child])
+        if child.is_file():
+            yield child
+        for place, _, names in os.walk(child, onerror=_refuse) if child.is_dir() else ():
+            yield from filter(Path.is_file, (Path(place, name) for name in names))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def _files_of(kind: str, folder: Path) -> list[Path]:
@@ -240,6 +251,14 @@ def _files_of(kind: str, folder: Path) -> list[Path]:
     return sorted(file for pattern in patterns for file in folder.rglob(pattern) if file.is_file())
 
 
+def _listed(kind: str, folder: Path, text: str) -> list[Path]:
+    """The same; ValueError if a folder cannot be read."""
+    try:
+        return _files_of(kind, folder)
+    except OSError as error:
+        raise ValueError(f"{text}: {error.filename} cannot be read: {error.strerror}") from None
+
+
 def _from_path(kind: str, text: str, folder: Path) -> DataSource:
     path = user_path(text, folder)
     wants_folder = os.path.isdir(path) if kind == "texts" else kind != "npz"
@@ -248,7 +267,7 @@ def _from_path(kind: str, text: str, folder: Path) -> DataSource:
     digest = hashlib.sha256()
     if wants_folder:
         # names and sizes only: a folder of images may be too large to read before each run
-        for file in _files_of(kind, path):
+        for file in _listed(kind, path, text):
             digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
             if kind in _BY_CONTENT:
                 digest.update(_digest_of(file, text))

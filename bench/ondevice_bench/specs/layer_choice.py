@@ -3,6 +3,7 @@
 import re
 
 from ondevice_bench.errors import suggestion
+from ondevice_bench.specs.option import require_one_line
 
 WORDS = ("all", "mlp", "attention", "attention+mlp", "conv")
 PARTS = ("mlp", "attention", "attention+mlp")  # of a layout
@@ -43,6 +44,7 @@ def _word(word: str) -> str:
 
 def _with_argument(word: str, value: object) -> str:
     if word == "pattern" and isinstance(value, str) and value:
+        require_one_line(word, value)
         return f"pattern:{value}"
     if word not in COUNTED:
         raise ValueError(f"must be {ALLOWED}, got {word!r}{suggestion(word, _WITH_ARGUMENT)}")

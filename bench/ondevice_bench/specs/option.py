@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from ondevice_bench.errors import not_allowed, suggestion
 
 Value: TypeAlias = bool | int | float | str
+CONTROL = r"\x00-\x1f\x7f"  # line breaks and other characters that no id of a cell has
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,18 @@ class Beside:
 
 
 Group: TypeAlias = OneOf | Beside
+
+
+def exact_text(value: float) -> str:
+    """A number of a name: in short if this is the same number, as 1 of 1.0, else all its digits."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def require_one_line(name: str, text: str) -> None:
+    """ValueError if a text of an id has a line break or another control character."""
+    if re.search(f"[{CONTROL}]", text):
+        raise ValueError(f"{name} must be one line without control characters, got {text[:60]!r}")
 
 
 def resolved(options: tuple[Option, ...], values: Mapping[str, Value]) -> dict[str, Value]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ondevice_bench.errors import suggestion
-from ondevice_bench.specs.option import Option
+from ondevice_bench.specs.option import Option, exact_text
 from ondevice_bench.specs.packaged_file import PackagedFile
 from ondevice_bench.specs.user_path import require_file, user_path
 
@@ -38,7 +38,7 @@ class WeightSource:
         if self.path is not None:
             kind = f"{PRETRAINED}:" if self.kind == PRETRAINED else ""
             return f"{kind}{self.path.name}@{self.digest}"
-        return self.kind if self.decay is None else f"spectrum({self.decay:g})"
+        return self.kind if self.decay is None else f"spectrum({exact_text(self.decay)})"
 
     def file(self, pretrained: PackagedFile | None) -> Path | None:
         """The file to read for a model; None if the weights are in no file."""

@@ -28,7 +28,7 @@ from ondevice_bench.errors import not_allowed
 from ondevice_bench.specs import composition, registry, single_layer
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import Group
+from ondevice_bench.specs.option import Group, require_one_line
 from ondevice_bench.specs.signature import options_of_method
 from ondevice_bench.specs.weights import WeightSource
 from ondevice_bench.suite import shown
@@ -306,12 +306,14 @@ def _own_options(settings: Mapping[Any, Any]) -> dict[Any, tuple[object, ...]]:
     """The options of a user's code, each as a list."""
     options = {key: _as_list(value) for key, value in settings.items()}
     for key, values in options.items():
+        require_one_line("an option's name", str(key))
         if not values:
             raise ValueError(f"{key} must not be empty")
         for value in values:
             if not _is_scalar(value):
                 got = repr(value)[:60]
                 raise ValueError(f"{key} must be text, a number, true or false, got {got}")
+            require_one_line(key, str(value))
     return options
 
 

@@ -1,18 +1,27 @@
 """A file that `bench fit --json` wrote: what fits a board."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import read
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.suite.fit import BoardFits, Fit, MemoryLimit
 
+
+def _ascending(points: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    if any(low >= high for (low, _), (high, _) in pairwise(points)):
+        raise ValueError("the batches of the points must be ascending")
+    return points
+
+
 _Bytes = Annotated[int, Field(gt=0)]
-_Point = Annotated[tuple[int, int], Field(strict=False)]
-_Points = Annotated[tuple[_Point, ...], Field(strict=False)]
+_Count = Annotated[int, Field(ge=1)]
+_Point = Annotated[tuple[_Count, _Bytes], Field(strict=False)]
+_Points = Annotated[tuple[_Point, ...], Field(strict=False), AfterValidator(_ascending)]
 
 
 class _Row(StrictSchema):
@@ -30,6 +39,12 @@ class _File(StrictSchema):
     peaks: str
     batch: int | None
     fits: Annotated[tuple[_Fit, ...], Field(strict=False)]  # type: ignore[valid-type]  # a schema that is made at run time
+
+    @model_validator(mode="after")
+    def _reserve_is_a_part(self) -> "_File":
+        if self.memory_bytes - self.reserve_bytes != self.usable_bytes:
+            raise ValueError("usable_bytes must be memory_bytes without reserve_bytes")
+        return self
 
 
 def read_fits(path: Path) -> BoardFits:

@@ -35,7 +35,7 @@ def suite_of_keys(source: str, keys: Mapping[str, Any], name: str) -> Suite:
         replace(method, places=tuple(_without_number(source, place) for place in method.places))
         for method in suite.methods
     )
-    return replace(suite, methods=tuple(placed))
+    return replace(suite, methods=tuple(placed), places={})
 
 
 def name_of(models: Sequence[str]) -> str:

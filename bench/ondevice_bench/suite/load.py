@@ -8,12 +8,16 @@ from ondevice_bench.declare.check import check
 from ondevice_bench.declare.document import Document, read
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.declare.inherit import resolved
+from ondevice_bench.declare.schema import is_name
 from ondevice_bench.errors import BadInput
 from ondevice_bench.suite.compose import require_used_defaults, variants, with_defaults
 from ondevice_bench.suite.inherited_paths import from_own_folder
 from ondevice_bench.suite.mixes import with_places
 from ondevice_bench.suite.schema import make_suite_schema
 from ondevice_bench.suite.suite import PATTERNS, Suite
+from ondevice_bench.suite.without_effect import require_effect
+
+LONGEST_NAME = 100
 
 
 def load_suite(name: str, folder: Path | None = None) -> Suite:
@@ -24,11 +28,12 @@ def load_suite(name: str, folder: Path | None = None) -> Suite:
 
 
 def require_name(name: str, where: str) -> None:
-    """BadInput if a suite cannot have this name."""
-    if not re.fullmatch(r"[\w.-]+", name):
+    """BadInput if a suite cannot have this name. A run's id has its time and its commit, too."""
+    if not (re.fullmatch(r"[\w.-]+", name) and is_name(name) and len(name) <= LONGEST_NAME):
         raise BadInput(
             f"{where}: a suite's name becomes part of folders and run ids: "
-            "letters, digits, '.', '_' and '-' only"
+            "letters, digits, '.', '_' and '-' only, a letter, a digit or '_' first, and at most "
+            f"{LONGEST_NAME} characters"
         )
 
 
@@ -39,7 +44,9 @@ def suite_of(document: Document, name: str, folder: Path | None = None) -> Suite
     require_used_defaults([whole, *by_board.values()])
     suite = _suite(whole, name)
     suites = {board: _suite(variant, name) for board, variant in by_board.items()}
-    return replace(suite, variants=suites, text=_with_bases(whole, bases))
+    found = replace(suite, variants=suites, text=_with_bases(whole, bases))
+    require_effect(whole, found)
+    return found
 
 
 def _with_bases(document: Document, bases: list[Document]) -> str:
@@ -82,6 +89,11 @@ def _suite(document: Document, name: str) -> Suite:
         expected=file.expected,
         allocators=file.allocator,
         inherited=tuple(key for key in PATTERNS if document.place((key,)).path != document.path),
+        places={
+            f"{key}[{number}]": str(document.place((key, number)))
+            for key in PATTERNS
+            for number in range(len(getattr(file, key)))
+        },
     )
     # who says how long to train without pause wants the pass
     return suite if file.sustain is None else suite.sustained(file.sustain)

@@ -38,12 +38,13 @@ def cells_of(suite: Suite, elsewhere: Sequence[Suite] = ()) -> tuple[Cell, ...]:
 
     A pattern may match a cell of the suite on another board: `elsewhere` are the suite there.
     """
-    cells = tuple({cell.id: cell for cell in _expand(suite)}.values())
+    cells = _by_id(suite)
     ids = [cell.id for cell in cells]
     for place, pattern in _patterns(suite):
         others = (cell.id for other in elsewhere for cell in _expand(other))
         if not any(matches(cell_id, pattern) for cell_id in chain(ids, others)):
-            raise BadInput(nothing_matches(f"{suite.path}: {place}", pattern, ids))
+            where = f"{suite.places.get(place, suite.path)}: {place}"
+            raise BadInput(nothing_matches(where, pattern, ids))
     selected = tuple(
         cell
         for cell in cells
@@ -52,7 +53,7 @@ def cells_of(suite: Suite, elsewhere: Sequence[Suite] = ()) -> tuple[Cell, ...]:
     )
     if not selected:
         raise NothingRan(f"{suite.path}: include and exclude leave no cell")
-    return selected
+    return _each_once(selected)
 
 
 def choices(choice: ModelChoice | MethodChoice) -> Iterator[Options]:
@@ -87,6 +88,29 @@ def nothing_matches(where: str, pattern: str, ids: Sequence[str]) -> str:
 
 def _combinations(axes: tuple[Axis, ...]) -> int:
     return math.prod(len(axis.values) for axis in axes)
+
+
+def _by_id(suite: Suite) -> tuple[Cell, ...]:
+    """The cells, each id once. BadInput if two workloads have one id."""
+    by_id: dict[str, Cell] = {}
+    for cell in _expand(suite):
+        if by_id.setdefault(cell.id, cell) != cell:
+            raise BadInput(
+                f"{suite.path}: two cells with other options have the id {cell.id!r}: their values "
+                "have other types, or commas in them"
+            )
+    return tuple(by_id.values())
+
+
+def _each_once(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells without those that have another id for a workload before them."""
+    first: dict[Cell, Cell] = {}
+    # cells with the options 1 and true are equal, but have other keys
+    return tuple(
+        cell
+        for cell in cells
+        if (known := first.setdefault(cell, cell)) is cell or known.key != cell.key
+    )
 
 
 def _expand(suite: Suite) -> Iterator[Cell]:

@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from ondevice_bench.declare import shown as forms
-from ondevice_bench.declare.schema import StrictSchema
+from ondevice_bench.declare.schema import StrictSchema, is_name
 from ondevice_bench.declare.shown import JsonSchema
 from ondevice_bench.specs import composition, mix, registry
 from ondevice_bench.specs.layer_choice import parse
@@ -53,7 +53,7 @@ class MixSchema(StrictSchema):
     @field_validator(LABEL)
     @classmethod
     def _is_short_and_new(cls, label: str) -> str:
-        if not re.fullmatch(r"\w[\w.-]{0,39}", label):
+        if not (re.fullmatch(r"\w[\w.-]{0,39}", label) and is_name(label)):
             raise ValueError(
                 f"must be up to 40 letters, digits, '.', '_' and '-', got {label[:60]!r}"
             )

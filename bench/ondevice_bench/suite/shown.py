@@ -15,7 +15,7 @@ from ondevice_bench.declare.shown import (
 from ondevice_bench.specs import data, layer_choice, mix, single_layer, weights
 from ondevice_bench.specs.method import MethodSpec
 from ondevice_bench.specs.model import ModelSpec
-from ondevice_bench.specs.option import Beside, Group, Option
+from ondevice_bench.specs.option import CONTROL, Beside, Group, Option
 from ondevice_bench.units import DURATION, SIZE
 
 _IDENTIFIER = r"[^\W\d]\w*"
@@ -101,16 +101,17 @@ def layers() -> JsonSchema:
         text(_LAYERS),
         _one_key("last", one_or_list(last)),
         _one_key("last_blocks", one_or_list(_COUNT)),
-        _one_key("pattern", one_or_list({"type": "string", "minLength": 1})),
+        _one_key("pattern", one_or_list(text(_ONE_LINE))),
     )
 
 
+_ONE_LINE = f"[^{CONTROL}]+"
 _NUMBER = r"0*[1-9][0-9]*"
 _LAYERS = (
     r"\s*(?:all|mlp|attention|conv|attention\s*\+\s*mlp|mlp\s*\+\s*attention)\s*"
     rf"|\s*last\s*:\s*(?:{_NUMBER}|[1-9][0-9]* of \S+)\s*"
     rf"|\s*last_blocks\s*:\s*{_NUMBER}\s*"
-    r"|\s*pattern\s*:\s*\S[\s\S]*"
+    rf"|\s*pattern\s*:\s*[^\s{CONTROL}][^{CONTROL}]*\s*"
 )
 
 
@@ -122,7 +123,7 @@ def one_choice_of_layers() -> JsonSchema:
         text(_LAYERS),
         _one_key("last", _alone(last)),
         _one_key("last_blocks", _alone(_COUNT)),
-        _one_key("pattern", _alone({"type": "string", "minLength": 1})),
+        _one_key("pattern", _alone(text(_ONE_LINE))),
         _NULL,
     )
 

@@ -19,6 +19,7 @@ from ondevice_bench.declare.inherit import read_resolved
 from ondevice_bench.declare.schema import StrictSchema, Version
 from ondevice_bench.declare.shown import JsonSchema, ShownBeside, inheriting, reads
 from ondevice_bench.specs.layer_choice import parse
+from ondevice_bench.specs.option import exact_text
 from ondevice_bench.suite import shown
 from ondevice_bench.suite.cell import Cell, LearningPlan, Train
 from ondevice_bench.suite.cell_ids import with_seed, without_seed
@@ -181,4 +182,6 @@ def training_words(train: Train, usual: Train) -> str:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        "null" if value is None else exact_text(value) if isinstance(value, float) else str(value)
+    )

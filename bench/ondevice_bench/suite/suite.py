@@ -98,6 +98,7 @@ class Suite:
     allocators: tuple[str, ...] = ()  # empty: that of the profile, or none is named
     sustain: float = SUSTAIN  # seconds of the pass `sustained`
     inherited: tuple[str, ...] = ()  # those of PATTERNS that another file wrote
+    places: Mapping[str, str] = field(default_factory=dict)  # of `exclude[0]` and the like
 
     def on(self, board: Sequence[str]) -> "Suite":
         """The suite on the board with these names, the most specific name first."""
