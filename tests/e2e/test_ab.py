@@ -9,7 +9,10 @@ from tests.git import git
 NET = """\
 import time
 
+import torch
 from torch import nn
+
+torch.set_num_threads(1)  # on a busy machine, two threads wait long for each other
 
 
 class Net(nn.Module):
