@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 
 from ondevice_bench.record import migrate
-from ondevice_bench.running.hosts import launch, local
+from ondevice_bench.running.hosts import launch
 from tests.command import Command, Ended
 from tests.torch_server import TorchServer, fork_workers_from
 
@@ -120,8 +120,7 @@ def forking_bench(torch_server: TorchServer) -> tuple[str, ...]:
 @pytest.fixture
 def forked(torch_server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that the test starts have their imports done."""
-    for module in (launch, local):
-        monkeypatch.setattr(module, "python_command", module.python_command)  # put back at the end
+    monkeypatch.setattr(launch, "python_command", launch.python_command)  # put back at the end
     fork_workers_from(str(torch_server.path))
 
 

@@ -67,10 +67,9 @@ def command_of(path: str, program: str, module: str, *arguments: object) -> list
 
 def fork_workers_from(path: str) -> None:
     """Have the server at this path fork all workers that this process starts from now on."""
-    from ondevice_bench.running.hosts import launch, local
+    from ondevice_bench.running.hosts import launch
 
-    for module in (launch, local):
-        module.python_command = partial(command_of, path)
+    launch.python_command = partial(command_of, path)
 
 
 def _serve(listening: socket.socket) -> None:
@@ -147,7 +146,7 @@ def _import_the_workers_modules() -> None:
     from ondevice_bench.worker import runtime
 
     runtime.import_torch()
-    for name in ("questions", "worker", "workload", "zygote"):
+    for name in ("worker", "workload", "zygote"):
         importlib.import_module(f"ondevice_bench.worker.{name}")
     machine_peaks = importlib.import_module("ondevice_bench.worker.passes.machine_peaks")
     machine_peaks.SECONDS = 0.1  # some samples of each product are enough

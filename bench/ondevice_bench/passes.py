@@ -185,13 +185,11 @@ ALL = (
         "lists the layers of a network from shapes alone",
         _worker("layers"),
         batch="none",
-        is_spawned=True,
     ),
     Pass(
         "spectrum",
         "finds the ranks of weights and inputs at each share of energy",
         _worker("spectrum"),
-        is_spawned=True,
     ),
     Pass(
         "account",

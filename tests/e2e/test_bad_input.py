@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BENCH
+from tests.conftest import BENCH, TINY
 
 HEAD = "schema: 1\ntitle: t\n"
 GOOD = HEAD + "models: [mcunet]\nmethods: [vanilla]\n"
@@ -148,7 +148,7 @@ def _mounted(
     ],
 )
 def test_a_disk_that_is_full_or_read_only(forking_bench, suite_file, workplace, options, says):
-    suite_file()
+    suite_file(TINY + "measure: [trace]\n")
     reads_there = options == "size=300k"  # a worker, which then cannot be forked elsewhere
     ended = _mounted(workplace, options, (str(BENCH),) if reads_there else forking_bench)
     assert ended.returncode == 2, ended.stderr

@@ -58,7 +58,10 @@ def workers(folder):
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.nightly)])
-def test_kills_at_random_moments_lose_at_most_the_process_in_flight(bench, workplace, kills):
+def test_kills_at_random_moments_lose_at_most_the_process_in_flight(
+    bench, forking_bench, workplace, kills
+):
+    command = (BENCH,) if kills > 2 else forking_bench
     (workplace / "killed.yaml").write_text(SUITE)
     path = workplace / "bench-out" / "killed" / "results.sqlite"
     moments = random.Random(20)
@@ -66,7 +69,7 @@ def test_kills_at_random_moments_lose_at_most_the_process_in_flight(bench, workp
     cut_short = 0
     for number in range(kills):
         with subprocess.Popen(
-            [BENCH, "run", "killed.yaml", "-q"], cwd=workplace, stderr=subprocess.PIPE
+            [*command, "run", "killed.yaml", "-q"], cwd=workplace, stderr=subprocess.PIPE
         ) as run:
             if number % 2:  # among the processes
                 before = count(path)

@@ -186,8 +186,9 @@ def test_a_method_that_overrides_nothing_is_plain_training():
 def test_check_method_refuses_a_class_without_a_base_in_one_line(tmp_path):
     file = tmp_path / "old.py"
     file.write_text("class Old:\n    def applies(self, layer): ...\n")
-    with pytest.raises(BadInput, match=r"Old is not a training method: derive it from") as caught:
-        conformance.check(local_host(), f"{file}:Old", [])
+    why = "Old is not a training method: derive it from"
+    with local_host() as host, pytest.raises(BadInput, match=why) as caught:
+        conformance.check(host, f"{file}:Old", [])
     assert "\n" not in str(caught.value)
 
 

@@ -62,7 +62,7 @@ def test_one_process_makes_the_accounts_that_need_no_code_of_the_user(workplace,
 
 def test_a_process_that_does_not_answer_is_one_line(workplace):
     def silent(question, request):
-        raise NoAnswer("ended its process with -9: no reason was printed")
+        raise NoAnswer("gave no answer: killed by SIGKILL")
 
-    with pytest.raises(BadInput, match=r"^the code for accounts ended its process with -9: no rea"):
+    with pytest.raises(BadInput, match=r"^the code for accounts gave no answer: killed by SIGKILL"):
         accounts_of(FakeHost(made, silent), [(words("resnet18", "vanilla"), None)])

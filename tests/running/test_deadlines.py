@@ -119,6 +119,7 @@ def children_with(word):
 
 
 GOOD = '{"status": "ok", "reason": "", "traceback": "", "result": {}}\\n'
+ANSWERED = GOOD.replace("{}", '{"details": {"answers": 3}}')
 
 
 @pytest.mark.parametrize(
@@ -177,18 +178,25 @@ def test_what_a_worker_forked_ends_with_it(program, odd_job):
 @pytest.mark.parametrize(
     ("does", "reason"),
     [
-        ("stop()", "did not answer within 1 s"),
-        ("say(b'nonsense\\n')", "answered what cannot be read: 'nonsense'"),
-        ("say(b'[1]\\n')", "answered what cannot be read"),
-        ("say(b'[{}, {}]\\n')", "answered what cannot be read"),
-        ("say(b'[' * 50000)", "answered what cannot be read"),
-        ("fork_and_sleep()", "ended its process with 0: no reason was printed"),
+        ("stop()", "gave no answer: no result within 0.5 s: here"),
+        (f"say(b'{GOOD}')", "answered what cannot be read: None"),
+        (f"say(b'{GOOD}'.replace(b'{{}}', b'[]'))", "gave no answer: the worker's reply cannot be"),
+        (f"say(b'{ANSWERED}')", "answered what cannot be read: 3"),
+        (f"say(b'{ANSWERED}'.replace(b'3', b'[1]'))", "answered what cannot be read: [1]"),
+        (
+            f"say(b'{ANSWERED}'.replace(b'3', b'[{{}}, {{}}]'))",
+            "answered what cannot be read: [{},",
+        ),
+        ("fork_and_sleep()", "gave no answer: the worker ended with status 0 and no result: here"),
     ],
 )
 def test_a_question_has_a_deadline_and_an_answer_a_form(program, does, reason):
-    host = local_host(interpreter=Interpreter(program(does)))
-    with pytest.raises(NoAnswer) as error:
-        host.ask("describe", [{}], 1 if does == "stop()" else 60)
+    """Where a zygote has threads, a new interpreter answers."""
+    many = HELLO.replace('"threads": 1', '"threads": 2')
+    zygote = f"socket.socket(fileno=fd).send({many.encode()!r}); time.sleep(9)"
+    path = program(f"if 'zygote' in sys.argv[3]: {zygote}\nprint('here', flush=True)\n{does}")
+    with local_host(interpreter=Interpreter(path)) as host, pytest.raises(NoAnswer) as error:
+        host.ask("describe", [{}], 0.5 if does == "stop()" else 60)
     assert str(error.value).startswith(reason)
 
 

@@ -129,7 +129,7 @@ def test_whatever_a_worker_does_becomes_an_outcome(zygote, odd_job, does, status
 
 def test_the_zygote_outlives_its_workers(zygote, odd_job):
     zygote.launch(odd_job("segfault"), 120, lambda: None)
-    of_many_layers = replace(odd_job("well"), source={"path": "x" * 400_000})
+    of_many_layers = replace(odd_job("well"), source={"path": "x" * 1_000_000})
     assert zygote.launch(of_many_layers, 120, lambda: None).reply.status == "ok"
 
 

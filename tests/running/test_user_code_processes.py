@@ -6,6 +6,8 @@ import torch
 from ondevice_bench.data import nested
 from ondevice_bench.data.batch import BatchStore, NoBatch
 from ondevice_bench.errors import BadInput
+from ondevice_bench.hardware.state import allowed_cpus
+from ondevice_bench.running.hosts import local
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.running.hosts.host import NoAnswer
 from ondevice_bench.running.hosts.local import local_host
@@ -18,6 +20,7 @@ from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan
 from ondevice_bench.units import GIB, MIB
+from ondevice_bench.worker import describe
 from tests.running.user_code import BATCHED, HERE, MEAN, NET, PAIR, PLAIN, answer_here
 
 # what a network prints on every way is no answer
@@ -49,8 +52,48 @@ def test_a_process_of_its_own_answers(workplace, host):
     user_models.describe(host, suite)
     assert registry.model(suite.models[0].name).inputs({}) == Images(3, 24, 7)
     (workplace / "deadly.py").write_text("import os\nos._exit(3)\n")
-    with pytest.raises(BadInput, match="the model's code ended its process with 3"):
+    with pytest.raises(
+        BadInput, match="the model's code gave no answer: the worker ended with status 3"
+    ):
         user_models.describe(host, Words(["./deadly.py:net"]).suite())
+
+
+@pytest.mark.usefixtures("forked")
+def test_questions_leave_the_zygote_as_it_was(workplace, monkeypatch):
+    """It forks those who answer and those who measure, and loads no code of the user."""
+    monkeypatch.setattr(local, "allowed_cpus", lambda: allowed_cpus()[:1])  # so it has no threads
+    (workplace / "batched.py").write_text(BATCHED)
+    (workplace / "plain.py").write_text(NET)
+    user_models.describe(HERE, Words(["./plain.py:Net"]).suite())
+    (item,) = plan(Words(["./plain.py:Net"]).suite(), Board("here"))
+    with local_host() as host:
+        job = JobMaker(host, None).job(item.cell, "shapes")
+        zygote, before = host._launcher("").zygote, host.run(job, 60.0)
+        user_models.describe(host, Words(["./batched.py:model"]).suite())
+        after = host.run(job, 60.0)
+        assert host._launcher("").zygote is zygote
+    assert before.launch == after.launch == "forked"
+    assert before.reply.status == after.reply.status == "ok"
+    packages = before.reply.result.details["packages"]
+    assert "bench_user_plain" in packages
+    assert after.reply.result.details["packages"] == packages
+
+
+def test_what_a_batch_draws_without_its_seed_comes_from_the_seed(workplace):
+    """Processes of one zygote have equal random states: other uses would get the same batch."""
+    text = "import random\nimport numpy\n" + PAIR.replace(
+        "BATCH", "torch.tensor(numpy.random.rand(size, 4) + random.random()), torch.rand(size)"
+    )
+    (workplace / "drawn.py").write_text(text.replace("LOSS", MEAN))
+    drawn = []
+    for number, seed in enumerate((3, 3, 3 + 2**31)):
+        path = workplace / f"{number}.safetensors"
+        request = {"model": "drawn.py:net", "size": 2, "seed": seed, "path": str(path)}
+        assert describe.batch(request) == {}
+        drawn.append(nested.read(path))
+    one, again, other = drawn
+    assert all(map(torch.equal, one, again))
+    assert not any(map(torch.equal, one, other))
 
 
 def test_only_files_of_one_folder_are_described_by_one_process(workplace):
@@ -68,10 +111,10 @@ def test_only_files_of_one_folder_are_described_by_one_process(workplace):
 
 def test_a_batch_function_that_ends_its_process_fails_its_cell_only(tmp_path):
     def reply_to(question, request):
-        raise NoAnswer("did not answer within 600 s")
+        raise NoAnswer("gave no answer: no result within 600 s")
 
     host, store = FakeHost(reply_to=reply_to), BatchStore(tmp_path / "batches")
-    with pytest.raises(NoBatch, match="the model's code did not answer within 600 s"):
+    with pytest.raises(NoBatch, match="the model's code gave no answer: no result within 600 s"):
         user_models.batch(host, store, "net.py:net", Cell("x", "own", "vanilla", 4), "batch")
 
 

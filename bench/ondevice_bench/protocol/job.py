@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-from ondevice_bench import bounded_json
+from ondevice_bench import bounded_json, passes
 from ondevice_bench.protocol.turns import Turns
 from ondevice_bench.suite.cell import Cell, Value
 from ondevice_bench.suite.suite import Sampling
@@ -45,6 +45,11 @@ class Job:
     throttled_by: str = ""  # how the board reports that it lowers its clock, by its profile
     power: Mapping[str, Any] | None = None  # the meter of the profile: `Power` with its folder
     source: Mapping[str, Any] | None = None  # `DataSource`, for a pass that reads the data itself
+
+    @property
+    def is_spawned(self) -> bool:
+        """Whether the pass needs a new interpreter."""
+        return passes.BY_NAME[self.pass_name].is_spawned
 
     def to_text(self) -> str:
         """The job as one line of JSON."""

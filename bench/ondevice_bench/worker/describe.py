@@ -1,10 +1,12 @@
 """A description of a network: its inputs, layers and layout. This runs the user's code."""
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -154,9 +156,16 @@ def batch(request: Mapping[str, Any]) -> dict[str, Any]:
     """Write a batch from the user's own function."""
     make = family(request["model"]).batch
     assert make is not None
-    torch.manual_seed(request["seed"])
+    _seed_all(request["seed"])
     path = Path(request["path"])
     unfinished = path.with_suffix(".part")
     nested.write(unfinished, make(request["size"], request["seed"]))
     unfinished.rename(path)
     return {}
+
+
+def _seed_all(seed: int) -> None:
+    """Seed whatever the function may draw from: processes of one zygote begin alike."""
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)  # noqa: NPY002  # it is the state that the function may use
+    torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The measured process: reads one job, runs one pass, writes one reply."""
+"""A process for one job or for questions: it reads them, and writes one reply."""
 
 import contextlib
 import importlib
@@ -12,7 +12,8 @@ from typing import Any
 
 from ondevice_bench import allocators, passes
 from ondevice_bench.errors import BenchError, Refusal, UnusableMethod, UserModelError
-from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.protocol.job import Job, PassResult, Reply
+from ondevice_bench.protocol.questions import Questions, Work, work_from_text
 from ondevice_bench.worker import out_of_memory, runtime
 
 
@@ -20,19 +21,29 @@ class NotPreloaded(BenchError):
     """The process has another allocator than its cell names."""
 
 
-def perform(job: Job) -> Reply:
-    """Run the job's pass. Every error becomes a reply."""
-    launched = time.monotonic_ns()
+def perform(work: Work) -> Reply:
+    """Run the job's pass, or answer the questions. Every error becomes a reply."""
     try:
-        require_allocator(job.cell.allocator)
-        measure = _implementation(job.pass_name).measure
-        result = measure(job)
+        return _answered(work) if isinstance(work, Questions) else _measured(work)
     except Refusal as refusal:
         return Reply("skipped", reason=str(refusal))
     except Exception as error:
-        if out_of_memory.is_shortage(error, job.memory_cap):
-            return Reply("oom", out_of_memory.reason(error, job.memory_cap), traceback.format_exc())
+        if out_of_memory.is_shortage(error, work.memory_cap):
+            reason = out_of_memory.reason(error, work.memory_cap)
+            return Reply("oom", reason, traceback.format_exc())
         return _failed(error)
+
+
+def _answered(questions: Questions) -> Reply:
+    from ondevice_bench.worker.questions import answers  # no job needs it
+
+    return Reply("ok", result=PassResult(details={"answers": answers(questions)}))
+
+
+def _measured(job: Job) -> Reply:
+    launched = time.monotonic_ns()
+    require_allocator(job.cell.allocator)
+    result = _implementation(job.pass_name).measure(job)
     details = {
         **result.details,
         "launch_seconds": (launched - job.created_ns) / 1e9,
@@ -55,15 +66,15 @@ def require_allocator(name: str) -> None:
         raise NotPreloaded(f"the system did not load {name} into the measured process")
 
 
-def serve(job: Job, reply_fd: int) -> None:
-    """Perform the job on its processors, reply, and exit without exit handlers."""
-    os.sched_setaffinity(0, job.cpus)
+def serve(work: Work, reply_fd: int) -> None:
+    """Do the work on its processors, reply, and exit without exit handlers."""
+    os.sched_setaffinity(0, work.cpus)
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    if job.memory_cap is not None:
-        out_of_memory.limit(job.memory_cap, threads)
+    if work.memory_cap is not None:
+        out_of_memory.limit(work.memory_cap, threads)
     maps = Path("/proc/self/maps").read_text(errors="replace")
     runtime.use_shared_blas(threads, maps)
-    text = perform(job).to_text().encode()
+    text = perform(work).to_text().encode()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the user's code may have closed or replaced it
             stream.flush()
@@ -100,14 +111,14 @@ def _packages() -> list[str]:
 
 
 def main() -> None:
-    """Serve the job on standard input: `worker PARENT_PID REPLY_FD`."""
+    """Do the work on standard input: `worker PARENT_PID REPLY_FD`."""
     parent, reply_fd = int(sys.argv[1]), int(sys.argv[2])
     runtime.die_with_parent(parent)
     runtime.adopt_orphans()
-    job = Job.from_text(sys.stdin.readline())
-    os.sched_setaffinity(0, job.cpus)
+    work = work_from_text(sys.stdin.readline())
+    os.sched_setaffinity(0, work.cpus)
     runtime.import_torch()
-    serve(job, reply_fd)
+    serve(work, reply_fd)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A child of the parent that has imported torch and forks a worker for each job.
+"""A child of the parent that has imported torch and forks workers. It does nothing else.
 
-Messages are JSON packets on one socket. The parent sends `kill`, or a job with the descriptors of
-the reply pipe and of the worker's output, and of a file with the job's text if it is large. The
-zygote answers with the worker's exit status.
+Messages are JSON packets on one socket. The parent sends `kill`, or `fork` with three descriptors:
+the worker's input, the reply pipe and the worker's output. The zygote answers with the worker's
+exit status.
 The zygote itself kills the worker, before it collects the exit status. Until then no other process
 can have the worker's number. What a worker's code forked ends with the worker: the zygote adopts
 orphans, and kills them before it says that the worker has ended.
@@ -16,8 +16,8 @@ import socket
 import sys
 
 from ondevice_bench.protocol import VERSION
-from ondevice_bench.protocol.job import Job
 from ondevice_bench.protocol.packets import PACKET_BYTES
+from ondevice_bench.protocol.questions import work_from_text
 from ondevice_bench.worker import runtime
 from ondevice_bench.worker.worker import serve
 
@@ -56,17 +56,10 @@ def _serve(connection: socket.socket, wake: int, wake_write: int) -> None:
             if not packet:
                 runtime.end_children()
                 return
-            message = json.loads(packet)
-            if "job" in message:
-                job = Job.from_text(message["job"] or _content(fds.pop()))
-                child = _fork(connection, (wake, wake_write), job, fds)
+            if "fork" in json.loads(packet):
+                child = _fork(connection, (wake, wake_write), fds)
             elif child:
                 os.kill(child, signal.SIGKILL)
-
-
-def _content(file: int) -> str:
-    with open(file) as opened:
-        return opened.read()
 
 
 def _reap(connection: socket.socket, child: int) -> int:
@@ -80,8 +73,8 @@ def _reap(connection: socket.socket, child: int) -> int:
     return 0
 
 
-def _fork(connection: socket.socket, wake: tuple[int, int], job: Job, fds: list[int]) -> int:
-    reply_fd, output_fd = fds
+def _fork(connection: socket.socket, wake: tuple[int, int], fds: list[int]) -> int:
+    input_fd, reply_fd, output_fd = fds
     zygote = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -92,13 +85,13 @@ def _fork(connection: socket.socket, wake: tuple[int, int], job: Job, fds: list[
             connection.close()
             for descriptor in wake:
                 os.close(descriptor)
-            os.dup2(output_fd, 1)
-            os.dup2(output_fd, 2)
-            serve(job, reply_fd)
+            for target, descriptor in enumerate((input_fd, output_fd, output_fd)):
+                os.dup2(descriptor, target)
+            serve(work_from_text(sys.stdin.readline()), reply_fd)
         finally:
             os._exit(1)
-    os.close(reply_fd)
-    os.close(output_fd)
+    for descriptor in fds:
+        os.close(descriptor)
     return pid
 
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, Protocol, Self
 
-from ondevice_bench import passes
 from ondevice_bench.protocol import VERSION
-from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.protocol.job import Reply
 from ondevice_bench.protocol.packets import PACKET_BYTES
+from ondevice_bench.protocol.questions import Work
 from ondevice_bench.running.hosts import worker_reply
 from ondevice_bench.running.hosts.host import HostError, Outcome, Tick
 from ondevice_bench.running.hosts.interpreter import python_command
@@ -34,25 +34,25 @@ HELLO_SECONDS = 300.0  # for a zygote to import torch from a slow card
 
 
 class Launcher(Protocol):
-    """Runs a job in a process of its own."""
+    """Has a process of its own do some work."""
 
-    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
-        """Run the job; never raises for what happens in the worker."""
+    def launch(self, work: Work, timeout: float, tick: Tick) -> Outcome:
+        """Have the work done; never raises for what happens in the worker."""
 
 
 class SpawnLauncher:
-    """A fresh interpreter for each job: what memory passes need."""
+    """A fresh interpreter for each worker: what memory passes need."""
 
     def __init__(self, environment: Mapping[str, str], program: str = sys.executable) -> None:
         self.environment = environment
         self._program = program
 
-    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
-        """Start a worker, hand it the job, wait for its reply."""
+    def launch(self, work: Work, timeout: float, tick: Tick) -> Outcome:
+        """Start a worker, hand it the work, wait for its reply."""
         began, oom_kills = time.monotonic(), worker_reply.oom_kills()
         with (
             tempfile.TemporaryFile() as output,
-            text_file(f"{job.to_text()}\n") as request,
+            text_file(f"{work.to_text()}\n") as request,
             worker_reply.pipe() as (read_end, write_end),
         ):
             try:
@@ -85,7 +85,7 @@ class ZygoteEnded(HostError):
 
 
 class ZygoteLauncher:
-    """Forks each job's worker from one process that has imported torch already."""
+    """Forks each worker from one process that has imported torch already."""
 
     def __init__(self, environment: Mapping[str, str], program: str = sys.executable) -> None:
         self._environment = environment
@@ -118,18 +118,18 @@ class ZygoteLauncher:
         """Only a process without other threads may be forked safely."""
         return bool(self.hello["threads"] == 1)
 
-    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
+    def launch(self, work: Work, timeout: float, tick: Tick) -> Outcome:
         """Have a worker forked, wait for its reply; a zygote that ends is replaced."""
         began = time.monotonic()
-        with tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output, text_file(f"{work.to_text()}\n") as request:
             try:
-                reply = self._launch(job, timeout, tick, output)
+                reply = self._launch(request, timeout, tick, output)
             except (HostError, OSError) as error:
                 reply = self.replaced(error)
             return Outcome(reply, "forked", time.monotonic() - began, tail(output))
 
     def replaced(self, error: Exception) -> Reply:
-        """The reply to a job whose zygote is lost; another zygote begins to start."""
+        """The reply of a worker whose zygote is lost; another zygote begins to start."""
         self.renew()
         return Reply("failed", reason=f"the process that forks workers ended: {error}")
 
@@ -172,12 +172,13 @@ class ZygoteLauncher:
     def _end(self) -> None:
         end(self._process, EXIT_GRACE_SECONDS)
 
-    def _launch(self, job: Job, timeout: float, tick: Tick, output: IO[bytes]) -> Reply:
+    def _launch(self, request: IO[bytes], timeout: float, tick: Tick, output: IO[bytes]) -> Reply:
         assert self.can_fork
         deadline, oom_kills = time.monotonic() + timeout, worker_reply.oom_kills()
         with worker_reply.pipe() as (read_end, write_end):
             try:
-                self._send_job(job.to_text(), [write_end, output.fileno()])
+                fds = [request.fileno(), write_end, output.fileno()]
+                self._send({"fork": True}, fds)
             finally:
                 os.close(write_end)
             try:
@@ -190,13 +191,6 @@ class ZygoteLauncher:
                 raise
         status = self._kill_worker() if text is None else self._exit_status()
         return worker_reply.judge(text, status, timeout, oom_kills)
-
-    def _send_job(self, text: str, fds: Sequence[int]) -> None:
-        if len(json.dumps({"job": text})) <= PACKET_BYTES:
-            self._send({"job": text}, fds)
-            return
-        with text_file(text) as file:
-            self._send({"job": ""}, [*fds, file.fileno()])
 
     def _kill_worker(self) -> int:
         self._send({"kill": True})
@@ -238,7 +232,7 @@ class PassLauncher:
     A forked child's floor is lower than a spawned one's, because file pages of the libraries are
     not mapped in it yet: its resident memory would look too small.
 
-    The zygote starts when it is first needed: many commands only spawn.
+    The zygote starts when it is first needed.
     """
 
     def __init__(self, spawn: Launcher, start_zygote: Callable[[], ZygoteLauncher]) -> None:
@@ -266,13 +260,13 @@ class PassLauncher:
             self._zygote.close()
             self._zygote = None
 
-    def launch(self, job: Job, timeout: float, tick: Tick) -> Outcome:
-        """Run the job the way its pass needs."""
+    def launch(self, work: Work, timeout: float, tick: Tick) -> Outcome:
+        """Start the worker the way that its work needs."""
         began, launcher = time.monotonic(), self._spawn
         try:
-            if not passes.BY_NAME[job.pass_name].is_spawned:
+            if not work.is_spawned:
                 launcher = self.zygote if self.zygote.can_fork else self._spawn
-            return launcher.launch(job, timeout, tick)
+            return launcher.launch(work, timeout, tick)
         except HostError as error:
             reply = self.zygote.replaced(error)
         except OSError as error:  # no process, no memory, no room for its output

@@ -1,6 +1,5 @@
 """This machine as a host."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ondevice_bench.hardware.state import (
     throttle_bits,
 )
 from ondevice_bench.protocol.job import Job, Reply
+from ondevice_bench.protocol.questions import Questions
 from ondevice_bench.running.hosts.host import (
     Host,
     NoAnswer,
@@ -30,21 +30,13 @@ from ondevice_bench.running.hosts.host import (
     lowest_cap,
     no_tick,
 )
-from ondevice_bench.running.hosts.interpreter import (
-    OURS,
-    Interpreter,
-    python_command,
-    worker_environment,
-)
+from ondevice_bench.running.hosts.interpreter import OURS, Interpreter, worker_environment
 from ondevice_bench.running.hosts.launch import PassLauncher, SpawnLauncher, ZygoteLauncher
-from ondevice_bench.running.hosts.processes import finished
 from ondevice_bench.running.hosts.turns import PipedTurns, piped_turns
-
-QUESTIONS = "ondevice_bench.worker.questions"
 
 
 class LocalHost(Host):
-    """This machine; a zygote starts with the first job that is forked under its allocator."""
+    """This machine; a zygote starts when a process is first forked under its allocator."""
 
     def __init__(
         self,
@@ -100,22 +92,12 @@ class LocalHost(Host):
         self, question: Question, requests: Sequence[Mapping[str, Any]], timeout: float
     ) -> list[dict[str, Any]]:
         """Have a new process answer each request; NoAnswer if it does not."""
-        try:
-            ended = finished(
-                python_command(self._interpreter.program, QUESTIONS, question),
-                asked=json.dumps(requests),
-                seconds=timeout,
-                env=self._variables(""),
-            )
-        except OSError as error:
-            raise NoAnswer(f"cannot be started: {error.strerror}") from None
-        if ended.status is None:
-            raise NoAnswer(f"did not answer within {timeout:g} s")
-        lines = ended.out.splitlines()
-        if ended.status != 0 or not lines:
-            last = (ended.err.strip().splitlines() or ["no reason was printed"])[-1]
-            raise NoAnswer(f"ended its process with {ended.status}: {last}")
-        return _answers(lines[-1], len(requests))
+        questions = Questions(question, requests, self.cpus)
+        outcome = self._launcher("").launch(questions, timeout, no_tick)
+        if outcome.reply.status != "ok":
+            said = [] if outcome.reply.traceback else outcome.output.strip().splitlines()[-1:]
+            raise NoAnswer(f"gave no answer: {': '.join([outcome.reply.reason, *said])}")
+        return _answers(outcome.reply, len(requests))
 
     def renew(self) -> None:
         """Fork later workers from new zygotes."""
@@ -148,14 +130,11 @@ class LocalHost(Host):
         return self._launchers[allocator]
 
 
-def _answers(line: str, count: int) -> list[dict[str, Any]]:
-    """The answers in the line; NoAnswer if the user's code has written something else."""
-    try:
-        answers = json.loads(line)
-    except (ValueError, RecursionError):
-        answers = None
+def _answers(reply: Reply, count: int) -> list[dict[str, Any]]:
+    """The answers in the reply; NoAnswer if the user's code has written something else."""
+    answers = reply.result.details.get("answers")
     if not isinstance(answers, list) or [type(each) for each in answers] != [dict] * count:
-        raise NoAnswer(f"answered what cannot be read: {line[:60]!r}")
+        raise NoAnswer(f"answered what cannot be read: {str(answers)[:60]}")
     return answers
 
 

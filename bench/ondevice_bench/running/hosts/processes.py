@@ -46,9 +46,9 @@ def end(process: "subprocess.Popen[Any]", grace: float = 0.0) -> int:
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended, and the end of what it printed. No status: its time was over."""
+    """How a command ended, and the end of what it printed."""
 
-    status: int | None
+    status: int
     out: str
     err: str
 
@@ -60,27 +60,22 @@ class Finished:
 
 
 def finished(
-    words: Sequence[str],
-    *,
-    asked: str = "",
-    seconds: float = math.inf,
-    cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    words: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> Finished:
     """Run a command to its end. Nothing that it started outlives this call."""
     with (
-        text_file(asked) as request,
+        text_file("") as nothing,
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
     ):
         process = subprocess.Popen(
-            words, cwd=cwd, env=env, stdin=request, stdout=out, stderr=err, start_new_session=True
+            words, cwd=cwd, env=env, stdin=nothing, stdout=out, stderr=err, start_new_session=True
         )
         try:
-            has_ended = ends_within(process, seconds)
+            ends_within(process, math.inf)
         finally:
             status = end(process)
-        return Finished(status if has_ended else None, tail(out, MOST_REPLY_BYTES), tail(err))
+        return Finished(status, tail(out, MOST_REPLY_BYTES), tail(err))
 
 
 @contextlib.contextmanager
