@@ -2,8 +2,8 @@
 
     python -m website.pictures [FOLDER]
 
-needs Chromium. The runs are baselines, which have one number for each process. So an interval goes
-from the lowest process to the highest.
+needs Chromium. A run is a bundle, or a baseline, which has one number for each process. With a
+baseline, an interval goes from the lowest process to the highest.
 """
 
 import shutil
@@ -14,18 +14,21 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from ondevice_bench.analyse.summary import RunSummary, summarise
-from ondevice_bench.record import baseline
+from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.page import write_report
 
 ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "docs" / "findings"
-SECOND_BOARD = ROOT / "website" / "real-savings-x86-1core-2g.json"
+HERE = ROOT / "website"
 WIDTH, HEIGHT = 1280, 960
 # for each picture: the runs, the first of which the page is about, and the layout
 PICTURES = {
-    "report": ((FINDINGS / "paper-wasi-small.json",), "run"),
-    "boards": ((FINDINGS / "real-savings-mcunet.json", SECOND_BOARD), "hardware"),
+    "report": ((HERE / "real-savings-resnet18.bundle",), "run"),
+    "boards": (
+        (FINDINGS / "real-savings-mcunet.json", HERE / "real-savings-x86-1core-2g.json"),
+        "hardware",
+    ),
 }
 
 
@@ -52,8 +55,8 @@ def page_of(picture: str, folder: Path) -> Path:
 
 
 def _summary(path: Path, folder: Path) -> RunSummary:
-    """The summary of the run in a baseline."""
-    content = baseline.read(path)
+    """The summary of the run in a bundle or a baseline."""
+    content = bundle.read(path)[0] if path.suffix == ".bundle" else baseline.read(path)
     with Store.create(folder / f"{path.stem}.sqlite") as store:
         store.merge(content.run, content.cells, content.records)
         return summarise(store, content.run)

@@ -36,8 +36,8 @@ def decided(summary_of):
         chosen = [dataclasses.replace(cell, data=data) for cell in chosen]
         found = synthetic.records(chosen, **what) if records is None else records
         run = synthetic.run_of()
-        run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
         summary = summary_of(found, synthetic.planned(chosen), run)
+        run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
         (group,) = groups(summary)
         found = decide(group, run, goal or Goal(), "vanilla", lost, accuracy)
         return found[0] if len(found) == 1 else found

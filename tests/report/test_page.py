@@ -98,9 +98,10 @@ def test_names_and_messages_are_shown_as_text(summary_of):
         make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": [1.0] * 6}),
         failed,
     ]
-    run = make_run(title=EVIL, commit=EVIL, suite_text=EVIL, profile_text=EVIL, command=EVIL)
+    run = make_run(title=EVIL, suite_text=EVIL, profile_text=EVIL, command=EVIL)
     cells = planned(cell, dataclasses.replace(SECOND, id="net/vanilla/all/b2/s0"))
-    page = render(summary_of(records, cells, run))
+    summary = summary_of(records, cells, run)
+    page = render(dataclasses.replace(summary, run=dataclasses.replace(run, commit=EVIL)))
     assert "<script>alert(1)" not in page
     assert page.count("</script>") == 6  # plotly.js, four blocks of data, and our script
     assert "49" not in re.findall(r"<h1>(.*?)</h1>", page)[0]
@@ -151,9 +152,10 @@ def test_control_characters_are_shown_as_symbols(summary_of, tmp_path):
         make_record(cell=cell, metrics={"step_seconds": 1.0}, samples={"step_seconds": [1.0] * 6}),
         make_record(cell=failed, status="failed", reason=f"Error: {CONTROL}"),
     ]
-    said = dict.fromkeys(("commit", "suite_text", "profile_text", "command"), CONTROL)
+    said = dict.fromkeys(("suite_text", "profile_text", "command"), CONTROL)
     summary = summary_of(records, planned(cell, failed), make_run(**said))
-    titled = dataclasses.replace(summary.run, title=f"a\x1b[31m \x7f \x9b \ud800 {CONTROL}")
+    title = f"a\x1b[31m \x7f \x9b \ud800 {CONTROL}"
+    titled = dataclasses.replace(summary.run, title=title, commit=CONTROL)
     summary = dataclasses.replace(summary, run=titled)
     page = render(summary)
     assert is_well_formed(page)

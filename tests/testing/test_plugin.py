@@ -86,7 +86,7 @@ def test_a_wrong_suite_is_one_clear_error(tests):
     ("arguments", "says"),
     [
         (("--benchmark", "--suite", "smal"), "*unknown suite 'smal'; did you mean 'small'*"),
-        (("--benchmark", "--suite", "a" * 300), "*aaa: File name too long"),
+        (("--benchmark", "--suite", "a" * 300), "*unknown suite 'aaa*"),
         (("--suite", "small"), "*--suite goes with --benchmark*"),
         (("--interleave",), "*--interleave goes with --benchmark*"),
         (("--bench-report", "x"), "*--bench-report goes with --benchmark*"),
