@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ondevice_bench import metrics
+from ondevice_bench.analyse.gradient import MOMENTS
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.errors import ExitCode
@@ -66,6 +68,10 @@ def test_the_effect_on_training_has_short_names_too(whole):
     assert [row[0] for row in table.rows][:3] == [
         "vanilla", "asi fraction=0.125", "asi fraction=0.25",
     ]  # fmt: skip
+
+
+def test_every_cosine_that_the_goal_judges_has_a_column():
+    assert {name for name in MOMENTS if "learning" not in metrics.BY_NAME[name].roles} == set()
 
 
 def test_seeds_share_a_line_of_the_effect_on_training(summary_of):

@@ -71,8 +71,8 @@ FIDELITY = (
     _cosine("_first", _FIRST, "learning"),
     _error("_first", _FIRST),
     _cosine("", _AFTER, "axis", "learning", "carried"),
-    _error("", _AFTER, "learning", "carried"),
-    _cosine("_original", _ORIGINAL),
+    _error("", _AFTER, "carried"),
+    _cosine("_original", _ORIGINAL, "learning"),
     _error("_original", _ORIGINAL),
     Metric(
         "loss_after_steps",
