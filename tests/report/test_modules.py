@@ -46,6 +46,12 @@ def test_there_is_a_map_for_the_baseline_and_for_each_card(summary_with):
     assert [name for name, _ in vanilla.kinds] == ["changed layers", "normalisation", "the loss"]
 
 
+def test_each_map_says_whose_bytes_it_shows(summary_with):
+    """The theme hides a sentence without a strong part."""
+    page = render(summary_with(SAVED))
+    assert page.count('<figure class="full map"><p class="says"><strong>') == 3
+
+
 @pytest.mark.parametrize(
     ("name", "letters", "others", "shown"),
     [
