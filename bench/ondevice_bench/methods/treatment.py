@@ -11,13 +11,13 @@ from torch.utils.hooks import RemovableHandle
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
-from ondevice_bench.methods.batch_norm import BatchNorm, InEvaluation, has_frozen_parameters
+from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
 from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.effect import LayersCalled, expect_no_more
 from ondevice_bench.methods.forward import surround, surroundings, take_away
-from ondevice_bench.methods.frozen_weight import freeze
+from ondevice_bench.methods.frozen_part import FrozenPart
 from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -54,10 +54,7 @@ class Treatment:
         self._replaced = ReplacedLayers()
         self._rank_notes: list[str] = []
         self._order: RemovableHandle | None = None  # of the entries of the `state_dict`
-        self._frozen: tuple[nn.Parameter, ...] = ()  # by the choice of layers
-        self._frozen_norms: tuple[nn.Module, ...] = ()
-        self._in_evaluation = InEvaluation(has_means=False), InEvaluation(has_means=True)
-        self._also_frozen: tuple[str, ...] = ()  # names of frozen parameters in the other part
+        self._frozen = FrozenPart()
 
     def _repr_html_(self) -> str:
         from ondevice_bench.notebook import html_table  # workers never need it
@@ -113,7 +110,7 @@ class Treatment:
             norm
             for norm in self.module.modules()
             if isinstance(norm, BatchNorm)
-            and (norm in self._frozen_norms or has_frozen_parameters(norm))
+            and (norm in self._frozen.norms or has_frozen_parameters(norm))
         )
 
     @property
@@ -138,11 +135,7 @@ class Treatment:
     def notes(self) -> list[str]:
         """After some steps: what a reader of their numbers must know."""
         of_methods = [note for method in self._methods for note in method.notes()]
-        shared = [
-            f"{name} does not train: it is shared with the part that the choice of layers freezes"
-            for name in self._also_frozen
-        ]
-        return [*self._rank_notes, *shared, *of_methods, *self._replaced.notes()]
+        return [*self._rank_notes, *self._frozen.notes(), *of_methods, *self._replaced.notes()]
 
     @property
     def rank_notes(self) -> list[str]:
@@ -247,12 +240,7 @@ class Treatment:
             method.require_unwrappable(self.module)
         for expected in (self._training, self._called):
             expect_no_more(expected)
-        for parameter in self._frozen:
-            parameter.requires_grad_(True)
-        for norm in self._frozen_norms:
-            for surrounding in self._in_evaluation:
-                take_away(norm, surrounding)
-        self._frozen_norms, self._also_frozen = (), ()
+        self._frozen.release()
         if self._order is not None:
             self._order.remove()
         take_away(self.module, self._training)
@@ -319,24 +307,8 @@ class Treatment:
                 yield from layer.state()
 
     def freeze(self, selection: LayerSelection) -> None:
-        """Freeze what the choice of layers freezes, until `merge`.
-
-        Batch-norm in the frozen part computes as in evaluation, also after `train()`.
-        """
-        parameters = dict(self.module.named_parameters())
-        self._frozen_norms = tuple(map(self.module.get_submodule, selection.frozen_norms))
-        for norm in self._frozen_norms:
-            if "forward" not in vars(norm):  # that of other code stays as it is
-                surround(norm, self._in_evaluation[norm.momentum is None])
-        self._frozen = tuple(
-            each for name in selection.frozen if (each := parameters[name]).requires_grad
-        )
-        for each in self._frozen:
-            freeze(each)
-        frozen = set(map(id, self._frozen))
-        self._also_frozen = tuple(
-            name for name in selection.also_frozen if id(self.module.get_parameter(name)) in frozen
-        )
+        """Freeze what the choice of layers freezes, until `merge`."""
+        self._frozen.freeze(self.module, selection)
 
     def apply(
         self,
