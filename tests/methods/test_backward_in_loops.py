@@ -153,13 +153,3 @@ def test_a_network_with_outputs_of_several_depths_is_exact():
             optimizer.step()
             optimizer.zero_grad()
     assert all(map(torch.equal, *(weights(each).values() for each in networks)))
-
-
-def test_gradients_that_are_applied_are_not_clipped_by_a_norm_that_the_loop_has():
-    treatment = treated("update_in_backward")
-    treatment.optimizer(lr=RATE)
-    loss(treatment.module, batches()[0]).backward()
-    parameters = list(treatment.module.parameters())
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    with pytest.raises(Refusal, match="has applied the gradients already"):
-        nn.utils.clip_grads_with_norm_(parameters, 0.1, norm)

@@ -60,6 +60,10 @@ def weights(network):
     return [parameter.detach() for parameter in network.parameters()]
 
 
+def has_numbers(gradient):
+    return gradient is not None and gradient.untyped_storage().nbytes() > 0
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"momentum": 0.9}, {"kind": "adamw"}], ids=["sgd", "momentum", "adamw"]
 )
@@ -81,7 +85,7 @@ def test_the_weights_are_those_of_the_ordinary_step_to_the_bit(network, batch, o
     for _ in train(plain, batch, **options):
         pass
     for optimizer in train(early, batch, **options):
-        assert all(parameter.grad is None for parameter in early.module.parameters())
+        assert not any(has_numbers(parameter.grad) for parameter in early.module.parameters())
         assert optimizer.updates_in_backward
     pairs = zip(weights(early.module), weights(plain.module), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -109,7 +113,7 @@ def test_gradients_are_never_all_alive_at_the_same_time(batch):
     alive = []
     for parameter in deep.parameters():
         parameter.register_hook(
-            lambda _: alive.append(sum(p.grad is not None for p in deep.parameters()))
+            lambda _: alive.append(sum(has_numbers(p.grad) for p in deep.parameters()))
         )
     treatment.backward(batch)
     optimizer.step()
@@ -245,3 +249,72 @@ def test_a_grad_scaler_is_refused_before_backward(network, batch):
     scaler.scale(loss_of(other, batch)).backward()  # another network may have one
     off = torch.amp.GradScaler("cpu", enabled=False)
     off.scale(loss_of(network, batch)).backward()
+
+
+def cleared_by_the_network(network):
+    network.zero_grad()
+
+
+def replaced(network):
+    network.head.weight.grad = torch.zeros_like(network.head.weight)
+
+
+def scaled(network):
+    torch._foreach_mul_([each.grad for each in network.parameters() if each.grad is not None], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (scaled, "code cannot read or change"),
+        (lambda network: network.head.bias.grad.add_(network.head.bias), "code cannot read or ch"),
+        (lambda network: network.head.bias.grad.data.clamp_(-1, 1), "code cannot read or change"),
+        (lambda network: network.head.bias.grad.norm(), "code cannot read or change"),
+        (lambda network: network.head.bias.grad.numpy(), "code cannot read or change"),
+        (lambda network: torch.nn.utils.get_total_norm([network.head.bias.grad]), "code cannot"),
+        (cleared_by_the_network, "other code cleared or replaced a gradient"),
+        (replaced, "other code cleared or replaced a gradient"),
+    ],
+)
+def test_a_loop_that_uses_gradients_after_backward_is_refused(network, batch, change, reason):
+    treatment = treat(network, "update_in_backward")
+    optimizer = treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+
+    def goes_on():
+        change(network)
+        optimizer.step()
+
+    with pytest.raises(Refusal, match=reason):
+        goes_on()
+
+
+def test_gradients_that_are_not_cleared_are_refused(network, batch):
+    treatment = treat(network, "update_in_backward")
+    optimizer = treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+    optimizer.step()
+    before = copy.deepcopy(weights(network))
+    for again in (loss_of(network, batch).backward, network.head.bias.grad.sum, optimizer.step):
+        with pytest.raises(Refusal, match=r"step\(\) were not cleared|code cannot read"):
+            again()
+    assert all(map(torch.equal, weights(network), before))
+    network.zero_grad()
+    loss_of(network, batch).backward()
+    optimizer.step()
+    assert treatment.merge().head.bias.grad is None
+
+
+def test_a_gradient_that_the_loop_sets_itself_is_applied_as_it_is(network, batch):
+    twin = copy.deepcopy(network)
+    found, expected = treat(network, "update_in_backward"), treat(twin, "vanilla")
+    for treatment in (found, expected):
+        optimizer = treatment.optimizer(lr=0.1, momentum=0.9)
+        for _ in range(2):
+            trained = [treatment.module.head.weight, treatment.module.first.weight]
+            gradients = torch.autograd.grad(loss_of(treatment.module, batch), trained)
+            for each, gradient in zip(trained, gradients, strict=True):
+                each.grad = 0.5 * gradient
+            optimizer.step()
+            optimizer.zero_grad()
+    assert all(map(torch.equal, weights(network), weights(twin)))

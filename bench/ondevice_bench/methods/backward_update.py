@@ -2,7 +2,8 @@
 
 Autograd calls a hook after it has added up the gradient of a parameter. By then nothing in this
 backward pass needs the old value of the parameter, however often the network uses it. The hook
-updates the parameter by a step of the optimizer over it alone, and frees the gradient.
+updates the parameter by a step of the optimizer over it alone, and frees the gradient. A mark takes
+its place in `.grad`.
 """
 
 import functools
@@ -18,12 +19,17 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.applied_gradient import (
+    NAME,
+    AppliedGradient,
+    second_gradient,
+    uncleared_gradient,
+)
 from ondevice_bench.methods.effect import require_effect
 from ondevice_bench.methods.function_call import is_transformed
 from ondevice_bench.methods.pending_gradient import is_distributed
 from ondevice_bench.methods.tensors import has_content
 
-NAME = "update_in_backward"
 _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each parameter
 # parameters since the last step(), and their version after the update
 _updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
@@ -51,9 +57,8 @@ class BackwardUpdates:
         self._optimizer = optimizer
         self._is_last_part = is_last_part
         self._options: list[dict[str, Any]] | None = None  # of the updates since the last step()
-        # those that would have a gradient now, and those that would have zeros if backward left any
-        self._applied: set[nn.Parameter] = set()
-        self._zeros: set[nn.Parameter] = set()
+        self._zeros: set[nn.Parameter] = set()  # those that would have zeros as gradients
+        self._shown: dict[nn.Parameter, AppliedGradient] = {}  # during a step
 
     def begin(self) -> None:
         """Update the parameters of the optimizer in backward from now on."""
@@ -72,8 +77,8 @@ class BackwardUpdates:
                 f"{NAME}: backward has updated the weights already, so clearing the gradients "
                 "does not undo it: call step() after each backward pass, then zero_grad()"
             )
-        self._zeros = set() if set_to_none else self._zeros | self._applied
-        self._applied = set()
+        shown = self._take_shown()
+        self._zeros = set() if set_to_none else self._zeros | shown.keys()
 
     def finish(self) -> None:
         """The loop has called step(): the next backward pass may update again."""
@@ -84,15 +89,10 @@ class BackwardUpdates:
                 parameter.grad = torch.zeros_like(parameter)
                 self._optimizer.update_alone(parameter)
                 parameter.grad = None
-        is_changed = False
-        for group in self._optimizer.param_groups:
-            for parameter in group["params"]:
-                version = _updated.pop(parameter, None)
-                is_changed = is_changed or version not in (None, parameter._version)
-                if version is not None and parameter.grad is not None:
-                    _require_zeros(parameter.grad)
-                    parameter.grad = None
-        if is_changed:
+        self._shown = self._take_shown()
+        versions = {each: _updated.pop(each) for each in self._parameters() if each in _updated}
+        self._zeros -= versions.keys()
+        if any(version != parameter._version for parameter, version in versions.items()):
             raise Refusal(
                 f"{NAME}: other code changed a weight between backward and step(), and backward "
                 "had updated it already: change weights after step()"
@@ -102,6 +102,29 @@ class BackwardUpdates:
                 f"{NAME}: the options of the optimizer (such as the learning rate) changed between "
                 "backward and step(), and backward has used the old ones: change them after step()"
             )
+        if not self._shown.keys() <= versions.keys():
+            raise uncleared_gradient()
+        if has_content() and not versions.keys() <= self._shown.keys():
+            raise Refusal(
+                f"{NAME}: other code cleared or replaced a gradient between backward and step(), "
+                "and backward had applied it already: clear gradients after step()"
+            )
+
+    def end_step(self) -> None:
+        """After the step: show which gradients the loop has to clear."""
+        for parameter, shown in self._shown.items():
+            shown.is_stepped, parameter.grad = True, shown
+        self._shown = {}
+
+    def _parameters(self) -> Iterable[nn.Parameter]:
+        return (each for group in self._optimizer.param_groups for each in group["params"])
+
+    def _take_shown(self) -> dict[nn.Parameter, AppliedGradient]:
+        """Take away the marks of applied gradients."""
+        shown = {p: p.grad for p in self._parameters() if isinstance(p.grad, AppliedGradient)}
+        for parameter in shown:
+            parameter.grad = None
+        return shown
 
     def _current_options(self) -> list[dict[str, Any]]:
         """The options of each group, as plain numbers."""
@@ -120,14 +143,15 @@ class BackwardUpdates:
         if not self._is_last_part() or parameter.grad is None:
             return
         if parameter in _updated:
-            raise _second_gradient()
+            raise second_gradient()
         assert isinstance(parameter, nn.Parameter)
         require_effect((parameter,))
         options = self._current_options() if self._options is None else self._options
         if self._optimizer.update_alone(parameter):
             self._options, parameter.grad = options, None
-            self._applied.add(parameter)
             _updated[parameter] = parameter._version
+            if has_content():
+                _show(parameter)
 
 
 def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
@@ -141,7 +165,7 @@ def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
         if not any(parameter in _updated for parameter in network.parameters()):
             _passes[network] = now
         elif _passes.get(network, now) != now:
-            raise _second_gradient()
+            raise second_gradient()
 
     if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not is_transformed():
         for each in tree_leaves(output):
@@ -149,23 +173,28 @@ def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
                 each.register_hook(check)
 
 
-def _second_gradient() -> Refusal:
-    return Refusal(
-        f"{NAME}: a second gradient arrived for weights that are updated already: call step() "
-        "after each backward pass. To add up gradients, compose it with microbatch"
-    )
+def _show(parameter: nn.Parameter) -> None:
+    """Let `.grad` say that the gradient is applied."""
 
+    def show() -> None:
+        if parameter.grad is not None and bool(parameter.grad.any()):
+            raise second_gradient()
+        parameter.grad = AppliedGradient.of(parameter)
 
-def _require_zeros(gradient: Tensor) -> None:
-    """A Refusal if other code has made a gradient that is not zero; DDP makes zeros."""
-    if has_content() and bool(gradient.any()):
-        raise _second_gradient()
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        show()
+        return
+    # DDP of one process fills `.grad` with zeros when backward ends
+    later = torch.autograd.Variable._execution_engine.queue_callback
+    later(lambda: later(show))
 
 
 def end_updates(parameters: Iterable[Tensor]) -> None:
     """Leave the parameters to their optimizer's step again."""
     for parameter in parameters:
         _updated.pop(parameter, None)
+        if isinstance(parameter.grad, AppliedGradient):
+            parameter.grad = None
         hook = _hooks.pop(parameter, None)
         if hook is not None:
             hook.remove()
@@ -218,7 +247,7 @@ def _checked(clip: Callable[..., Any]) -> Callable[..., Any]:
         call = signature.bind(*arguments, **options)
         parameters, limit, *_ = call.arguments.values()
         given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-        if not any(each.grad is None and is_updated_in_backward(each) for each in given):
+        if not any(_is_applied(each) for each in given):
             call.arguments["parameters"] = given
             return clip(*call.args, **call.kwargs)
         if math.isinf(limit):  # it clips nothing: the loop wants to know the norm
@@ -229,6 +258,14 @@ def _checked(clip: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return checked
+
+
+def _is_applied(parameter: Tensor) -> bool:
+    """Whether backward has updated the parameter, or will."""
+    gradient = parameter.grad
+    return isinstance(gradient, AppliedGradient) or (
+        gradient is None and is_updated_in_backward(parameter)
+    )
 
 
 def _trains_in_backward(output: object) -> bool:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.errors import Refusal, not_allowed
-from ondevice_bench.methods.backward_update import NAME, BackwardUpdates, is_updated_in_backward
+from ondevice_bench.methods.applied_gradient import NAME
+from ondevice_bench.methods.backward_update import BackwardUpdates, is_updated_in_backward
 from ondevice_bench.methods.factor_update import updated
 from ondevice_bench.methods.function_call import own_precision
 from ondevice_bench.methods.lowrank import LowRankLayer
@@ -114,6 +115,11 @@ class _Optimizer(TreatmentOptimizer):
         self._check()
         self._clip()
         return loss
+
+    def _end_step(self) -> None:
+        """After all updates."""
+        if self._backward_updates is not None:
+            self._backward_updates.end_step()
 
     def _check(self) -> None:
         """A Refusal before an update that would not be that of the gradients and the options."""
@@ -221,6 +227,7 @@ class LowRankSGD(_Optimizer, torch.optim.SGD):
                 with own_precision():
                     _update_factors(layer, *found, held[layer])
                 pending.count_update()
+        self._end_step()
         return loss
 
     def _plain_step(self) -> None:
@@ -255,6 +262,7 @@ class ClippedAdamW(_Optimizer, torch.optim.AdamW):
         """
         loss = self._begin_step(closure)
         self._step_all()
+        self._end_step()
         return loss
 
     def _plain_step(self) -> None:

@@ -6,7 +6,8 @@ Exact. Not all gradients are alive at the same time.
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from ondevice_bench.methods.backward_update import NAME, end_updates, refuse_second_backward
+from ondevice_bench.methods.applied_gradient import NAME
+from ondevice_bench.methods.backward_update import end_updates, refuse_second_backward
 from ondevice_bench.methods.method import Method
 from ondevice_bench.methods.optimizer_guard import guard_update, release_update
 from ondevice_bench.methods.refusals import require_values

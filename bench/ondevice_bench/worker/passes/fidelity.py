@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.measure.fidelity import FactoredStep, Similarity, similarity
+from ondevice_bench.methods.applied_gradient import is_applied
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.protocol.job import Job, PassResult
@@ -228,7 +229,8 @@ def _freed_gradients(workload: Workload, names: tuple[str, ...]) -> Iterator[dic
 
 def _stored_gradient(workload: Workload, name: str) -> Tensor | None:
     weight = workload.treatment.trained_weight(name)  # None: it trains in factors
-    return None if weight is None or weight.grad is None else weight.grad.detach().clone()
+    found = None if weight is None else weight.grad
+    return None if found is None or is_applied(found) else found.detach().clone()
 
 
 def _update(workload: Workload, gradients: Mapping[str, Tensor]) -> str | None:

@@ -1,0 +1,79 @@
+"""What stands in `.grad` after backward has applied a gradient and freed it.
+
+Without it, a loop that scales, clips, reads or adds up gradients would find none, and go on.
+"""
+
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from ondevice_bench.errors import Refusal
+
+NAME = "update_in_backward"
+
+
+class AppliedGradient(Tensor):
+    """It has the shape of the gradient and no numbers. Each operation on it is refused."""
+
+    is_stepped: bool = False
+    """Whether the loop has called step() since."""
+
+    @staticmethod
+    def of(parameter: Tensor) -> "AppliedGradient":
+        """The one of this parameter."""
+        made: AppliedGradient = Tensor._make_wrapper_subclass(
+            AppliedGradient,
+            parameter.size(),
+            strides=parameter.stride(),
+            dtype=parameter.dtype,
+            device=parameter.device,
+            storage_size=0,
+        )
+        return made
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]  # torch's stub has no classmethod
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Refuse: nothing can be computed from it, and nothing can be added to it."""
+        first = args[0] if args else None
+        is_summed = func is torch.ops.aten.add_.Tensor and torch._C._current_graph_task_id() != -1
+        if not is_summed or not isinstance(first, cls):
+            raise Refusal(
+                f"{NAME}: backward has applied the gradients already, so code cannot read or "
+                "change them: train without it. To clear them, call optimizer.zero_grad()"
+            )
+        raise uncleared_gradient() if first.is_stepped else second_gradient()
+
+    def numpy(self, *_: Any, **options: Any) -> NoReturn:
+        """Refuse, as all operations do."""
+        self.sum()
+        raise AssertionError
+
+    tolist = numpy
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]  # torch's stub lacks types
+        """For debuggers."""
+        return f"a gradient that backward has applied, of shape {tuple(self.shape)}"
+
+
+def second_gradient() -> Refusal:
+    """For a gradient that comes before the step() of the last one."""
+    return Refusal(
+        f"{NAME}: a second gradient arrived for weights that are updated already: call step() "
+        "after each backward pass. To add up gradients, compose it with microbatch"
+    )
+
+
+def uncleared_gradient() -> Refusal:
+    """For a gradient that plain training would add to that of the last step, or apply again."""
+    return Refusal(
+        f"{NAME}: the gradients of the last step() were not cleared, and they are freed, so they "
+        "cannot be used again: call zero_grad() after each step()"
+    )
+
+
+def is_applied(gradient: Tensor) -> bool:
+    """Whether it only stands for a gradient that backward has applied."""
+    return isinstance(gradient, AppliedGradient)
