@@ -38,9 +38,24 @@ def test_inputs_and_layers_come_from_the_network(said):
     assert suite.models[0].name.startswith("mynet.py:Net@")
 
 
-@pytest.mark.parametrize(("factory", "expected"), [("Net", False), ("dropped", True)])
+@pytest.mark.parametrize(
+    ("factory", "expected"),
+    [
+        ("Net", False),
+        ("dropped", True),
+        ("drops_by_function", True),
+        ("drops_in_attention", True),
+        ("attends", False),
+    ],
+)
 def test_a_network_with_dropout_is_known(said, factory, expected):
-    assert said(f"./mynet.py:{factory}")[1].has_dropout == expected
+    assert said(f"./mynet.py:{factory}")[1].has_dropout({}) == expected
+
+
+def test_dropout_may_depend_on_the_options(said):
+    suite, spec = said("./mynet.py:drops_by_function", "share=0.0", "share=0.5")
+    cells = [item.cell for item in plan(suite, Board("here"))]
+    assert [spec.has_dropout(dict(cell.model_options)) for cell in cells] == [False, True]
 
 
 def test_options_go_to_the_factory_and_change_its_inputs(said):

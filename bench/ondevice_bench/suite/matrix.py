@@ -225,7 +225,7 @@ def _revision(
 ) -> int:
     """1 for cells that earlier versions measured with other frozen parameters, ranks or masks."""
     spec = registry.model(model)
-    if spec.has_dropout and passes.ACCURACY in suite.measure:
+    if passes.ACCURACY in suite.measure and spec.has_dropout(dict(given)):
         return 1  # the masks did not depend on the seed
     choices = (layers, *(part.layers for part in composition.parts(method)))
     counts = any(each.partition(":")[0] == "last" for each in choices)

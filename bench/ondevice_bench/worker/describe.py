@@ -27,6 +27,7 @@ from ondevice_bench.models.layers import (
 from ondevice_bench.specs import inputs as kinds
 from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
+from ondevice_bench.worker.random_draws import draws
 from ondevice_bench.worker.workload import empty, inputs_of
 
 _COUNT = 2
@@ -74,16 +75,28 @@ def _description(
     chosen = select_layers(model, "all", layout)
     modules = [model.get_submodule(name) for name in (*chosen.layers, *chosen.others)]
     present = {kinds_of_layers.get(type(module), kind_of(module)) for module in modules}
+    inputs = _inputs(network, model, options) if network.expects else None
     return {
-        "inputs": kinds.to_dict(_inputs(network, model, options)) if network.expects else None,
+        "inputs": None if inputs is None else kinds.to_dict(inputs),
         "kinds": sorted(present),
         "layout": asdict(layout),
         "missing_parts": [part for part in PARTS if _lacks(model, part, layout)],
         "missing_modules": [part for part, find in MODULES_OF.items() if not find(model, layout)],
         "has_own_loss": network.loss is not cross_entropy,
         "completes_layout": network.layout is not None and layout != network.layout,
-        "has_dropout": any(isinstance(module, _DropoutNd) for module in model.modules()),
+        "has_dropout": _has_dropout(network, model, inputs),
     }
+
+
+def _has_dropout(network: Family, model: nn.Module, inputs: kinds.Inputs | None) -> bool:
+    """Whether a module drops values, or a training step draws random numbers in another way."""
+    if any(isinstance(module, _DropoutNd) for module in model.modules()):
+        return True
+    if inputs is None or isinstance(inputs, kinds.OwnBatch):
+        return False  # it learns no examples
+    batch = empty(inputs, _COUNT, torch.float32)
+    model.train()
+    return draws(lambda: network.loss(model, batch))
 
 
 def _lacks(model: nn.Module, part: str, layout: ModelLayout) -> bool:

@@ -131,6 +131,9 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         # `bench` of an earlier commit, which `bench ab` asks, does not say it
         return frozenset(descriptions[_key(options)].get("missing_modules", ()))
 
+    def has_dropout(options: Mapping[str, Value]) -> bool:
+        return bool(descriptions[_key(options)].get("has_dropout", False))
+
     registry.describe(
         name,
         inputs=inputs,
@@ -141,7 +144,7 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         has_own_loss=first["has_own_loss"],
         # `bench` of an earlier commit, which `bench ab` asks, does not say it
         completes_layout=first.get("completes_layout", False),
-        has_dropout=first.get("has_dropout", False),
+        has_dropout=has_dropout,
     )
 
 
