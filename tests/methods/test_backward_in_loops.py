@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.subspace import ProductsGradient
@@ -16,6 +17,7 @@ from tests.methods.loops import (
     RATE,
     batches,
     loss,
+    network,
     plainly,
     same,
     train,
@@ -153,3 +155,48 @@ def test_a_network_with_outputs_of_several_depths_is_exact():
             optimizer.step()
             optimizer.zero_grad()
     assert all(map(torch.equal, *(weights(each).values() for each in networks)))
+
+
+@pytest.mark.parametrize(("method", "options"), [("lean", {}), ("fewbit", {"bits": 4})])
+def test_a_loop_that_checkpoints_the_whole_network_trains_plainly(method, options):
+    def loop(module, optimizer):
+        for x, classes in batches():
+            y = checkpoint(module, x, use_reentrant=False)
+            nn.functional.cross_entropy(y, classes).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def with_relu():
+        return nn.Sequential(network(), nn.ReLU(), nn.Linear(3, 3).double())
+
+    plain, module = with_relu(), with_relu()
+    treatment = treat(module, method, **options)
+    loop(plain, torch.optim.SGD(plain.parameters(), lr=RATE))
+    loop(module, treatment.optimizer(lr=RATE))
+    assert same(treatment.merge(), plain)
+
+
+@FACTORED
+def test_weights_that_are_loaded_before_the_step_get_the_gradient_of_before_or_are_refused(method):
+    def loop(module, optimizer):
+        first, second, _ = batches()
+        saved = copy.deepcopy(module.state_dict())
+        loss(module, first).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss(module, second).backward()
+        module.load_state_dict(saved)
+        optimizer.step()
+
+    treatment = treated(method, **FULL)
+    before, optimizer = weights(treatment.module), treatment.optimizer(lr=RATE)
+    if method == "wsi":
+        with pytest.raises(Refusal, match=r"^0\.0: weights were loaded between backward and step"):
+            loop(treatment.module, optimizer)
+        assert unchanged(treatment.module, before)
+        optimizer.zero_grad()
+        train(treatment.module, optimizer)
+        assert same(treatment.merge(), plainly(train))
+    else:
+        loop(treatment.module, optimizer)
+        assert same(treatment.merge(), plainly(loop))

@@ -57,12 +57,14 @@ class PendingGradient(nn.Module):
         self._gradient: GradientSum | ProductsGradient | None = None  # since the last update
         self._applied: Tensor | None = None  # what `norm` showed in the last update
         self._is_added = False  # whether the gradient came on top of it
+        self._is_of_others = False  # whether other factors were loaded after it
         self._calls = {True: 0, False: 0}  # forward calls since then, by whether in backward
         self._passes = 0  # backward passes since then, without the last
         self._is_backward_done = False  # since the last forward call
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        added = {"was_frozen": False, "_share": _LEAST, "_applied": None, "_is_added": False}
+        added = {"was_frozen": False, "_share": _LEAST, "_applied": None}
+        added |= {"_is_added": False, "_is_of_others": False}
         super().__setstate__({**added, **state})  # type: ignore[no-untyped-call]  # torch has no types here
         self._mark.take_over(self.norm)
 
@@ -196,6 +198,12 @@ class PendingGradient(nn.Module):
                 f"{self.otherwise}"
             )
         if gradient is not None:
+            if self._is_of_others and isinstance(gradient, ProductsGradient):
+                raise Refusal(
+                    f"{self.name}: weights were loaded between backward and step(), and the thin "
+                    "products of the gradient belong to the weights before: load them before "
+                    "backward, or call zero_grad()"
+                )
             taken = gradient, self._scale()
         elif found is not None:
             if has_content() and found.any():
@@ -243,7 +251,7 @@ class PendingGradient(nn.Module):
         self._forget()
 
     def _forget(self) -> None:
-        self._gradient, self._is_added = None, False
+        self._gradient, self._is_added, self._is_of_others = None, False, False
         self._passes = 0
         if self._is_backward_done:
             self._begin_count()
@@ -296,6 +304,7 @@ class PendingGradient(nn.Module):
         found: Tensor | None = state_dict.get(f"{prefix}norm")
         if found is not None and not found.is_set_to(self.norm):
             self._mark.load(self.norm, found)
+            self._is_of_others = self._gradient is not None
 
 
 def _share_of(gradient: WeightGradient) -> float:

@@ -101,6 +101,7 @@ def _saves(args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
 
 
 def _is_checkpointed() -> bool:
-    """Whether `torch.utils.checkpoint` replaces what is saved now."""
+    """Whether `torch.utils.checkpoint` replaces what is saved now, in its first or second run."""
     hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)
-    return hooks is not None and "_checkpoint_hook" in getattr(hooks[0], "__qualname__", "")
+    name = "" if hooks is None else getattr(hooks[0], "__qualname__", "")
+    return name.startswith(("_checkpoint_hook.", "_recomputation_hook."))

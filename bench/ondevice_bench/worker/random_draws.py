@@ -27,7 +27,8 @@ class _Draws(TorchDispatchMode):
 
 def draws(forward: Callable[[], Any]) -> bool:
     """Whether this forward draws; True if it fails, because nobody knows then."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), _Draws() as seen:
+    seen = _Draws()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), seen:
         try:
             forward()
         except Exception:
@@ -36,8 +37,7 @@ def draws(forward: Callable[[], Any]) -> bool:
 
 
 def _may_draw(func: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
-    if torch.Tag.nondeterministic_seeded not in func.tags:
-        return False
     names = [each.name for each in func._schema.arguments]
     given = {**dict(zip(names, args, strict=False)), **options}
-    return _SHARE not in names or bool(given.get(_SHARE, 0))
+    share = given.get(_SHARE, 0) if _SHARE in names else 1
+    return bool(torch.Tag.nondeterministic_seeded in func.tags and share)
