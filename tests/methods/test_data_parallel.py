@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ondevice_bench.errors import Refusal
-from tests.methods.loops import FACTORED, FULL, RATE, batches, same, train, treated
+from tests.methods.loops import FACTORED, FULL, RATE, batches, loss, same, train, treated
 
 
 @pytest.fixture
@@ -40,3 +40,13 @@ def test_data_parallel_of_one_process_is_refused_where_gradients_are_no_paramete
     train(treatment.module, treatment.optimizer(lr=RATE))
     with pytest.raises(Refusal, match="cannot be averaged over processes"):
         wrapped(treatment.module)(batches()[0][0])
+
+
+@pytest.mark.usefixtures("one_process")
+def test_data_parallel_hides_no_gradient_that_backward_has_applied():
+    treatment = treated("update_in_backward")
+    treatment.optimizer(lr=RATE)
+    network = wrapped(treatment.module)
+    loss(network, batches()[0]).backward()
+    with pytest.raises(Refusal, match="code cannot read or change them"):
+        treatment.module[2].bias.grad.mul_(0.5)

@@ -9,7 +9,7 @@ its place in `.grad`.
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -84,14 +84,30 @@ class BackwardUpdates:
         """The loop has called step(): the next backward pass may update again."""
         used, self._options = self._options, None
         _passes.clear()
-        for parameter in self._zeros:  # it decays, and its momentum goes on
-            if parameter not in _updated and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-                self._optimizer.update_alone(parameter)
-                parameter.grad = None
         self._shown = self._take_shown()
         versions = {each: _updated.pop(each) for each in self._parameters() if each in _updated}
         self._zeros -= versions.keys()
+        try:
+            self._require_untouched(versions, used)
+        except Refusal:
+            self.end_step()
+            raise
+        for parameter in self._zeros:  # it decays, and its momentum goes on
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+                self._optimizer.update_alone(parameter)
+                parameter.grad = None
+
+    def end_step(self) -> None:
+        """After the step: show which gradients the loop has to clear."""
+        for parameter, shown in self._shown.items():
+            shown.is_stepped, parameter.grad = True, shown
+        self._shown = {}
+
+    def _require_untouched(
+        self, versions: Mapping[nn.Parameter, int], used: list[dict[str, Any]] | None
+    ) -> None:
+        """A Refusal if the step of plain training would be another one."""
         if any(version != parameter._version for parameter, version in versions.items()):
             raise Refusal(
                 f"{NAME}: other code changed a weight between backward and step(), and backward "
@@ -109,12 +125,6 @@ class BackwardUpdates:
                 f"{NAME}: other code cleared or replaced a gradient between backward and step(), "
                 "and backward had applied it already: clear gradients after step()"
             )
-
-    def end_step(self) -> None:
-        """After the step: show which gradients the loop has to clear."""
-        for parameter, shown in self._shown.items():
-            shown.is_stepped, parameter.grad = True, shown
-        self._shown = {}
 
     def _parameters(self) -> Iterable[nn.Parameter]:
         return (each for group in self._optimizer.param_groups for each in group["params"])
