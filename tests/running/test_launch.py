@@ -136,11 +136,41 @@ def test_the_zygote_outlives_its_workers(zygote, odd_job):
 def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_any_other(
     zygote, odd_job, monkeypatch
 ):
-    kills = iter([3, 4])  # the kernel's counter before and after
+    kills = iter([3, 3, 4])  # the kernel's counter, before and after
     monkeypatch.setattr(worker_reply, "oom_kills", lambda: next(kills))
     outcome = zygote.launch(odd_job("kill"), 120, lambda: None)
     assert outcome.reply.status == "oom"
     assert outcome.reply.reason == "killed by the kernel because memory ran out"
+
+
+@pytest.mark.parametrize(
+    ("traceback", "before", "status"),
+    [
+        ("RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", 3, "oom"),
+        ("RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", 4, "failed"),
+        ("RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", None, "failed"),
+        ("RuntimeError: other", 3, "failed"),
+    ],
+)
+def test_a_kill_of_a_process_that_loads_batches_is_told_from_any_other(
+    monkeypatch, traceback, before, status
+):
+    monkeypatch.setattr(worker_reply, "oom_kills", lambda: 4)
+    text = Reply("failed", "RuntimeError", traceback).to_text()
+    assert worker_reply.judge(text, 0, 60, before).status == status
+
+
+@pytest.mark.parametrize(("before", "status"), [(3, "oom"), (4, "failed"), (None, "failed")])
+def test_a_zygote_that_is_lost_to_a_kill_of_the_kernel_is_out_of_memory(
+    monkeypatch, before, status
+):
+    monkeypatch.setattr(worker_reply, "oom_kills", lambda: 4)
+    assert worker_reply.of_lost(Reply("failed", "the process ended"), before).status == status
+
+
+def test_a_kernel_that_counts_no_kills_is_named():
+    reply = worker_reply.judge("", -signal.SIGKILL, 60, None)
+    assert reply.reason == "killed by SIGKILL: this kernel does not say whether memory ran out"
 
 
 def test_a_worker_that_does_not_end_is_killed_and_the_parent_sleeps_until_then(zygote, odd_job):
