@@ -12,14 +12,17 @@ SETTINGS = ("cpus", "memory_cap_bytes", "power")
 
 def changed_settings(before: Run, after: Run) -> list[str]:
     """The processors, the memory cap and the meter of workers, if both runs know them."""
-    known = [name for name in SETTINGS if name in before.settings and name in after.settings]
-    pairs = {
-        name: (setting_text(before.settings[name]), setting_text(after.settings[name]))
-        for name in known
-    }
+    old, new = settings_of(before), settings_of(after)
     return [
-        f"setting {name}: {one} → {other}" for name, (one, other) in pairs.items() if one != other
+        f"setting {name}: {old[name]} → {new[name]}"
+        for name in SETTINGS
+        if name in old and name in new and old[name] != new[name]
     ]
+
+
+def settings_of(run: Run) -> dict[str, str]:
+    """The texts of those settings that the run knows."""
+    return {name: setting_text(run.settings[name]) for name in SETTINGS if name in run.settings}
 
 
 def setting_text(value: Any) -> str:
