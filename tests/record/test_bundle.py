@@ -270,6 +270,18 @@ def test_a_file_that_nobody_could_read_is_not_written(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_bundle_that_just_fits_is_read_again(written, tmp_path, monkeypatch):
+    contents = bundle.read(written)
+    with zipfile.ZipFile(written) as whole:
+        size = sum(info.file_size for info in whole.infolist())
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", size)
+    bundle.write(contents, tmp_path / "new")
+    assert bundle.read(tmp_path / "new") == contents
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", size - 1)
+    with pytest.raises(BadInput, match="cannot be written"):
+        bundle.write(contents, tmp_path / "new")
+
+
 def test_only_one_text_of_a_bundle_is_in_memory(written, tmp_path):
     text = "x" * run_json.MAX_TEXT
     bundle.write([content(id=f"r{n}", suite_text=text) for n in range(10)], written)

@@ -109,17 +109,17 @@ def write(
     if validation is not None:
         members[_VALIDATION] = json.dumps(validation, sort_keys=True).encode()
     where = f"{path}: cannot be written"
-    _require_not_large(where, sum(map(len, members.values())))
-    _content(where, members.items())
     manifest = {
         "format": FORMAT,
         "version": 1 if validation is None else VERSION,
         "bench": ondevice_bench.__version__,
         "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
-    members = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
+    whole = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
+    _require_not_large(where, sum(map(len, whole.values())))
+    _content(where, members.items())
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as bundle:
-        for name, data in members.items():
+        for name, data in whole.items():
             info = zipfile.ZipInfo(name)  # without the time of day
             info.compress_type = zipfile.ZIP_DEFLATED
             bundle.writestr(info, data)
