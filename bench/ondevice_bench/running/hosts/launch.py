@@ -126,13 +126,13 @@ class ZygoteLauncher:
             try:
                 reply = self._launch(request, timeout, tick, output)
             except (HostError, OSError) as error:
-                reply = worker_reply.of_lost(self.replaced(error), oom_kills)
+                reply = self.replaced(error, oom_kills)
             return Outcome(reply, "forked", time.monotonic() - began, tail(output))
 
-    def replaced(self, error: Exception) -> Reply:
+    def replaced(self, error: Exception, kills_before: int | None = None) -> Reply:
         """The reply of a worker whose zygote is lost; another zygote begins to start."""
         self.renew()
-        return Reply("failed", reason=f"the process that forks workers ended: {error}")
+        return worker_reply.lost(f"the process that forks workers ended: {error}", kills_before)
 
     def renew(self) -> None:
         """Begin to start another one in its place. The next fork waits for it.
@@ -277,7 +277,7 @@ class PassLauncher:
         except HostError as error:
             reply = self.zygote.replaced(error)
         except OSError as error:  # no process, no memory, no room for its output
-            reply = Reply("failed", reason=f"a worker cannot be started: {error.strerror}")
+            reply = worker_reply.lost(f"a worker cannot be started: {error.strerror}")
         return Outcome(reply, "none", time.monotonic() - began)
 
 

@@ -5,6 +5,7 @@ second for the progress line. Each wait has a deadline, because the user's code 
 """
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ _VMSTAT = Path("/proc/vmstat")
 _KILLED_LOADER = "is killed by signal: Killed"  # of a DataLoader's error
 _ABORTED = "terminate called"
 _OF_ABORTS = ("std::bad_alloc", "can't allocate memory")
+_OF_STARTS = (os.strerror(errno.ENOMEM), "MemoryError")
 _OF_EXITS = ("MemoryError", "libgomp: Out of memory")
 
 
@@ -93,12 +95,13 @@ def judge(
     return Reply("failed", reason=f"the worker ended with status {status} and no result")
 
 
-def of_lost(reply: Reply, kills_before: int | None) -> Reply:
-    """The reply of a worker whose zygote is lost; out of memory if the kernel has killed one."""
-    if not _kernel_has_killed_since(kills_before):
-        return reply
-    killed = "the kernel killed a process because memory ran out"
-    return Reply("oom", reason=f"{killed}: {reply.reason}")
+def lost(reason: str, kills_before: int | None = None) -> Reply:
+    """The reply of a worker that could not be started, or whose zygote is lost."""
+    if _kernel_has_killed_since(kills_before):
+        killed = "the kernel killed a process because memory ran out"
+        return Reply("oom", reason=f"{killed}: {reason}")
+    is_shortage = any(words in reason for words in _OF_STARTS)
+    return Reply("oom" if is_shortage else "failed", reason=reason)
 
 
 def _of_children(reply: Reply, kills_before: int | None) -> Reply:
