@@ -188,6 +188,7 @@ def test_two_parts_that_each_lack_something_are_refused(sites):
         (lambda text: text.replace('"bench": "', '"bench": "0', 1), "by another version"),
         (lambda text: text[: len(text) // 2], "is not JSON"),
         (lambda text: "[1]", "is JSON of something else"),
+        (lambda text: f"[{'[],' * 1_400_000}0]", "is too large"),
         (lambda text: None, "is missing"),
     ],
 )
