@@ -72,6 +72,12 @@ function differences(kind, before, after) {
     .map((name) => `${kind} ${name}: ${before[name] ?? "none"} → ${after[name] ?? "none"}`);
 }
 
+// only of names that both runs know: an earlier bench did not store the settings
+function knownDifferences(kind, before, after) {
+  const both = (one, other) => Object.fromEntries(Object.entries(one).filter(([name]) => name in other));
+  return differences(kind, both(before, after), both(after, before));
+}
+
 function show() {
   const [first, last] = [Number(earlier.value), Number(later.value)];
   const [base, next] = [runAt(first), runAt(last)];
@@ -86,6 +92,7 @@ function show() {
   const unlike = [
     ...differences("software", data.software[base[3]], data.software[next[3]]),
     ...differences("machine", data.machines[base[4]], data.machines[next[4]]),
+    ...knownDifferences("setting", data.settings[base[6]], data.settings[next[6]]),
   ];
   const counts = {};
   const lines = [];

@@ -1,8 +1,11 @@
 """Whatever a user may name a run by leads to the same figures."""
 
+import contextlib
+import sqlite3
+
 import pytest
 
-from ondevice_bench.analyse.resolve_run import content_at, summary_of
+from ondevice_bench.analyse.resolve_run import content_at, latest_summaries, summary_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.run_json import RunContent
@@ -32,6 +35,19 @@ def test_a_run_is_the_same_wherever_it_is_kept(content, reference):
     (cell,) = found.cells
     assert cell.id == CELL.id
     assert cell.estimates["activation_bytes"].estimate == 5
+
+
+def test_a_latest_run_that_cannot_be_read_is_left_out_with_a_line(workplace, capsys):
+    """As a cell of a later version of bench, in a store beside the others."""
+    for suite in ("good", "later"):
+        (workplace / "bench-out" / suite).mkdir(parents=True)
+        path = workplace / "bench-out" / suite / "results.sqlite"
+        with Store.create(path) as store:
+            store.add_run(make_run(suite, suite=suite), planned(CELL))
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE cells SET definition = json_set(definition, '$.new', 1)")
+    assert [each.run.id for each in latest_summaries()] == ["good"]
+    assert "left out: bench-out/later/results.sqlite: damaged" in capsys.readouterr().err
 
 
 def test_a_bundle_may_have_an_at_sign(content, workplace):

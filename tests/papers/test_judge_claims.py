@@ -5,9 +5,12 @@ import dataclasses
 import pytest
 
 from ondevice_bench.errors import BadInput
+from ondevice_bench.papers.claims_table import accounted
 from ondevice_bench.papers.judge_claims import judge_claims, words_of
 from ondevice_bench.papers.published import Paper, PublishedClaims, Query
 from tests.papers.test_claims import CLAIM
+from tests.papers.test_evidence import CELLS, records
+from tests.record.conftest import make_run, planned
 
 RATIO = dataclasses.replace(
     CLAIM, measured=(), query=Query("mcunet", "asi", "all", 8, method_options=(("rank", 2),))
@@ -47,6 +50,19 @@ def test_a_refused_account_names_the_claim():
     placed = dataclasses.replace(RATIO, place="mine.yaml:6")
     with pytest.raises(BadInput, match=r"^mine\.yaml:6: claim c: mcunet: no such layer"):
         judge_claims(PublishedClaims(PUBLISHED.papers, (placed,)), (), accounts_of)
+
+
+def test_a_cell_of_an_earlier_run_without_an_account_is_left_out_with_the_reason(summary_of):
+    """Its options may be those of an earlier version."""
+    summary = summary_of(records(), planned(*CELLS), make_run())
+    published = PublishedClaims(PUBLISHED.papers, (CLAIM,))
+
+    def accounts_of(wanted):
+        return [BadInput("mcunet: no option 'old'")] * len(wanted)
+
+    (found,) = judge_claims(published, [summary], accounts_of)
+    assert [each.why_not for each in found.accounts] == ["mcunet: no option 'old'"]
+    assert list(accounted(found)) == ["no account of mcunet/asi/all/b8/s0: mcunet: no option 'old'"]
 
 
 def test_a_query_becomes_the_words_of_the_command_line():

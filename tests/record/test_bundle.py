@@ -1,6 +1,7 @@
 import io
 import json
 import random
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_what_is_read_is_what_was_written_and_equal_runs_are_equal_bytes(written
         (lambda run: run["cells"][0]["definition"].update(extra=1), "cells.0.definition.extra"),
         (lambda run: run["cells"][0].update(profile="a/b"), "cells.0.profile"),
         (lambda run: run["cells"][0]["definition"]["train"].update(lr="x"), "definition.train.lr"),
-        (lambda run: run["records"][0].update(output="x" * (1 << 20) + "y"), "records.0.output"),
+        (lambda run: run["records"][0].update(output="x" * (1 << 20) + "y"), "a text of more than"),
         (lambda run: run["records"][0].update(round=0), "records.0.round"),
         (lambda run: run["records"][0].update(status="great"), "records.0.status"),
         (lambda run: run["records"][0].update(seconds=-1), "records.0.seconds"),
@@ -65,6 +66,7 @@ def test_what_is_read_is_what_was_written_and_equal_runs_are_equal_bytes(written
         (lambda run: run["records"][0]["details"].update(notes="x"), "records.0.details.notes"),
         (lambda run: run["records"][1].update(metrics={"a": 1.0}), "is oom has no metrics"),
         (lambda run: run["records"][0].update(cell="other"), "which the run did not plan"),
+        (lambda run: run["records"].append(1), "records.2: Input should be an object"),
         (lambda run: run["records"].append(run["records"][0]), "two records of the same"),
         (lambda run: run["cells"].append(run["cells"][0]), "a cell is planned twice"),
         (lambda run: run["cells"][0]["definition"].update(batch=0), "cells.0.definition.batch"),
@@ -166,7 +168,7 @@ def test_other_zips_doubled_members_and_bombs_are_refused(tmp_path, monkeypatch)
     monkeypatch.setattr(bundle, "MAX_UNPACKED", 1 << 20)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
         bomb.writestr("manifest.json", b" " * (2 << 20))
-    with pytest.raises(BadInput, match="too large"):
+    with pytest.raises(BadInput, match="at most 1: export fewer runs"):
         bundle.read(path)
     monkeypatch.setattr(bundle, "MAX_FILE", 100)
     with pytest.raises(BadInput, match="not a bundle"):
@@ -250,12 +252,45 @@ def test_a_member_whose_values_would_take_much_memory_is_refused_before_it_is_re
         baseline.read(written)
 
 
-def test_a_bundle_that_nobody_could_read_is_not_written(written, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "limit", "write", "says"),
+    [
+        (run_json, "MAX_BUILT", bundle.write, "its values would"),
+        (bundle, "MAX_UNPACKED", bundle.write, "holds 0 MiB of text, and a bundle at most 0: exp"),
+        (baseline, "MAX_FILE", lambda runs, path: baseline.write(*runs, path), "larger than 0 MiB"),
+    ],
+)
+def test_a_file_that_nobody_could_read_is_not_written(
+    written, tmp_path, monkeypatch, module, limit, write, says
+):
     contents = bundle.read(written)
-    monkeypatch.setattr(run_json, "MAX_BUILT", 1000)
-    with pytest.raises(BadInput, match=r"new\.bundle: cannot be written: its values would"):
-        bundle.write(contents, tmp_path / "new.bundle")
-    assert not (tmp_path / "new.bundle").exists()
+    monkeypatch.setattr(module, limit, 1000)
+    with pytest.raises(BadInput, match=rf"new: cannot be written: {says}"):
+        write(contents, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_bundle_that_just_fits_is_read_again(written, tmp_path, monkeypatch):
+    contents = bundle.read(written)
+    with zipfile.ZipFile(written) as whole:
+        size = sum(info.file_size for info in whole.infolist())
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", size)
+    bundle.write(contents, tmp_path / "new")
+    assert bundle.read(tmp_path / "new") == contents
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", size - 1)
+    with pytest.raises(BadInput, match="cannot be written"):
+        bundle.write(contents, tmp_path / "new")
+
+
+def test_only_one_text_of_a_bundle_is_in_memory(written, tmp_path):
+    text = "x" * run_json.MAX_TEXT
+    bundle.write([content(id=f"r{n}", suite_text=text) for n in range(10)], written)
+    tracemalloc.start()
+    runs = bundle.read(written)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(runs) == 10
+    assert peak < 16 * run_json.MAX_TEXT
 
 
 @pytest.mark.parametrize("write", [baseline.write, lambda run, path: bundle.write([run], path)])

@@ -90,22 +90,35 @@ def test_a_handshake_has_a_deadline(program, odd_job, monkeypatch, does, reason)
         assert outcome.reply.reason == f"the process that forks workers ended: {reason}"
 
 
+_LOST = "the process that forks workers ended: "
+
+
 @pytest.mark.parametrize(
-    ("does", "reason"),
+    ("does", "status", "reason"),
     [
-        ("stop()", "it did not answer within 0.2 s"),
-        ("[s.recv(99999) for _ in range(9)]", "it did not answer within 0.2 s"),
-        ("s.recv(99999); s.send(b'nonsense'); time.sleep(9)", "its message cannot be read"),
-        ("s.recv(99999); s.send(b'{\"exit\": []}'); time.sleep(9)", "its message cannot be read"),
+        # as under a shortage of memory: the worker has had its time
+        ("stop()", "timeout", "no result within 0.5 s"),
+        ("[s.recv(99999) for _ in range(9)]", "failed", f"{_LOST}it did not answer within 0.2 s"),
+        (
+            "s.recv(99999); s.send(b'nonsense'); time.sleep(9)",
+            "failed",
+            f"{_LOST}its message cannot be read",
+        ),
+        (
+            "s.recv(99999); s.send(b'{\"exit\": []}'); time.sleep(9)",
+            "failed",
+            f"{_LOST}its message cannot be read",
+        ),
     ],
 )
-def test_a_zygote_that_hangs_after_its_handshake_costs_one_cell(program, odd_job, does, reason):
+def test_a_zygote_that_hangs_after_its_handshake_costs_one_cell(
+    program, odd_job, does, status, reason
+):
     hello = f"s = socket.socket(fileno=fd)\ns.send({HELLO.encode()!r})\n"
     with ZygoteLauncher({}, program(hello + does)) as zygote:
         assert zygote.can_fork
-        outcome = zygote.launch(odd_job("well"), 0.5, lambda: None)
-        assert outcome.reply.status == "failed"
-        assert outcome.reply.reason == f"the process that forks workers ended: {reason}"
+        reply = zygote.launch(odd_job("well"), 0.5, lambda: None).reply
+        assert (reply.status, reply.reason) == (status, reason)
         assert zygote.can_fork  # another has started in its place
 
 
@@ -119,6 +132,7 @@ def children_with(word):
 
 
 GOOD = '{"status": "ok", "reason": "", "traceback": "", "result": {}}\\n'
+ABORT = "terminate called after an error\n  what():  std::bad_alloc"  # of C++
 ANSWERED = GOOD.replace("{}", '{"details": {"answers": 3}}')
 
 
@@ -140,6 +154,9 @@ ANSWERED = GOOD.replace("{}", '{"details": {"answers": 3}}')
         ("while True: time.sleep(0.01); say(b'x')", "timeout", "no result within 0.5 s"),
         ("fork_and_sleep(); os._exit(7)", "failed", "the worker ended with status 7"),
         ("os.kill(os.getpid(), 40)", "failed", "killed by signal 40"),
+        ("print('MemoryError', flush=True); os._exit(1)", "oom", "memory ran out: MemoryError"),
+        ("print('std::bad_alloc', flush=True); os.abort()", "failed", "killed by SIGABRT"),
+        (f"print({ABORT!r}, flush=True); os.abort()", "oom", "memory ran out: what():  std::bad"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "failed", "killed by SIGSEGV"),
     ],
 )

@@ -1,6 +1,7 @@
 """What everything that starts a worker may rely on, whatever the host is."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.from_flags import Words
 from ondevice_bench.suite.plan import plan
+from tests.git import git
 
+PROTOCOL = "bench/ondevice_bench/protocol/__init__.py"
+OLDER = "compare two older refs with the bench of one of them"
 HELD = """\
 schema: 1
 title: One processor, one thread
@@ -99,14 +103,15 @@ def test_a_question_without_an_answer_says_why(workplace):
 
 
 @pytest.mark.parametrize(
-    ("files", "theirs"),
+    ("files", "theirs", "to_do"),
     [
-        ({"bench/ondevice_bench/protocol/__init__.py": "VERSION = 99\n"}, "protocol 99"),
-        ({"bench/ondevice_bench/run/worker.py": ""}, "a protocol without a version"),
-        ({"bench/run/worker.py": ""}, "a protocol without a version"),
+        ({PROTOCOL: "VERSION = 99\n"}, "protocol 99", "use the bench of this ref"),
+        ({PROTOCOL: "VERSION = 1\n"}, "protocol 1", OLDER),
+        ({"bench/ondevice_bench/run/worker.py": ""}, "a protocol without a version", OLDER),
+        ({"bench/run/worker.py": ""}, "a protocol without a version", OLDER),
     ],
 )
-def test_a_ref_of_this_project_with_another_protocol_is_refused(tmp_path, files, theirs):
+def test_a_ref_of_this_project_with_another_protocol_is_refused(tmp_path, files, theirs, to_do):
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True)
@@ -114,7 +119,20 @@ def test_a_ref_of_this_project_with_another_protocol_is_refused(tmp_path, files,
     with pytest.raises(BadInput) as error:
         worktree._require_protocol(worktree.Tree("v1", tmp_path, "abc", tmp_path, tmp_path))
     (line,) = error.value.lines
-    assert line.startswith(f"v1: its workers speak {theirs}, this bench speaks protocol {VERSION}")
+    speaks = f"v1: its workers speak {theirs}, this bench speaks protocol {VERSION}"
+    assert line == f"{speaks}: {to_do}"
+
+
+def test_an_older_ref_is_told_the_first_that_can_be_compared(tmp_path):
+    run = partial(git, cwd=tmp_path)
+    run("init", "-q")
+    for version in (VERSION - 1, VERSION):
+        (tmp_path / PROTOCOL).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / PROTOCOL).write_text(f"VERSION = {version}\n")
+        run("add", ".")
+        run("commit", "-qm", "x")
+    first = run("rev-parse", "--short", "HEAD")
+    assert worktree._what_can_be_compared(tmp_path) == f"choose a ref from {first} on, or {OLDER}"
 
 
 def test_another_projects_tree_and_one_of_this_protocol_are_taken(tmp_path):

@@ -136,11 +136,48 @@ def test_the_zygote_outlives_its_workers(zygote, odd_job):
 def test_a_kill_by_the_kernel_for_want_of_memory_is_told_from_any_other(
     zygote, odd_job, monkeypatch
 ):
-    kills = iter([3, 4])  # the kernel's counter before and after
+    kills = iter([3, 3, 4])  # the kernel's counter, before and after
     monkeypatch.setattr(worker_reply, "oom_kills", lambda: next(kills))
     outcome = zygote.launch(odd_job("kill"), 120, lambda: None)
     assert outcome.reply.status == "oom"
     assert outcome.reply.reason == "killed by the kernel because memory ran out"
+
+
+@pytest.mark.parametrize(
+    ("traceback", "before", "status"),
+    [
+        ("RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", 3, "oom"),
+        ("RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", 4, "failed"),
+        ("RuntimeError: DataLoader worker (pid 7) is killed by signal: Killed. ", None, "failed"),
+        ("RuntimeError: other", 3, "failed"),
+    ],
+)
+def test_a_kill_of_a_process_that_loads_batches_is_told_from_any_other(
+    monkeypatch, traceback, before, status
+):
+    monkeypatch.setattr(worker_reply, "oom_kills", lambda: 4)
+    text = Reply("failed", "RuntimeError", traceback).to_text()
+    assert worker_reply.judge(text, 0, 60, before).status == status
+
+
+@pytest.mark.parametrize(
+    ("reason", "before", "status"),
+    [
+        ("the process ended", 3, "oom"),
+        ("the process ended", 4, "failed"),
+        ("the process ended", None, "failed"),
+        ("it cannot be started: Cannot allocate memory", None, "oom"),
+        ("OSError: [Errno 12] Cannot allocate memory", 4, "oom"),  # a zygote that cannot fork
+    ],
+)
+def test_a_worker_that_is_lost_to_a_shortage_is_out_of_memory(monkeypatch, reason, before, status):
+    monkeypatch.setattr(worker_reply, "oom_kills", lambda: 4)
+    assert worker_reply.lost(reason, before).status == status
+
+
+def test_a_kernel_that_counts_no_kills_is_named():
+    reply = worker_reply.judge("", -signal.SIGKILL, 60, None)
+    assert reply.reason == "killed by SIGKILL: this kernel does not say whether memory ran out"
 
 
 def test_a_worker_that_does_not_end_is_killed_and_the_parent_sleeps_until_then(zygote, odd_job):
@@ -254,7 +291,7 @@ def test_a_zygote_that_cannot_start_says_why():
 
 
 def test_a_process_that_cannot_be_started_costs_one_cell(environment, odd_job, monkeypatch):
-    """No more processes, an interpreter that may not be executed, too many open files."""
+    """No more processes, no memory, an interpreter that may not be executed, too many files."""
     spawner = launch.SpawnLauncher(environment)
     forked = odd_job("well")
     spawned = replace(forked, pass_name="memory")
@@ -262,7 +299,7 @@ def test_a_process_that_cannot_be_started_costs_one_cell(environment, odd_job, m
         contextlib.closing(PassLauncher(spawner, lambda: ZygoteLauncher(environment))) as launcher,
         monkeypatch.context() as patched,
     ):
-        for number in (errno.EAGAIN, errno.EACCES, errno.EMFILE):
+        for number in (errno.EAGAIN, errno.ENOMEM, errno.EACCES, errno.EMFILE):
             refusal = OSError(number, os.strerror(number))
             patched.setattr(subprocess, "Popen", Mock(side_effect=refusal))
             why = f"cannot be started: {refusal.strerror}"
@@ -271,7 +308,7 @@ def test_a_process_that_cannot_be_started_costs_one_cell(environment, odd_job, m
                 (spawned, f"a worker {why}"),
             ):
                 lost = launcher.launch(job, 120, lambda: None)
-                assert lost.reply.status == "failed"
+                assert lost.reply.status == ("oom" if number == errno.ENOMEM else "failed")
                 assert lost.reply.reason.startswith(reason)
             launcher.renew()
             with pytest.raises(launch.ZygoteEnded, match="it cannot be started"):

@@ -14,9 +14,21 @@ from ondevice_bench.site.digest_file import read, text_of
 from ondevice_bench.site.make_digest import digest_of
 from ondevice_bench.site.places import Board
 from tests.record.conftest import make_record
-from tests.site.conftest import content
+from tests.report.synthetic import SETTINGS
+from tests.site.conftest import FAT_FROM, SLOW_FROM, content
 
-RUNS = [content(number) for number in range(24)]
+
+def settings_of(number):
+    """Those of a run: other processors where steps get slower, another cap where more is kept."""
+    return {
+        **SETTINGS,
+        "cpus": [0, 1] if number < SLOW_FROM else [2, 3],
+        "memory_cap_bytes": None if number < FAT_FROM else 2 << 30,
+        "power": {"hwmon": "a"} if number < FAT_FROM else "rapl",
+    }
+
+
+RUNS = [content(number, settings=settings_of(number)) for number in range(24)]
 
 
 def plain(comparison):
@@ -39,7 +51,11 @@ def test_a_history_of_digests_is_that_of_the_runs():
     digests = [digest_of(each) for each in RUNS]
     board = board_history(Board.of(RUNS[0].run), digests, {})
     kept = {(each.fingerprint, each.metric): each for each in board.history.series}
-    assert board.history.changes
+    causes = {cause for _, change in board.history.changes for cause in change.causes}
+    assert {
+        "setting cpus: 0, 1 → 2, 3",
+        "setting memory_cap_bytes: None → 2147483648",
+    } < causes
     for series in whole.series:
         assert kept.pop((series.fingerprint, series.metric)).to_dict() == series.to_dict()
     assert not kept

@@ -16,6 +16,7 @@ from ondevice_bench.site.index_page import index_page
 from ondevice_bench.site.make_digest import digest_of
 from ondevice_bench.site.places import Board
 from tests.report.hostile import hostile_run
+from tests.report.synthetic import SETTINGS
 from tests.report.test_hostile import bundles
 from tests.report.test_page import EVIL, is_well_formed
 from tests.site.conftest import FAT_FROM, SLOW_FROM, content
@@ -257,6 +258,18 @@ def test_software_and_kernels_of_each_run_are_told_apart(board, drawn):
     assert torch == [run.software["torch"] for run in board.runs]
     assert len({run[5] for run in page["runs"]}) == 2
     assert len({run[4] for run in page["runs"]}) == 1
+
+
+def test_a_page_of_two_runs_has_the_settings_that_a_change_may_come_from():
+    caps = (1 << 30, 2 << 30, 2 << 30)
+    runs = [
+        content(n, settings={**SETTINGS, "memory_cap_bytes": cap}).run for n, cap in enumerate(caps)
+    ]
+    row = pairs.Row("n", "m", "step_seconds", "", {0: (1.0, "1")}, ())
+    page = json.loads(pairs.page_json(runs, [row], [range(3)], (0, 0)))
+    found = [page["settings"][run[6]] for run in page["runs"]]
+    assert found == [{"memory_cap_bytes": str(cap)} for cap in caps]
+    assert len(page["settings"]) == 2
 
 
 def test_a_page_that_would_be_too_large_is_refused_in_one_line(board, monkeypatch):

@@ -141,7 +141,10 @@ def test_a_portion_of_a_fleet_that_was_measured_again_replaces_the_earlier_one(s
         replace(cell, processes={n: replace(p, unit="") for n, p in cell.processes.items()})
         for cell in half.cells
     )
-    assert merged("x", replace(half, cells=older), whole) == whole
+    of_older = replace(half, cells=older, facts=replace(half.facts, settings={}))
+    assert merged("x", of_older, whole) == whole
+    without = replace(whole, facts=replace(whole.facts, settings={}))
+    assert merged("x", without, whole) == merged("x", whole, without) == whole
 
 
 def contradictions():
@@ -185,6 +188,7 @@ def test_two_parts_that_each_lack_something_are_refused(sites):
         (lambda text: text.replace('"bench": "', '"bench": "0', 1), "by another version"),
         (lambda text: text[: len(text) // 2], "is not JSON"),
         (lambda text: "[1]", "is JSON of something else"),
+        (lambda text: f"[{'[],' * 1_400_000}0]", "is too large"),
         (lambda text: None, "is missing"),
     ],
 )
@@ -249,8 +253,8 @@ def test_data_that_was_edited_is_refused_in_one_line(sites):
         (lambda v: v["cells"][0]["estimates"].update(nonsense=[1.0]), "nonsense"),
         (lambda v: v["cells"].append(v["cells"][0]), "a cell is there twice"),
         (
-            lambda v: v.update(version=2),
-            "written by a newer bench (version 2, this one knows up to 1)",
+            lambda v: v.update(version=3, later=1),
+            "written by a newer bench (version 3, this one knows up to 2)",
         ),
     ],
 )

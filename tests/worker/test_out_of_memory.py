@@ -1,5 +1,6 @@
 """The reason when memory runs out, and the limit itself in a separate process."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
+from ondevice_bench.protocol.job import Reply
 from ondevice_bench.worker import current_stage, out_of_memory, worker
 
 GIB = 2**30
@@ -50,6 +52,9 @@ def test_the_reason_names_stage_bytes_layer_cap_and_what_was_used():
         (MemoryError(), None, True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), None, True),
         (RuntimeError("std::bad_alloc"), None, True),
+        (RuntimeError("unable to mmap 8 bytes: Cannot allocate memory (12)"), None, True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), None, True),  # of a fork
+        (OSError(errno.ENOENT, "out of memory"), None, False),
         (RuntimeError("could not create a primitive"), GIB, True),
         (RuntimeError("could not create a primitive"), None, False),
         (RuntimeError("shapes cannot be multiplied"), GIB, False),
@@ -80,3 +85,23 @@ def test_a_cap_has_room_for_the_stacks_of_the_threads_not_of_all_processors(monk
     with pytest.raises(InterruptedError) as caught:
         worker.serve(SimpleNamespace(cpus=range(64), memory_cap=GIB), 0)
     assert caught.value.args == (GIB, 2)
+
+
+def test_a_worker_without_memory_for_an_error_says_that_memory_ran_out(monkeypatch, tmp_path):
+    def perform(_):
+        raise MemoryError
+
+    def end(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(worker, "perform", perform)
+    monkeypatch.setattr(worker.runtime, "use_shared_blas", lambda *_: None)
+    monkeypatch.setattr(worker.runtime, "end_children", lambda: None)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None)
+    monkeypatch.setattr(os, "_exit", end)
+    path = tmp_path / "reply"
+    with pytest.raises(SystemExit, match="0"):
+        worker.serve(
+            SimpleNamespace(cpus=(), memory_cap=None), os.open(path, os.O_CREAT | os.O_RDWR)
+        )
+    assert Reply.from_text(path.read_text()) == Reply("oom", "memory ran out")

@@ -14,6 +14,7 @@ from ondevice_bench.running.hosts.processes import finished
 from ondevice_bench.running.work_folder import work_folder
 
 HERE = "."
+_FILE = "bench/ondevice_bench/protocol/__init__.py"  # in this project
 _KIND, _TREE = "ab", "tree"  # of its work folder, and its name in there
 
 
@@ -83,16 +84,29 @@ def _require_protocol(tree: Tree) -> Tree:
     package, before = tree.root / "bench" / "ondevice_bench", tree.root / "bench" / "run"
     if not package.is_dir() and not (before / "worker.py").is_file():
         return tree  # another project: its workers are ours
-    protocol = package / "protocol" / "__init__.py"
+    protocol = tree.root / _FILE
     text = protocol.read_text(encoding="utf-8") if protocol.is_file() else ""
     version = re.search(r"^VERSION = (\d+)$", text, re.MULTILINE)
     if version is None or int(version[1]) != VERSION:
         theirs = f"protocol {version[1]}" if version else "a protocol without a version"
+        is_newer = version is not None and int(version[1]) > VERSION
         raise BadInput(
             f"{tree.ref}: its workers speak {theirs}, this bench speaks protocol {VERSION}: "
-            "compare refs of the same protocol, with the bench of one of them"
+            + ("use the bench of this ref" if is_newer else _what_can_be_compared(tree.top))
         )
     return tree
+
+
+def _what_can_be_compared(top: Path) -> str:
+    """What to do with a ref that is older than the protocol."""
+    older = "compare two older refs with the bench of one of them"
+    try:
+        first = _git(
+            "-C", str(top), "log", "-1", "--format=%h", f"-SVERSION = {VERSION}", "--", _FILE
+        )
+    except BadInput:
+        first = ""
+    return f"choose a ref from {first} on, or {older}" if first else older
 
 
 def _git(*arguments: str) -> str:

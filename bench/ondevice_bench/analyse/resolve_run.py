@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from ondevice_bench.analyse.find_runs import find_run, split_reference
+from ondevice_bench.analyse.find_runs import find_run, latest_runs, split_reference
 from ondevice_bench.analyse.summary import RunSummary, summarise, summarise_content
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import Store
+from ondevice_bench.terminal import print_errors
 
 
 def summary_of(reference: str) -> RunSummary:
@@ -33,6 +34,20 @@ def summary_at(path: Path, run_id: str) -> RunSummary:
     """The summary of a run in this store."""
     with Store.open(path) as store:
         return summarise(store, store.run(run_id))
+
+
+def latest_summaries() -> list[RunSummary]:
+    """The latest run of each suite on each profile. A run that cannot be read is left out.
+
+    A line on standard error names its store.
+    """
+    found = []
+    for place in latest_runs():
+        try:
+            found.append(summary_at(*place))
+        except BadInput as error:
+            print_errors(f"left out: {error.lines[0]}")
+    return found
 
 
 def stored_content(reference: str | None) -> RunContent:

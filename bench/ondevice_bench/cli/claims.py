@@ -83,8 +83,7 @@ def claims(
     as_json: AsJson = False,
 ) -> int:
     """Compare the claims of papers with numbers computed and measured here."""
-    from ondevice_bench.analyse.find_runs import find_run, latest_runs
-    from ondevice_bench.analyse.resolve_run import summary_at
+    from ondevice_bench.analyse.resolve_run import latest_summaries, stored_summary
     from ondevice_bench.papers.claims_file import load_published
     from ondevice_bench.papers.claims_table import claims_json
     from ondevice_bench.papers.given import given
@@ -99,8 +98,7 @@ def claims(
     if fresh and not measures:
         raise BadInput("--fresh measures again: give --weights, --data or --run, too")
     by_user = given(published, weights or (), data or ())
-    places = [find_run(name) for name in runs] if runs else latest_runs()
-    summaries = [summary_at(*place) for place in places]
+    summaries = [stored_summary(name) for name in runs] if runs else latest_summaries()
     if out is not None and not summaries and not measures:
         raise BadInput(NOTHING_TO_DRAW)
     code = ExitCode.OK

@@ -19,6 +19,7 @@ _SUMS = {"backward": (*_OF_LAYERS, "head"), "layer_backward": _OF_LAYERS}  # of 
 # bytes of a number of this type, as a multiple of the bytes that accounts have
 _WIDTHS = {"float32": 1.0, "float64": 2.0, "bfloat16": 0.5}
 _OF_ANY_BATCH = ("activation", "weight", "inference")  # without ranks, their ratio
+_OWN = "its own conditions"
 NEAREST = 2  # accounts of cells that do not meet a claim's conditions
 
 
@@ -31,6 +32,11 @@ class AccountQuery:
     ranks: Mapping[str, Any] | None = None
     differs: tuple[str, ...] = ()
 
+    @property
+    def is_of_run(self) -> bool:
+        """Whether it is of a cell that was measured, perhaps by an earlier version of bench."""
+        return self.cell != _OWN
+
 
 @dataclass(frozen=True)
 class Account:
@@ -40,6 +46,7 @@ class Account:
     published: float | None  # None if the claim's dialect has no formula
     exact: float | None
     differs: tuple[str, ...] = ()  # the claim's conditions that are not met
+    why_not: str = ""  # the cell of a run has no account
 
 
 def can_be_accounted(claim: Claim) -> bool:
@@ -66,7 +73,7 @@ def account_queries(claim: Claim, summaries: Sequence[RunSummary]) -> tuple[Acco
     if claim.untestable or query.method is None or not can_be_accounted(claim):
         return ()
     if _is_complete(claim):
-        return (AccountQuery("its own conditions", query),)
+        return (AccountQuery(_OWN, query),)
     queries = sorted(_of_runs(claim, summaries), key=lambda each: len(each.differs))
     meeting = [each for each in queries if not each.differs]
     return tuple(meeting or queries[:NEAREST])

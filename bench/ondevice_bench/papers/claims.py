@@ -62,6 +62,7 @@ class JudgedClaim:
                     "published": one.published,
                     "exact": one.exact,
                     "differs": list(one.differs),
+                    "why_not": one.why_not,
                 }
                 for one in self.accounts
             ],

@@ -105,6 +105,8 @@ def accounted(each: JudgedClaim) -> Iterator[str]:
             parts.append(f"as {claim.dialect} counts{of} {in_unit(claim, account.published)}")
         if account.exact is not None:
             parts.append(f"exact, same layers{of} {in_unit(claim, account.exact)}")
+        if account.why_not:
+            yield f"no account of {account.cell}: {account.why_not}"
         if parts:
             yield f"{'; '.join(parts)}; of {account.cell}{_conditions(account.differs)}"
 

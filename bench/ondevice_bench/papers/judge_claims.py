@@ -56,8 +56,13 @@ def _key(query: AccountQuery) -> str:
 
 
 def _account(claim: Claim, query: AccountQuery, known: Mapping[str, AccountAnswer]) -> Account:
-    """The claim's number; BadInput with the place of the claim if a cell has no account."""
+    """The claim's number; BadInput with the place of the claim if its own cell has no account.
+
+    A cell of a run may be of an earlier version, whose options this one does not know.
+    """
     found = known[_key(query)]
+    if isinstance(found, BadInput) and query.is_of_run:
+        return Account(query.cell, None, None, query.differs, found.lines[0])
     if isinstance(found, BadInput):
         place = f"{claim.place}: " if claim.place else ""
         raise BadInput(f"{place}claim {claim.id}: {found.lines[0]}")

@@ -14,13 +14,13 @@ from typing import Any
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record.baseline_json import read_body
-from ondevice_bench.record.bundle import MAX_FILE
 from ondevice_bench.record.model import BEGUN_WITH, Record
 from ondevice_bench.record.run_json import RunContent, require_small
 from ondevice_bench.suite.planned_cell import PlannedCell
 
 FORMAT, VERSION = "ondevice-bench baseline", 2
 FOLDER, SUFFIX = Path("baselines"), ".json"
+MAX_FILE = 64 << 20  # a run of 1,000 cells has 8 to 12 MiB
 # details that notes need, the board of a fleet (numbers of other boards are not compared), and what
 # says that a training has diverged
 _KEPT = ("notes", "foreign_cpu_share", "unit", "learned", "tried_rates")
@@ -39,16 +39,21 @@ def read(path: Path) -> RunContent:
     """The run of a baseline, checked; BadInput if the file is not a baseline."""
     require_regular(path)
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a baseline")
+        _require_not_large(str(path), path.stat().st_size)
         data = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     return read_body(str(path), *_values(str(path), data))
 
 
+def _require_not_large(path: str, size: int) -> None:
+    if size > MAX_FILE:
+        raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a baseline")
+
+
 def _values(path: str, data: bytes) -> tuple[int, dict[str, Any]]:
     """The version and the rest of the file; BadInput if these are not ours."""
+    _require_not_large(path, len(data))
     require_small(path, data)
     try:
         values: Any = json.loads(data)

@@ -2,7 +2,8 @@
 
 A bundle is a zip of JSON. `manifest.json` names every other member with its SHA-256. Each other
 member is a run with its plan and its records, or the report of a validation of a board. A file is
-checked completely before any of it is stored. A file that is not a bundle is bad input.
+checked completely before any of it is stored. A file that is not a bundle is bad input. The text of
+only one member is in memory at a time.
 
 | version | since | what changed |
 | --- | --- | --- |
@@ -15,7 +16,7 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,9 +38,9 @@ from ondevice_bench.record.run_json import (
 
 FORMAT, VERSION = "ondevice-bench bundle", 2
 SUFFIX = ".bundle"
-MAX_FILE = 256 << 20
 MAX_MEMBERS = 1000
-MAX_UNPACKED = 1 << 30
+MAX_UNPACKED = 128 << 20  # of text; a run of 1,000 cells has 10 to 90 MiB
+MAX_FILE = MAX_UNPACKED
 MAX_MANIFEST = 1 << 20
 _MANIFEST, _VALIDATION = "manifest.json", "validation.json"
 _DAMAGED = (
@@ -107,16 +108,18 @@ def write(
     }
     if validation is not None:
         members[_VALIDATION] = json.dumps(validation, sort_keys=True).encode()
-    _content(f"{path}: cannot be written", members)
+    where = f"{path}: cannot be written"
     manifest = {
         "format": FORMAT,
         "version": 1 if validation is None else VERSION,
         "bench": ondevice_bench.__version__,
         "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
     }
-    members = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
+    whole = {_MANIFEST: json.dumps(manifest, sort_keys=True).encode(), **members}
+    _require_not_large(where, sum(map(len, whole.values())))
+    _content(where, members.items())
     with atomic_write(path) as file, zipfile.ZipFile(file, "w") as bundle:
-        for name, data in members.items():
+        for name, data in whole.items():
             info = zipfile.ZipInfo(name)  # without the time of day
             info.compress_type = zipfile.ZIP_DEFLATED
             bundle.writestr(info, data)
@@ -134,34 +137,37 @@ def read_all(path: Path) -> Bundle:
         if path.stat().st_size > MAX_FILE:
             raise BadInput(f"{path}: larger than {MAX_FILE >> 20} MiB, not a bundle")
         with open_zip(path) as bundle:
-            members = _members(path, bundle)
+            return _content(str(path), _members(path, bundle))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except IsADirectoryError:
         raise BadInput(f"{path}: is a folder, not a bundle") from None
     except _DAMAGED as error:
         raise BadInput(f"{path}: damaged, or not a bundle: {first_line(error)}") from None
-    return _content(str(path), members)
 
 
-def _content(place: str, members: Mapping[str, bytes]) -> Bundle:
+def _content(place: str, members: Iterable[tuple[str, bytes]]) -> Bundle:
     """What the members hold, checked; BadInput if anything in them is wrong."""
-    require_small(place, *members.values())
-    where = f"{place}: {_VALIDATION}"
-    report = members.get(_VALIDATION)
-    validation = None if report is None else read_checked(where, _Validation, report)
-    contents = tuple(
-        read_run(f"{place}: {name}", data) for name, data in members.items() if name != _VALIDATION
-    )
+    contents: list[RunContent] = []
+    validation, built = None, 0
+    for name, data in members:
+        where = f"{place}: {name}"
+        built = require_small(place, data, built)
+        if name == _VALIDATION:
+            validation = read_checked(where, _Validation, data)
+        else:
+            contents.append(read_run(where, data))
     ids = [content.run.id for content in contents]
     if len(set(ids)) < len(ids):
         raise BadInput(f"{place}: holds the same run twice")
     if validation is not None and validation["run"] not in ids:
-        raise BadInput(f"{where}: is about {validation['run']!r}, which is not in the bundle")
-    return Bundle(contents, validation)
+        raise BadInput(
+            f"{place}: {_VALIDATION}: is about {validation['run']!r}, which is not in the bundle"
+        )
+    return Bundle(tuple(contents), validation)
 
 
-def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
+def _members(path: Path, bundle: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
     """The members that the manifest names. Sums must match, and no other member may exist."""
     infos = bundle.infolist()
     names = [info.filename for info in infos]
@@ -169,12 +175,11 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
         raise BadInput(f"{path}: a zip of something else, not a bundle")
     if len(names) > MAX_MEMBERS or len(set(names)) < len(names):
         raise BadInput(f"{path}: too many members, or one twice: not a bundle")
-    unpacked = 0
     for info in infos:
-        unpacked += info.file_size
         is_supported = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        if unpacked > MAX_UNPACKED or not is_supported or info.flag_bits & 1:
-            raise BadInput(f"{path}: {info.filename!r}: too large, or not packed like a bundle")
+        if not is_supported or info.flag_bits & 1:
+            raise BadInput(f"{path}: {info.filename!r}: not packed like a bundle")
+    _require_not_large(path, sum(info.file_size for info in infos))
     if bundle.getinfo(_MANIFEST).file_size > MAX_MANIFEST:
         raise BadInput(f"{path}: {_MANIFEST} is too large: not a bundle")
     manifest = read_checked(f"{path}: {_MANIFEST}", _Manifest, bundle.read(_MANIFEST))
@@ -186,11 +191,20 @@ def _members(path: Path, bundle: zipfile.ZipFile) -> dict[str, bytes]:
     sums: dict[str, str] = manifest["members"]
     if set(sums) | {_MANIFEST} != set(names):
         raise BadInput(f"{path}: its members are not the ones in its manifest")
-    members = {name: bundle.read(name) for name in sorted(sums, key=_number)}
-    for name, data in members.items():
+    for name in sorted(sums, key=_number):
+        data = bundle.read(name)
         if hashlib.sha256(data).hexdigest() != sums[name]:
             raise BadInput(f"{path}: {name}: its SHA-256 is not the one in the manifest")
-    return members
+        yield name, data
+
+
+def _require_not_large(where: object, size: int) -> None:
+    """BadInput for more text than a bundle may hold."""
+    if size > MAX_UNPACKED:
+        raise BadInput(
+            f"{where}: holds {size >> 20} MiB of text, and a bundle at most {MAX_UNPACKED >> 20}: "
+            "export fewer runs at a time"
+        )
 
 
 def _number(name: str) -> int:

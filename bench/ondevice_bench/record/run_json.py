@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import from_json, to_json
 
 from ondevice_bench.bounded_json import built_bytes
 from ondevice_bench.declare.schema import Name, StrictSchema, schema_of
@@ -81,7 +83,7 @@ class RunContent:
 
 def read_run(where: str, data: bytes) -> RunContent:
     """Read and check a run; BadInput if anything in it is wrong."""
-    values = read_checked(where, _file_schema(), data)
+    values = _read_parts(where, data)
     run = Run(**values["run"])
     cells = tuple(_cell_from_dict(each) for each in values["cells"])
     try:
@@ -225,22 +227,25 @@ def _run_schema(name: Any) -> type[BaseModel]:
 
 @cache
 def _file_schema() -> type[BaseModel]:
-    """The schema of a run's JSON: the fields of the records, some with stricter types."""
-    definition: Any = _cell_schema()
-    cell: Any = schema_of(
-        PlannedCell,
-        ClosedSchema,
-        cell=Annotated[definition, Field(alias="definition")],
-        profile=Name,
-    )
+    """The schema of a run's JSON. The parts of its lists have schemas of their own."""
     run: Any = _run_schema(Name)
-    record: Any = _record_schema()
     return create_model(
         "RunFile",
         __base__=ClosedSchema,
         run=(run, ...),
-        cells=(list[cell], ...),
-        records=(list[record], ...),
+        cells=(list[Any], ...),
+        records=(list[Any], ...),
+    )
+
+
+@cache
+def _planned_schema() -> type[BaseModel]:
+    definition: Any = _cell_schema()
+    return schema_of(
+        PlannedCell,
+        ClosedSchema,
+        cell=Annotated[definition, Field(alias="definition")],
+        profile=Name,
     )
 
 
@@ -258,56 +263,92 @@ def _record_schema() -> type[BaseModel]:
     )
 
 
-def require_small(where: str, *texts: bytes) -> None:
-    """BadInput if the values of these JSON texts would take too much memory."""
-    if sum(map(built_bytes, texts)) > MAX_BUILT:
+def require_small(where: str, text: bytes, before: int = 0) -> int:
+    """The memory of the values of a JSON text and of those before; BadInput if it is too much."""
+    built = before + built_bytes(text)
+    if built > MAX_BUILT:
         raise BadInput(
             f"{where}: its values would take more than {MAX_BUILT >> 20} MiB of memory: "
             "export fewer runs at a time"
         )
+    return built
 
 
 def read_checked(where: str, schema: type[BaseModel], data: bytes) -> Any:
     """The values of a JSON text that fits its schema; BadInput with the first error if not."""
+    values = _values_of(where, data)
+    _require_fit(where, schema, values)
+    return values
+
+
+def _read_parts(where: str, data: bytes) -> Any:
+    """The checked values of a run. Its cells and records are checked one by one.
+
+    The schema makes a copy of what it checks, and a run may be large.
+    """
+    values = _values_of(where, data)
+    parts = {"cells": _planned_schema, "records": _record_schema}
+    empty: dict[str, list[Any]] = {name: [] for name in parts if _is_list(values, name)}
+    _require_fit(where, _file_schema(), {**values, **empty} if empty else values)
+    for name, schema in parts.items():
+        for place, each in enumerate(values[name]):
+            _require_fit(where, schema(), each, (name, place))
+    return values
+
+
+def _is_list(values: Any, name: str) -> bool:
+    return isinstance(values, dict) and isinstance(values.get(name), list)
+
+
+def _values_of(where: str, data: bytes) -> Any:
+    """The values of a JSON text that a bundle may hold; BadInput if it is none."""
     try:
-        values = json.loads(data, parse_constant=_refuse_constant)
-        text = json.dumps(values, ensure_ascii=False).encode()  # fails on half a surrogate pair
+        values = from_json(data)
         _require_flat(values)
-        schema.model_validate_json(text)
-    except ValidationError as error:
-        raise BadInput(f"{where}: {first_problem(error)}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"{where}: not JSON of a bundle: {first_line(error)}") from None
     return values
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, with its place in the values."""
+def _require_fit(
+    where: str, schema: type[BaseModel], values: Any, place: tuple[str | int, ...] = ()
+) -> None:
+    """BadInput if the values, read from JSON, do not fit the schema."""
+    try:
+        schema.model_validate_json(to_json(values))
+    except ValidationError as error:
+        raise BadInput(f"{where}: {first_problem(error, place)}") from None
+
+
+def first_problem(error: ValidationError, place: tuple[str | int, ...] = ()) -> str:
+    """The first thing that is wrong, with its place below the place of the values."""
     first = error.errors()[0]
-    key_path = ".".join(str(step) for step in first["loc"])[:200]
+    key_path = ".".join(str(step) for step in (*place, *first["loc"]))[:200]
     return f"{key_path}: {first['msg']}"
 
 
 def _require_flat(values: Any) -> None:
-    """Refuse deep nesting, and numbers that the store cannot hold."""
-    level: list[Any] = [values]
-    for _ in range(MAX_DEPTH):
+    """Refuse deep nesting, long texts, and numbers that the store cannot hold."""
+    level: list[Any] = [[values]]
+    for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
-        for value in level:
-            if isinstance(value, Mapping):
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-            elif isinstance(value, int | float) and not abs(value) < 1 << 63:
-                raise ValueError("a number beyond 63 bits")
+        for each in level:
+            for value in each.values() if isinstance(each, dict) else each:
+                if isinstance(value, dict | list):
+                    below.append(value)
+                elif isinstance(value, str):
+                    if len(value) > MAX_TEXT:
+                        raise ValueError(f"a text of more than {MAX_TEXT} characters")
+                elif isinstance(value, int | float) and not abs(value) < 1 << 63:
+                    raise ValueError(_why_no_number(value))
         if not below:
             return
         level = below
     raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number of a bundle")
+def _why_no_number(value: float) -> str:
+    return "a number beyond 63 bits" if isfinite(value) else f"{value} is not a number of a bundle"
 
 
 def first_line(error: BaseException) -> str:

@@ -31,7 +31,8 @@ class RunFacts:
     """The facts about a run in a site. `identity` is a hash of the whole definition and plan.
 
     `begun` is a hash of what never changes, and `plan` has a hash of each cell, because the plan of
-    a search may grow. Both are empty in a site of an earlier version.
+    a search may grow. `settings` are those that a change may come from. All three are empty in a
+    site of an earlier version.
     """
 
     id: str
@@ -47,6 +48,7 @@ class RunFacts:
     identity: str
     begun: str = ""
     plan: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def is_same_run(self, other: "RunFacts") -> bool:
         """Whether both are the same run, perhaps before and after its plan has grown."""
@@ -115,7 +117,12 @@ class Digest:
             profile_text="",
             machine=facts.machine,
             software=facts.software,
-            settings={"measure": [], "rounds": {}, "interleaved": facts.interleaved},
+            settings={
+                "measure": [],
+                "rounds": {},
+                "interleaved": facts.interleaved,
+                **facts.settings,
+            },
             command="",
             finished=facts.finished,
         )
@@ -172,7 +179,13 @@ def merged(where: str, known: Digest, other: Digest) -> Digest:
     ends = [newer.facts.finished] if has_grown else [older.facts.finished, newer.facts.finished]
     finished = max(filter(None, ends), default=None)
     interleaved = older.facts.interleaved and newer.facts.interleaved
-    return replace(newer, facts=replace(newer.facts, finished=finished, interleaved=interleaved))
+    facts = replace(
+        newer.facts,
+        finished=finished,
+        interleaved=interleaved,
+        settings={**older.facts.settings, **newer.facts.settings},
+    )
+    return replace(newer, facts=facts)
 
 
 def _gains(where: str, one: Digest, other: Digest) -> bool:

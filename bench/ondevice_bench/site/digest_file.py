@@ -5,6 +5,7 @@ Metrics that only a later version of bench knows are ignored.
 | version | since | what changed |
 | --- | --- | --- |
 | 1 | 0.2.0 | run, cells, processes, estimates, rounds, traits |
+| 2 | 0.3.0 | settings of the run |
 """
 
 import json
@@ -14,7 +15,7 @@ from functools import lru_cache
 from sys import intern
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from ondevice_bench import metrics
@@ -27,7 +28,7 @@ from ondevice_bench.record.run_json import ClosedSchema, checked_cell, first_pro
 from ondevice_bench.site.digest import CellDigest, Digest, Process, RunFacts
 from ondevice_bench.stats import Estimate
 
-FORMAT, VERSION = "ondevice-bench site run", 1
+FORMAT, VERSION = "ondevice-bench site run", 2
 MAX_FILE = 16 << 20
 LONGEST_CELL = 8_000  # characters of its definition
 
@@ -59,19 +60,33 @@ def read(where: str, data: bytes) -> Digest:
         raise BadInput(f"{where}: larger than {MAX_FILE >> 20} MiB: too large for a site")
     try:
         _File.model_validate_json(data)
-        values = from_json(data)
     except ValidationError as error:
+        _require_known(where, _version_of(data))
         raise BadInput(f"{where}: {first_problem(error)}") from None
-    if values["version"] > VERSION:
-        raise BadInput(
-            f"{where}: written by a newer bench (version {values['version']}, this one knows up to "
-            f"{VERSION}): upgrade ondevice-bench"
-        )
+    values = from_json(data)
+    _require_known(where, values["version"])
     cells = tuple(_cell_of(where, each) for each in values["cells"])
     if len({each.cell.id for each in cells}) < len(cells):
         raise BadInput(f"{where}: a cell is there twice")
     facts = {**values["run"], "plan": tuple(values["run"].get("plan", ()))}
     return Digest(RunFacts(**facts), cells)
+
+
+def _version_of(data: bytes) -> int:
+    """The version of a file that may have fields of a later one; 0 if it has none."""
+    try:
+        return _Version.model_validate_json(data).version
+    except ValidationError:
+        return 0
+
+
+def _require_known(where: str, version: int) -> None:
+    """BadInput for a file of a later version."""
+    if version > VERSION:
+        raise BadInput(
+            f"{where}: written by a newer bench (version {version}, this one knows up to "
+            f"{VERSION}): upgrade ondevice-bench"
+        )
 
 
 def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
@@ -126,6 +141,12 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
     )
 
 
+class _Settings(ClosedSchema):
+    cpus: Annotated[list[_Whole], Field(max_length=4096)] | None = None
+    memory_cap_bytes: _Whole | None = None
+    power: _Short | None = None
+
+
 class _Run(ClosedSchema):
     id: _FileName
     suite: _FileName
@@ -140,6 +161,7 @@ class _Run(ClosedSchema):
     identity: _Hash
     begun: _Hash | Literal[""] = ""
     plan: list[_Hash] = Field(default_factory=list)
+    settings: _Settings = Field(default_factory=_Settings)
 
 
 class _Cell(ClosedSchema):
@@ -151,6 +173,13 @@ class _Cell(ClosedSchema):
     traits: dict[_Short, _Hash]
     units: dict[_Short, list[_Short]] = Field(default_factory=dict)
     meters: dict[_Short, _Short] = Field(default_factory=dict)
+
+
+class _Version(ClosedSchema):
+    model_config = ConfigDict(extra="ignore")
+
+    format: Literal["ondevice-bench site run"]
+    version: int
 
 
 class _File(ClosedSchema):

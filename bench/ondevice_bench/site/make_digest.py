@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.changed_settings import SETTINGS, setting_text
 from ondevice_bench.analyse.history import METRICS
 from ondevice_bench.analyse.series import TRAITS
 from ondevice_bench.analyse.summary import CellSummary, summarise_content
@@ -43,6 +44,7 @@ def digest_of(content: RunContent) -> Digest:
         identity=identity_of(run, content.cells),
         begun=hash_of(_row_of(replace(run, definition=""))),
         plan=tuple(hash_of(list(each)) for each in rows.cell_rows(run.id, content.cells)),
+        settings=_settings_of(run),
     )
     cells = tuple(_digest_of_cell(each, processes.get(each.id, {})) for each in summary.planned)
     # reading checks the digest, so that a site never writes what it cannot read
@@ -52,6 +54,14 @@ def digest_of(content: RunContent) -> Digest:
 def identity_of(run: Run, cells: Iterable[PlannedCell]) -> str:
     """A hash of a run's definition and plan, without its origin and its end."""
     return hash_of([_row_of(run), [list(each) for each in rows.cell_rows(run.id, cells)]])
+
+
+def _settings_of(run: Run) -> dict[str, Any]:
+    """The settings that a change may come from."""
+    kept = {name: run.settings[name] for name in SETTINGS if name in run.settings}
+    if "power" in kept:
+        kept["power"] = _shortened(setting_text(kept["power"]))
+    return kept
 
 
 def _row_of(run: Run) -> list[Any]:

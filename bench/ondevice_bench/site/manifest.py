@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter
 
 import ondevice_bench
+from ondevice_bench import bounded_json
 from ondevice_bench.declare.schema import StrictSchema, schema_of
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import require_regular
@@ -117,11 +118,13 @@ def read_manifest(site: Path) -> ReadManifest:
     try:
         if path.stat().st_size > MAX_FILE:
             return ReadManifest(Manifest(), "is too large")
-        values = json.loads(path.read_bytes())
+        values = bounded_json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return ReadManifest(Manifest())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    except bounded_json.TooMuch:
+        return ReadManifest(Manifest(), "is too large")
     except (ValueError, RecursionError):
         return ReadManifest(Manifest(), "is not JSON")
     return _checked(values)

@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.changed_settings import settings_of
 from ondevice_bench.analyse.compare import kernels_of
 from ondevice_bench.analyse.series import HistoryChange, Series
 from ondevice_bench.record.model import Run
@@ -113,7 +114,7 @@ def first_listed(runs: Sequence[Run]) -> int:
     """The place from which on all runs can be chosen: the longest list that is short enough."""
     size, known = 0, set[str]()
     for place in reversed(range(len(runs))):
-        entry, tables = _entry(runs[place], [0, 0, 0]), map(_key, _tables(runs[place]))
+        entry, tables = _entry(runs[place], [0, 0, 0, 0]), map(_key, _tables(runs[place]))
         new = {f"{number} {text}" for number, text in enumerate(tables)} - known
         known |= new
         size += sum(len(text.encode()) for text in (json.dumps(entry, ensure_ascii=False), *new))
@@ -184,8 +185,8 @@ def page_json(
     """
     places = [place for number in dict.fromkeys(pair) for place in blocks[number]]
     first = blocks[first_block(blocks)].start
-    software, machines, kernels = _Numbered(), _Numbered(), _Numbered()
-    tables = (software, machines, kernels)
+    software, machines, kernels, settings = (_Numbered() for _ in range(4))
+    tables = (software, machines, kernels, settings)
     listed = [
         _entry(run, [t.number(value) for t, value in zip(tables, _tables(run), strict=True)])
         for run in runs[first:]
@@ -200,6 +201,7 @@ def page_json(
         "suffix": _suffix(part),
         "software": software.values,
         "machines": machines.values,
+        "settings": settings.values,
         "metrics": [_metric(name) for name in names],
         "texts": texts.values,
         "rows": [
@@ -219,12 +221,13 @@ def page_json(
 
 
 def _entry(run: Run, numbers: Sequence[int]) -> list[Any]:
-    """A run as the list has it, with the numbers of its software, its machine and its kernels."""
+    """A run as the list has it, with the numbers of its values in the tables."""
     return [run.id, short_commit(run.commit), minute(run.created), *numbers]
 
 
-def _tables(run: Run) -> tuple[Any, Any, Any]:
-    return run.software, run.machine, kernels_of(run)
+def _tables(run: Run) -> tuple[Any, Any, Any, Any]:
+    """Its software, machine, kernels and settings."""
+    return run.software, run.machine, kernels_of(run), settings_of(run)
 
 
 def _metric(name: str) -> list[Any]:

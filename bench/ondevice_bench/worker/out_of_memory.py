@@ -1,5 +1,6 @@
 """The memory limit of a worker, and the reason to report when memory runs out."""
 
+import errno
 import re
 import resource
 import sys
@@ -11,7 +12,13 @@ from ondevice_bench.errors import UserModelError
 from ondevice_bench.measure import memory
 from ondevice_bench.worker import current_stage
 
-_FAILED = ("can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
+_FAILED = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "out of memory",
+)
 # oneDNN's messages when memory runs out; without a cap they may have other causes
 _FAILED_UNDER_A_CAP = ("could not create a primitive", "could not create a memory")
 _ALLOCATION = re.compile(r"tried to allocate (\d+) bytes")
@@ -36,8 +43,10 @@ def is_shortage(error: BaseException, cap: int | None) -> bool:
     error = _behind(error)
     if isinstance(error, MemoryError):
         return True
-    words = _FAILED if cap is None else (*_FAILED, *_FAILED_UNDER_A_CAP)
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    if isinstance(error, OSError):  # of a file that is mapped, of a process that is forked
+        return error.errno == errno.ENOMEM
+    words, text = _FAILED if cap is None else (*_FAILED, *_FAILED_UNDER_A_CAP), str(error).lower()
+    return isinstance(error, RuntimeError) and any(word in text for word in words)
 
 
 def reason(error: BaseException, cap: int | None) -> str:

@@ -74,7 +74,10 @@ def serve(work: Work, reply_fd: int) -> None:
         out_of_memory.limit(work.memory_cap, threads)
     maps = Path("/proc/self/maps").read_text(errors="replace")
     runtime.use_shared_blas(threads, maps)
-    text = perform(work).to_text().encode()
+    try:
+        text = perform(work).to_text().encode()
+    except MemoryError:  # not even an error could be told
+        text = Reply("oom", reason="memory ran out").to_text().encode()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the user's code may have closed or replaced it
             stream.flush()

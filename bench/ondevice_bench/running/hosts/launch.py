@@ -76,8 +76,9 @@ class SpawnLauncher:
                 status = end(process, 0.0 if text is None else EXIT_GRACE_SECONDS)
             finally:
                 end(process)
-            reply = worker_reply.judge(text, status, timeout, oom_kills)
-            return Outcome(reply, "spawned", time.monotonic() - began, tail(output))
+            printed = tail(output)
+            reply = worker_reply.judge(text, status, timeout, oom_kills, printed)
+            return Outcome(reply, "spawned", time.monotonic() - began, printed)
 
 
 class ZygoteEnded(HostError):
@@ -120,18 +121,18 @@ class ZygoteLauncher:
 
     def launch(self, work: Work, timeout: float, tick: Tick) -> Outcome:
         """Have a worker forked, wait for its reply; a zygote that ends is replaced."""
-        began = time.monotonic()
+        began, oom_kills = time.monotonic(), worker_reply.oom_kills()
         with tempfile.TemporaryFile() as output, text_file(f"{work.to_text()}\n") as request:
             try:
                 reply = self._launch(request, timeout, tick, output)
             except (HostError, OSError) as error:
-                reply = self.replaced(error)
+                reply = self.replaced(error, oom_kills)
             return Outcome(reply, "forked", time.monotonic() - began, tail(output))
 
-    def replaced(self, error: Exception) -> Reply:
+    def replaced(self, error: Exception, kills_before: int | None = None) -> Reply:
         """The reply of a worker whose zygote is lost; another zygote begins to start."""
         self.renew()
-        return Reply("failed", reason=f"the process that forks workers ended: {error}")
+        return worker_reply.lost(f"the process that forks workers ended: {error}", kills_before)
 
     def renew(self) -> None:
         """Begin to start another one in its place. The next fork waits for it.
@@ -184,13 +185,19 @@ class ZygoteLauncher:
             try:
                 text = worker_reply.receive(read_end, self._socket.fileno(), deadline, tick)
             except BaseException:
-                try:
-                    self._kill_worker()
-                except (HostError, OSError):  # such as a zygote that does not answer in time
-                    self.renew()
+                self._stop_worker()
                 raise
-        status = self._kill_worker() if text is None else self._exit_status()
-        return worker_reply.judge(text, status, timeout, oom_kills)
+        if text is None:
+            self._stop_worker()
+        status = 0 if text is None else self._exit_status()
+        return worker_reply.judge(text, status, timeout, oom_kills, tail(output))
+
+    def _stop_worker(self) -> None:
+        """End the worker. A zygote that does not answer is replaced: memory may be too short."""
+        try:
+            self._kill_worker()
+        except (HostError, OSError):
+            self.renew()
 
     def _kill_worker(self) -> int:
         self._send({"kill": True})
@@ -270,7 +277,7 @@ class PassLauncher:
         except HostError as error:
             reply = self.zygote.replaced(error)
         except OSError as error:  # no process, no memory, no room for its output
-            reply = Reply("failed", reason=f"a worker cannot be started: {error.strerror}")
+            reply = worker_reply.lost(f"a worker cannot be started: {error.strerror}")
         return Outcome(reply, "none", time.monotonic() - began)
 
 
