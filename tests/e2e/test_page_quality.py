@@ -67,6 +67,12 @@ def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):
         )
         asked, named = visit.page.evaluate(columns)
         assert asked == named > 3
+        kept = (
+            "fitToScreen({data: [], layout: {font: {}, margin: {l: 0, r: 0}, legend: {}, height: 0,"
+            " yaxis: {categoryarray: ['name']}, annotations: [{text: 'limit'}]}}, 300)"
+            ".layout.annotations.map(each => each.text)"
+        )
+        assert visit.page.evaluate(kept) == ["limit", "name"]
         assert visit.complaints == []
 
 
