@@ -57,21 +57,22 @@ for (const fold of folds) {
   });
 }
 
-// the width of paper in pixels: nothing tells it at the time of printing
-const PAPER = 690;
+// the width of paper in pixels: nothing tells it at the time of printing. The theme makes figures smaller on paper
+const PAPER = 688, SMALLER = CSS.supports("zoom", "0.8") ? 0.8 : 1;
 let closed = [];
 function beforePrint() {
   closed = [...folds, ...document.querySelectorAll(".sentences, .meanings")].filter((fold) => !fold.open);
   for (const fold of closed) fold.open = true;
-  drawAtWidth(PAPER);
+  drawOnPaper(PAPER / SMALLER);
 }
 function afterPrint() {
   for (const fold of closed) fold.open = false;
-  drawAtWidth(null);
+  drawOnScreen();
 }
 
 foldRanks(document);
 addPanels(document);
+turnMaps(document);
 if (isNarrow()) foldSections();
 markCurrentSection();
 addEventListener("hashchange", openTarget);

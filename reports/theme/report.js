@@ -29,17 +29,93 @@ const FEW = 20, TOGETHER = 1500;
 const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
 const isTooWide = (names, width) => Math.max(...names.map((name) => name.length)) * NAME_LETTER > MOST_OF_WIDTH * width;
 
+// names of a legend, and of stages, are about as wide as their letters
+const LEGEND_LETTER = 6.2, LEGEND_LINE = 19, LEGEND_COLUMNS = 3, SYMBOL = 48;
+const SMALL_LETTER = 5.7, SMALL_LINE = 12, MOST_NAME_ROWS = 3;
+
+const roomOf = ({ margin }, width) => width - margin.l - margin.r;
+
+// a narrow legend has more rows than the height allows for: the height grows, not the room for the values shrinks
+function fitLegend({ data, layout }, width) {
+  const names = data.filter((trace) => trace.showlegend !== false).map((trace) => (trace.name || "").length);
+  if (layout.showlegend === false || names.length < 2) return;
+  const columns = Math.max(1, Math.floor(roomOf(layout, width) / (Math.max(...names) * LEGEND_LETTER + SYMBOL)));
+  const isBelow = layout.legend.yref === "container"; // the margin has room for two columns
+  const more = Math.ceil(names.length / columns) - Math.ceil(names.length / (isBelow ? 2 : LEGEND_COLUMNS));
+  if (more <= 0 && !isBelow) return;
+  layout.height += LEGEND_LINE * more;
+  if (isBelow) layout.margin.b += LEGEND_LINE * more;
+}
+
+// names of bands stand in rows above the figure, so that none covers another one. A tooltip names the stage of a point
+function fitStages({ data, layout }, width) {
+  const curves = data.filter((trace) => trace.meta && trace.meta.stages);
+  for (const trace of curves) {
+    const { stages, begin } = trace.meta;
+    const stageAt = (second) => stages[begin.findLastIndex((each) => each <= second)];
+    trace.text = trace.x.map((second) => (stageAt(second) ? `, ${stageAt(second)}` : ""));
+  }
+  const names = (layout.annotations || []).filter(({ name }) => name === "band");
+  if (!names.length) return;
+  const seen = curves.filter(({ visible, x }) => visible === true && x.length).flatMap(({ x }) => [x[0], x.at(-1)]);
+  const [low, high] = seen.length ? [Math.min(...seen), Math.max(...seen)] : [0, 1];
+  const room = roomOf(layout, width);
+  const ends = []; // of the words in each row
+  for (const name of names) {
+    const words = SMALL_LETTER * name.text.length;
+    const begin = ((name.x - low) / (high - low)) * room;
+    const left = Math.min(begin, room - words);
+    const row = [...Array(MOST_NAME_ROWS).keys()].find((each) => (ends[each] ?? -Infinity) <= left);
+    name.visible = row !== undefined;
+    if (!name.visible) continue;
+    ends[row] = left + words + SMALL_LETTER;
+    name.yshift = SMALL_LINE * row;
+    if (left < begin) Object.assign(name, { x: high, xanchor: "right" });
+  }
+  layout.annotations.find(({ name }) => name === "bands").yshift = SMALL_LINE * ends.length;
+  layout.margin.t += SMALL_LINE * (ends.length - 1);
+  layout.height += SMALL_LINE * (ends.length - 1);
+}
+
+// a map on a narrow screen: the colours stand above it, and every column has its name
+const TICK_LETTER = 6.2, NARROW_MAP = 560, LEVEL_TICK = 40, FEWEST_TICK = 12;
+function fitMap({ data, layout }, width) {
+  const map = data.find((trace) => trace.type === "heatmap");
+  if (!map) return;
+  const longest = (names) => Math.max(...names.map((name) => name.length)) * TICK_LETTER;
+  const isAbove = width < NARROW_MAP;
+  if (isAbove) {
+    Object.assign(map.colorbar, { orientation: "h", x: 0.5, y: 1, yanchor: "bottom", nticks: 5 });
+    map.colorbar.title.side = "top";
+    layout.margin.l = 8;
+    layout.yaxis.tickfont = { size: 10 };
+    layout.height += 40;
+  }
+  const column = (width - longest(layout.yaxis.ticktext) - (isAbove ? 30 : 100)) / map.x.length;
+  if (column < FEWEST_TICK) return;
+  Object.assign(layout.xaxis, { tickmode: "array", tickvals: map.x, ticktext: map.x });
+  if (column < LEVEL_TICK) {
+    layout.xaxis.tickangle = -90;
+    layout.height += 0.4 * longest(map.x); // the height allows for names that lean
+  }
+}
+
 function fitToScreen(figure, width) {
   const layout = figure.layout;
   layout.font.color = getComputedStyle(document.body).color;
   const rows = layout.yaxis && layout.yaxis.categoryarray;
-  if (rows && (isNarrow() || isTooWide(rows, width))) {
+  const isAbove = rows && (isNarrow() || isTooWide(rows, width));
+  if (isAbove) {
     const above = { x: 0, xref: "paper", xanchor: "left", yshift: 17, align: "left", showarrow: false, font: { size: 10 } };
-    layout.annotations = rows.map((name) => ({ ...above, y: name, text: name }));
+    layout.annotations = [...(layout.annotations || []), ...rows.map((name) => ({ ...above, y: name, text: name }))];
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
-    layout.height += 14 * rows.length + 18 * figure.data.filter((trace) => trace.showlegend !== false).length;
+    layout.margin.l = 12;
+    layout.height += 14 * rows.length;
     for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.36;
   }
+  fitLegend(figure, width);
+  fitStages(figure, width);
+  fitMap(figure, width);
   return figure;
 }
 
@@ -116,17 +192,33 @@ function boxOfName(point, place) {
 const overlap = (a, b) =>
   Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
 
-function placeNames(plot, figure) {
+// the steps of the front, as thin boxes
+function linesOf(data, across, up) {
+  const front = data.find((trace) => trace.line && trace.line.shape);
+  if (!front) return [];
+  const isAcrossFirst = front.line.shape === "hv";
+  return front.x.slice(1).flatMap((_, at) => {
+    const [x, y, nextX, nextY] = [across(front.x[at]), up(front.y[at]), across(front.x[at + 1]), up(front.y[at + 1])];
+    const level = isAcrossFirst ? y : nextY, upright = isAcrossFirst ? nextX : x;
+    return [
+      [Math.min(x, nextX), level - 1, Math.max(x, nextX), level + 1],
+      [upright - 1, Math.min(y, nextY), upright + 1, Math.max(y, nextY)],
+    ];
+  });
+}
+
+function placeNames(figure, whole) {
   const named = figure.data.filter((trace) => trace.hovertext);
   if (!named.length) return;
   const points = named.flatMap((trace) =>
     trace.text.map((name, at) => ({ trace, at, name, x: trace.x[at], y: trace.y[at], opacity: trace.marker.opacity[at] })),
   ).filter(({ x, y }) => x !== null && y !== null);
-  const [width, height] = [plot.clientWidth - 80, figure.layout.height - 60];
+  const [width, height] = [whole - 80, figure.layout.height - 60];
   const across = pixels(figure.layout.xaxis, points.map(({ x }) => x), width);
   const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
   for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
   const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
+  const lines = linesOf(figure.data, across, (y) => height - up(y));
   // only a name that must be there may cover the numbers of the axis
   const outside = ([left, , right], isPale) => Math.max(0, (isPale ? 0 : -40) - left) + Math.max(0, right - width - 12);
   for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
@@ -135,7 +227,11 @@ function placeNames(plot, figure) {
     const choices = PLACES.map((place) => [place, boxOfName(point, place)]);
     const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box, point.opacity < 1) * LINE);
     const costs = choices.map(([, box]) => covers(box));
-    const best = costs.indexOf(Math.min(...costs));
+    // of places that are equally free, the one that crosses least of the front and of the numbers of the axis
+    const crosses = (box) => lines.reduce((sum, line) => sum + overlap(box, line), Math.max(0, -box[0]) * LINE);
+    const free = choices.filter((_, at) => costs[at] === Math.min(...costs)).map(([place, box]) => [place, crosses(box)]);
+    const [chosen] = free.reduce((least, each) => (each[1] < least[1] ? each : least));
+    const best = PLACES.indexOf(chosen);
     if (costs[best] > 0 && point.opacity < 1) point.trace.text[point.at] = "";
     else {
       point.trace.textposition[point.at] = choices[best][0];
@@ -153,7 +249,7 @@ function startPlotly() {
 }
 
 // gives a figure its sentences and its height before it is drawn, so that nothing moves later
-function prepare(plot) {
+function prepare(plot, width) {
   const packed = page.figures[plot.dataset.figure][group];
   const [first, ...others] = page.sentences[page.says[plot.dataset.figure][group]].split("\n");
   const strong = document.createElement("strong");
@@ -162,18 +258,26 @@ function prepare(plot) {
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
-  if (packed !== null && !plot._fullLayout) plot.style.minHeight = `${unpack(packed).layout.height}px`;
+  if (packed !== null && !plot._fullLayout) plot.style.minHeight = `${fitToScreen(unpack(packed), width).layout.height}px`;
 }
 
-function drawOne(plot) {
+// `paper` is the width on paper: null is that of the screen
+function drawOne(plot, paper = null) {
   waiting.delete(plot);
   const packed = page.figures[plot.dataset.figure][group];
   if (packed === null) return;
-  const figure = fitToScreen(unpack(packed), plot.clientWidth);
+  const width = paper ?? plot.clientWidth;
+  const figure = unpack(packed);
+  // what a reader has hidden stays so if the same figure is drawn again
+  if (plot.group === group && plot.data) for (const [place, trace] of figure.data.entries()) trace.visible = plot.data[place].visible;
+  plot.group = group;
+  fitToScreen(figure, width);
   if (figure.layout.meta) onAxes(plot, figure);
-  placeNames(plot, figure);
+  placeNames(figure, width);
+  if (paper !== null) figure.layout.width = paper;
   startPlotly();
-  Plotly.react(plot, figure.data, figure.layout, { displayModeBar: false, responsive: true });
+  // always as if for the first time: plotly leaves a legend at its old place if its rows change
+  Plotly.newPlot(plot, figure.data, figure.layout, { displayModeBar: false });
   plot.style.minHeight = "";
 }
 
@@ -202,7 +306,8 @@ const later = (work) => (window.requestIdleCallback ? requestIdleCallback(work, 
 
 function draw() {
   waiting = new Set(plots);
-  plots.forEach(prepare);
+  const widths = plots.map((plot) => plot.clientWidth); // all are read before anything changes
+  plots.forEach((plot, place) => prepare(plot, widths[place]));
   near?.disconnect();
   for (const plot of plots) near?.observe(plot);
   if (plots.length <= FEW) requestAnimationFrame(() => setTimeout(drawTogether));
@@ -217,6 +322,7 @@ function takeFromShelf(part) {
   delete part.dataset.shelf;
   foldRanks(part);
   addPanels(part);
+  turnMaps(part);
 }
 
 function showGroup(chosen) {
@@ -235,12 +341,20 @@ function startGroups() {
   showGroup(Number(new FormData(chooser).get("group")));
 }
 
-function drawAtWidth(width) {
-  for (const plot of waiting) drawOne(plot);
-  for (const plot of plots.filter((each) => each._fullLayout)) {
-    const share = plot.parentElement.classList.contains("full") ? 1 : 0.47;
-    Plotly.relayout(plot, width === null ? { width: null, autosize: true } : { width: width * share });
-  }
+function drawOnPaper(width) {
+  for (const plot of plots) drawOne(plot, width * (plot.parentElement.classList.contains("full") ? 1 : 0.47));
 }
+
+function drawOnScreen() {
+  const drawn = plots.filter((plot) => plot._fullLayout && plot.clientWidth > 0);
+  const widths = drawn.map((plot) => plot.clientWidth); // all are read before anything changes
+  for (const [place, plot] of drawn.entries()) if (Math.abs(plot._fullLayout.width - widths[place]) > 1) drawOne(plot);
+}
+
+let settled = 0;
+addEventListener("resize", () => {
+  clearTimeout(settled);
+  settled = setTimeout(drawOnScreen, PAUSE);
+});
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

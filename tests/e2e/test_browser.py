@@ -311,15 +311,25 @@ def test_a_large_table_is_made_in_pauses_and_is_whole_on_paper(browser, summary_
 def test_figures_fit_a_sheet_of_paper_and_go_back_to_the_screen(wide):
     widths = (
         "[...document.querySelectorAll('.plot')].filter(p => !p.hidden)"
-        ".map(p => p._fullLayout.width)"
+        ".map(p => p._fullLayout.width * Number(getComputedStyle(p).zoom))"
+    )
+    into_the_figure = (
+        "[...document.querySelectorAll('.plot')].filter(p => p._fullLayout?.legend?._height"
+        " && p._fullLayout.legend.yref === 'paper').map(p => p._fullLayout.legend._height"
+        " + p.querySelector('.legend').transform.baseVal[0].matrix.f - p._fullLayout._size.t)"
     )
     before = wide.page.evaluate(widths)
     wide.page.emulate_media(media="print")
     wide.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    on_paper = wide.page.evaluate(widths)
+    on_paper, legends = wide.page.evaluate(widths), wide.page.evaluate(into_the_figure)
+    hints = "document.querySelector('#curve figcaption').innerText.includes('Click')"
+    assert not wide.page.evaluate(hints)
     wide.page.emulate_media(media="screen")
     wide.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert max(before) > 900
     assert max(on_paper) <= 703  # an A4 sheet less its margins, in CSS pixels
+    assert len(legends) > 3
+    assert max(legends) <= 1
+    assert wide.page.evaluate(hints)
     assert wide.page.evaluate(widths) == before
     assert wide.complaints == []

@@ -60,6 +60,19 @@ def test_a_phone_shows_the_decision_and_folds_the_rest(browser, whole):
         visit.page.get_by_role("heading", name="Where the memory is").click()
         visit.wait("document.getElementById('figure-by-kernel').offsetHeight > 100")
         assert visit.page.evaluate(size)[0] <= PHONE["width"]
+        visit.page.get_by_role("heading", name="Layer by layer").click()
+        columns = (
+            "(p => [p.data[0].x.length, p.querySelectorAll('.xtick text').length])"
+            "(document.getElementById('figure-stored-shares'))"
+        )
+        asked, named = visit.page.evaluate(columns)
+        assert asked == named > 3
+        kept = (
+            "fitToScreen({data: [], layout: {font: {}, margin: {l: 0, r: 0}, legend: {}, height: 0,"
+            " yaxis: {categoryarray: ['name']}, annotations: [{text: 'limit'}]}}, 300)"
+            ".layout.annotations.map(each => each.text)"
+        )
+        assert visit.page.evaluate(kept) == ["limit", "name"]
         assert visit.complaints == []
 
 
@@ -237,6 +250,11 @@ def test_a_click_on_a_part_of_a_map_names_its_module(browser, tmp_path):
         visit.page.locator(".map rect").first.click()
         shown = visit.page.locator("#explanation")
         assert shown.inner_text() == "first: 2.00 MiB, 100.0 %"
+    with Visit(browser, tmp_path / "map.html", viewport=PHONE) as visit:
+        visit.page.get_by_role("heading", name="Which modules").click()
+        words = visit.page.locator(".map text").first
+        assert words.inner_html() == "first"
+        assert words.bounding_box()["height"] > 9  # pixels: a third of that if the map lay flat
 
 
 def test_ranks_are_folded_below_the_best_one(desk):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ondevice_bench import metrics
 from ondevice_bench.report.drawing import FURTHER_COLOURS, METHOD_COLOURS, colour, lines
-from ondevice_bench.report.sections import trends
+from ondevice_bench.report.sections import anatomy, modules, trends
 from ondevice_bench.specs import builtin_methods
 
 COLOURS = (*METHOD_COLOURS.values(), *FURTHER_COLOURS)
@@ -66,6 +66,25 @@ def test_no_part_and_no_mark_has_the_colour_of_a_method():
     assert [
         name for name, each in (parts | trends.MARKS).items() if each.upper() in of_methods
     ] == []
+
+
+SAME_BYTES = [
+    ("rss_batch_bytes", "batch_bytes"),
+    ("rss_weights_bytes", "parameter_bytes"),
+    ("rss_optimizer_bytes", "optimizer_state_bytes"),
+]
+
+
+def test_a_colour_of_memory_means_one_thing_in_both_stacks_and_on_the_map():
+    wholes = ("peak", "resident tensors", "activations")
+    parts = {n: metrics.BY_NAME[n].colour for whole in wholes for n in metrics.parts_of(whole)}
+    assert all(parts[one] == parts[other] for one, other in SAME_BYTES)
+    parts = {name: each for name, each in parts.items() if name not in dict(SAME_BYTES)}
+    points = [oklab(each) for each in (*parts.values(), anatomy.BEYOND_COLOUR)]
+    assert len(points) > 14
+    for one, other in itertools.combinations(points, 2):
+        assert numpy.linalg.norm(one - other) >= 0.06
+    assert modules.SMALLER_COLOUR not in parts.values()
 
 
 def test_lines_of_one_method_differ_by_their_dashes():

@@ -77,7 +77,7 @@ TRACE = (
     _live("backward", "backward"),
     _live("update", "the update"),
     _resident("parameter_bytes", "parameters", "all parameters", "#8F98A1", "table"),
-    _resident("buffer_bytes", "buffers", "running statistics and the like", "#D5DADF"),
+    _resident("buffer_bytes", "buffers", "running statistics and the like", "#4B5259"),
     _resident(
         "method_state_bytes",
         "method state",

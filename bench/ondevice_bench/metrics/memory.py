@@ -72,7 +72,7 @@ MEMORY = (
         "rss_warmup_bytes",
         "after warm-up",
         "everything else that stays after the first step (a method's state, caches)",
-        "#E8A87C",
+        "#EBD791",
     ),
-    _peak_part("rss_step_bytes", "step's own memory", "what the step itself adds", "#C2410C"),
+    _peak_part("rss_step_bytes", "step's own memory", "what the step itself adds", "#B88A00"),
 )

@@ -33,7 +33,7 @@ from ondevice_bench.validation.pi import validated_pis
 
 LAYOUT = "run"
 PIECES = 1_000  # of the template, in one piece of the page
-SCRIPTS = ("report", "tables", "cells", "navigation")
+SCRIPTS = ("report", "tables", "cells", "maps", "navigation")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ FRAME: dict[str, Any] = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
 }
+BAND, BANDS = "band", "bands"  # annotations that the page's script moves
+NAME_PIXELS = 12  # the height of a row of names of bands
 LIMIT_COLOUR = "#C9352B"
 GRID = {"gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.4)"}
 
@@ -85,16 +87,27 @@ class Canvas:
         )
         self._layout[f"{axis}axis"]["autorangeoptions"] = {"include": [value]}
 
-    def band(self, start: float, end: float, text: str, *, is_shaded: bool) -> None:
-        """Add a band from bottom to top, with words at its top."""
-        if is_shaded:
+    def band(self, start: float, end: float, text: str, colour: str = "") -> None:
+        """Add a band from bottom to top, with words above it. Without a colour it is not shaded.
+
+        The page's script puts the words in rows, so that none covers another one.
+        """
+        if colour:
             span = {"type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper"}
-            look = {"fillcolor": "rgba(128,128,128,0.12)", "line": {"width": 0}, "layer": "below"}
+            look = {"fillcolor": colour, "opacity": 0.13, "line": {"width": 0}, "layer": "below"}
             self._layout.setdefault("shapes", []).append({**span, **look})
         place = {"x": start, "y": 1, "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
         words = {"text": text, "showarrow": False, "font": {"size": 10}}
-        if text:
-            self._layout.setdefault("annotations", []).append({**place, **words})
+        self._layout.setdefault("annotations", []).append({"name": BAND, **place, **words})
+
+    def whose_bands(self, text: str) -> None:
+        """Say above the names of the bands what they are."""
+        place = {"x": 0, "xref": "paper", "y": 1, "yref": "paper", "yshift": NAME_PIXELS}
+        anchors = {"xanchor": "left", "yanchor": "bottom"}
+        words = {"text": text, "showarrow": False, "font": {"size": 10}}
+        self._layout.setdefault("annotations", []).append(
+            {"name": BANDS, **place, **anchors, **words}
+        )
 
     def plain(self) -> dict[str, Any]:
         """The figure as plotly's JSON."""

@@ -8,6 +8,8 @@ from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
 BEYOND_COLOUR = "#7A6250"
+# the order of the same parts in the first plot
+RESIDENT = sorted(metrics.parts_of("resident tensors"), key=lambda name: name != "batch_bytes")
 LIVE = tuple(f"{phase}_live_peak_bytes" for phase in ("forward", "backward", "update"))
 PEAK = "peak_rss_over_runtime_bytes"
 STORED = metrics.parts_of("activations")
@@ -32,7 +34,7 @@ def by_tensors(group: Group) -> Canvas | None:
     if not members:
         return None
     plot = Canvas()
-    for name in metrics.parts_of("resident tensors"):
+    for name in RESIDENT:
         drawing.bars(plot, members, name)
     for name in STORED:
         kind = metrics.BY_NAME[name].label.removeprefix("of ")
@@ -110,9 +112,9 @@ def _beyond(member: CellWithBaseline) -> float:
 SECTION = Section(
     name="anatomy",
     title="Where the memory is",
-    text="Colour marks what methods are made to shrink. Grey marks the rest. The first plot shows "
-    "the whole process, as the kernel counts it. The second plot shows the tensors in it, as "
-    "torch's allocator and autograd count them.",
+    text="Colour marks what methods are made to shrink. Grey marks the rest. A colour means the "
+    "same in both plots. The first plot shows the whole process, as the kernel counts it. The "
+    "second plot shows the tensors in it, as torch's allocator and autograd count them.",
     plots=(
         Plot(
             "by-kernel",

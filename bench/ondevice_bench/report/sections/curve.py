@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.record.details import MemoryCurve
 from ondevice_bench.report import drawing
-from ondevice_bench.report.plotly_builder import NUMBERS_PIXELS, Canvas
+from ondevice_bench.report.plotly_builder import NAME_PIXELS, NUMBERS_PIXELS, Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
 
@@ -15,7 +15,7 @@ HEIGHT = 380
 PEAK, FLOOR = "peak_rss_over_runtime_bytes", "runtime_floor_bytes"
 SHOWN = 3  # curves that are visible at first
 LEGEND_LINE = 19  # pixels
-LETTER = 0.008  # of the width: a band that is too narrow for its words shares those of the next
+END = "end"  # the mark after the last stage
 
 
 def over_time(group: Group) -> Canvas | None:
@@ -39,6 +39,7 @@ def over_time(group: Group) -> Canvas | None:
             if seconds >= start
         ]
         highest = max([highest, *(size * MIB for _, size in points)])
+        stages = [(stage, max(0.0, moment - start)) for stage, moment in curve.marks]
         plot.add(
             "scatter",
             x=array("d", [seconds - start for seconds, _ in points]),
@@ -48,39 +49,42 @@ def over_time(group: Group) -> Canvas | None:
             line={**look, "width": 1.5},
             # the baseline and the lowest peaks; a click on the legend shows another
             visible=True if place < SHOWN else "legendonly",
-            hovertemplate="%{x:.2f} s: %{y:,.1f} MiB<extra>%{fullData.name}</extra>",
+            # the page's script finds the stage of each point
+            meta={"stages": [stage for stage, _ in stages], "begin": [at for _, at in stages]},
+            hovertemplate="%{x:.2f} s%{text}: %{y:,.1f} MiB<extra>%{fullData.name}</extra>",
         )
-    _add_stages(plot, curves[0][1])
+    _add_stages(plot, *curves[0])
     plot.lay_out(
         height=HEIGHT + LEGEND_LINE * math.ceil(len(curves) / 2),
         legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
         margin={
             "l": NUMBERS_PIXELS,
             "r": 16,
-            "t": 24,
+            "t": 16 + 2 * NAME_PIXELS,
             "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2),
         },
     )
-    plot.x_axis(f"seconds (bands: the stages of {curves[0][0].label})")
+    plot.x_axis("seconds")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
     plot.y_axis("MiB more than torch alone")
     return plot
 
 
-def _add_stages(plot: Canvas, curve: MemoryCurve) -> None:
-    """A band for each stage. Narrow neighbours share their words."""
+def _add_stages(plot: Canvas, member: CellWithBaseline, curve: MemoryCurve) -> None:
+    """A band for each stage of this curve that has samples. The other curves have other stages."""
     start = _start(curve)
-    end = max(curve.seconds) - start
-    moments = [(stage, max(0.0, moment - start)) for stage, moment in curve.marks]
-    waiting: list[str] = []
-    for place, (stage, moment) in enumerate(moments):
-        until = moments[place + 1][1] if place + 1 < len(moments) else max(end, moment)
-        waiting.append(stage)
-        words = ", ".join(waiting)
-        is_wide = until - moment >= LETTER * len(words) * end
-        plot.band(moment, until, words if is_wide else "", is_shaded=place % 2 == 1)
-        if is_wide:
-            waiting = []
+    seen = [seconds for seconds in curve.seconds if seconds >= start]
+    if not seen or not curve.marks:
+        return
+    ends = [*(moment for _, moment in curve.marks[1:]), max(seen)]
+    shaded = False
+    for (stage, moment), until in zip(curve.marks, ends, strict=True):
+        first, last = max(moment, min(seen)), min(until, max(seen))
+        if stage != END and first < last:
+            colour = drawing.colour(member.method) if shaded else ""
+            plot.band(first - start, last - start, stage, colour)
+            shaded = not shaded
+    plot.whose_bands(f"bands: the stages of {member.label}")
 
 
 def _start(curve: MemoryCurve) -> float:
@@ -116,10 +120,12 @@ SECTION = Section(
             "Another process read this memory while the memory pass ran: batch, model, warm-up, "
             "one step, inference. The time pass has other steps, so a step may take longer here. "
             "The warm-up may need more memory than the step. The bars of peak memory show the step "
-            "alone. The curve can miss short peaks. The bars miss none. Click on a name in the "
-            "legend to show or hide its curve.",
+            "alone. The curve can miss short peaks. The bars miss none. Curves that are drawn at "
+            "first: the baseline and the lowest peaks. Each curve has stages of its own.",
             over_time,
             is_wide=True,
+            hint="Click on a name in the legend to show or hide its curve. "
+            "The tooltip of a point names its stage.",
         ),
     ),
 )

@@ -68,7 +68,10 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
         _add_front(plot, best, across, up)
         labels = {member.label for member in best}
         named = _named(both, labels)
-        for method, members in _by_method(both):
+        # a point of the front lies above all others
+        for method, members in sorted(
+            _by_method(both), key=lambda each: any(m.label in labels for m in each[1])
+        ):
             plot.add(
                 "scatter",
                 x=_scaled(members, across),
@@ -251,6 +254,12 @@ SECTION = Section(
         ),
         _plot("cosine-time", f"Gradient cosine and step time. {JUDGED}", COSINE, STEP),
         _plot("cosine-memory", f"Gradient cosine and peak memory. {JUDGED}", COSINE, PEAK),
-        Plot("own-axes", "Choose two numbers above the plot.", own_axes, is_wide=True),
+        Plot(
+            "own-axes",
+            "All cells, on two axes.",
+            own_axes,
+            is_wide=True,
+            hint="Choose the two numbers above the plot.",
+        ),
     ),
 )

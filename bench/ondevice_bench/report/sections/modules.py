@@ -16,7 +16,7 @@ MOST = 60  # modules of a map; the others share one part
 LETTER_WIDTH, LINE_HEIGHT = 6.4, 16
 FEWEST_LETTERS = 4
 OUTSIDE = "outside of all modules"
-SMALLER, SMALLER_COLOUR = "smaller", "#B4BBC2"  # the part that many modules share
+SMALLER, SMALLER_COLOUR, SMALLER_INK = "smaller", "var(--band)", "var(--ink)"  # of no one kind
 LIGHT = 0.42  # above this luminance, words are dark
 
 
@@ -94,7 +94,6 @@ def _map(member: CellWithBaseline) -> Map:
 def _part(
     place: Rectangle, name: str, size: float, kind: str, total: float, names: Sequence[str]
 ) -> Part:
-    colour = _colour(kind)
     letters = int((place.width - 8) / LETTER_WIDTH)
     fits = place.height >= LINE_HEIGHT and letters >= FEWEST_LETTERS
     return Part(
@@ -102,8 +101,8 @@ def _part(
         name=name,
         words=short_name(name, letters, names) if fits else "",
         size=f"{units.mib(size)}, {100 * size / total:.1f} %",
-        colour=colour,
-        ink="#111111" if _luminance(colour) > LIGHT else "#ffffff",
+        colour=_colour(kind),
+        ink=_ink(kind),
     )
 
 
@@ -163,6 +162,12 @@ def _colour(kind: str) -> str:
     )
 
 
+def _ink(kind: str) -> str:
+    if kind == SMALLER:
+        return SMALLER_INK
+    return "#111111" if _luminance(_colour(kind)) > LIGHT else "#ffffff"
+
+
 def _luminance(colour: str) -> float:
     red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
     return float(0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2)
@@ -173,6 +178,7 @@ SECTION = Section(
     title="Which modules keep the most",
     text="Each part is a module. Its area is its share of the bytes that the cell keeps for "
     "backward. So equal areas on two maps do not mean equal bytes. Bytes count for the module that "
-    "saved them first. Click on a part to see its name and its bytes.",
+    "saved them first.",
+    hint="Click on a part to see its name and its bytes.",
     content=content,
 )

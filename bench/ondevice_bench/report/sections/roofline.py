@@ -44,8 +44,8 @@ def roofline(group: Group) -> Canvas | None:
             hovertemplate="%{text}<br>%{x:,.3~r} FLOP per byte, %{y:,.3~r} GFLOP/s<extra></extra>",
         )
     plot.lay_out(height=HEIGHT)
-    plot.x_axis("FLOPs per byte of operator traffic", type="log")
-    plot.y_axis("GFLOP/s", type="log")
+    plot.x_axis("FLOPs per byte of operator traffic, log scale", **drawing.LOG_AXIS)
+    plot.y_axis("GFLOP/s, log scale", **drawing.LOG_AXIS)
     return plot
 
 

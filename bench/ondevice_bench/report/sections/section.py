@@ -108,7 +108,7 @@ class Plot:
     """A figure for each group of cells that are compared. `draw` gives None if there is none.
 
     `says` makes sentences about the figure from its data, one on each line. The first sentence is
-    the most important one.
+    the most important one. `hint` says what a click does: paper does not show it.
     """
 
     name: str
@@ -118,6 +118,7 @@ class Plot:
     is_over_batches: bool = False  # one figure for all groups that differ only in the batch
     is_over_seeds: bool = False  # the figure takes all seeds; others show the first one
     says: Callable[[Group], str] | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,13 @@ class Section:
     """A part of the page. A section may have a template, plots, or both.
 
     `content` fills the template; it gives None if there is nothing to show. `plots_of` makes the
-    plots that depend on the runs.
+    plots that depend on the runs. `hint` is that of a plot, for the whole section.
     """
 
     name: str
     title: str
     text: str = ""
+    hint: str = ""
     content: Callable[[ReportData], Mapping[str, Any] | None] | None = None
     plots: tuple[Plot, ...] = ()
     plots_of: Callable[[ReportData], tuple[Plot, ...]] | None = None

@@ -1,0 +1,51 @@
+"""Memory over time: the bands are the stages of one curve, and each has a name."""
+
+import dataclasses
+
+import pytest
+
+from ondevice_bench.analyse.groups import groups
+from ondevice_bench.report import drawing
+from ondevice_bench.report.sections import curve
+from tests.report import synthetic
+
+MIB = 2**20
+MARKS = [
+    ["runtime", 0.0],
+    ["batch", 0.02],
+    ["forward", 0.06],
+    ["backward", 0.2],
+    ["update", 0.29],
+    ["end", 0.295],
+]
+
+
+@pytest.fixture
+def layout(summary_of):
+    curves = {
+        "seconds": [0.05, 0.1, 0.2, 0.3],
+        "rss_bytes": [200 * MIB, 230 * MIB, 280 * MIB, 240 * MIB],
+        "marks": MARKS,
+    }
+    cells = synthetic.cells(8)
+    records = [
+        dataclasses.replace(each, details={"curve": {**curves, "interval_seconds": 0.1}})
+        if each.key.pass_name == "memory"
+        else each
+        for each in synthetic.records(cells)
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    return curve.over_time(group).plain()["layout"]
+
+
+def test_each_stage_with_samples_has_a_name_of_its_own(layout):
+    """A stage before the first sample has none, and the end is no stage."""
+    named = [(each["text"], each["x"]) for each in layout["annotations"] if each["name"] == "band"]
+    assert named == [("batch", 0.05), ("forward", 0.06), ("backward", 0.2), ("update", 0.29)]
+
+
+def test_the_bands_say_whose_they_are_and_have_its_colour(layout):
+    assert "bands: the stages of vanilla" in [each["text"] for each in layout["annotations"]]
+    shaded = [(each["x0"], each["x1"]) for each in layout["shapes"] if each["type"] == "rect"]
+    assert shaded == [(0.06, 0.2), (0.29, 0.295)]
+    assert {each["fillcolor"] for each in layout["shapes"]} == {drawing.colour("vanilla")}
