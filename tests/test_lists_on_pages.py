@@ -37,7 +37,7 @@ def test_the_table_of_suites_has_every_suite(suite):
 
 
 def test_the_page_names_the_passes_under_a_memory_limit():
-    limits = section("suite-files.md", "### Memory limits")
+    limits = section("hardware-profiles.md", "## Memory limits")
     under, _, without = limits.partition("The other passes")
     assert {name for name in passes.BY_NAME if f"`{name}`" in under} == CAPPED - {passes.FAMILY}
     assert {name for name in passes.BY_NAME if f"`{name}`" in without} == UNCAPPED

@@ -73,8 +73,8 @@ _STORE = _Option(
 )
 _REPORT = _Option(
     ("--bench-report",),
-    "with --bench-cells: write the HTML report to this file at the end; several suites write one "
-    "report each, PATH-SUITE",
+    "with --bench-cells: write the HTML report to this file at the end; with several suites, each "
+    "has its own: page.html becomes page-SUITE.html",
     {"metavar": "PATH"},
 )
 _INTERLEAVE = _Option(

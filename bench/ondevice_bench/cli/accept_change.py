@@ -25,7 +25,7 @@ def accept_change(
     metric: Annotated[
         str,
         typer.Argument(
-            help="The metric that may have its new value, or all that regressed: all.",
+            help="The metric whose new value is accepted; all: every one that regressed.",
             autocompletion=names.metrics,
         ),
     ],
@@ -36,7 +36,7 @@ def accept_change(
             "(default: the latest run of the baseline's suite)."
         ),
     ] = None,
-    because: Annotated[str, typer.Option(help="Why the change is meant.")] = "",
+    because: Annotated[str, typer.Option(help="Why the change is intended (required).")] = "",
     by: Annotated[
         str, typer.Option(help="Who accepts it (default: git's user.name, or your login).")
     ] = "",

@@ -31,7 +31,7 @@ def setup(
         str | None, typer.Option(help="Write the board into hosts.yaml under this name.")
     ] = None,
 ) -> ExitCode:
-    """Install the running bench on a board, and look for what disturbs measurements there."""
+    """Install the bench of this machine on a board, and look for what disturbs measurements."""
     from ondevice_bench.remote.address import address, remember, require_free
     from ondevice_bench.remote.setup import set_up
 

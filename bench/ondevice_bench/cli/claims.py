@@ -60,7 +60,7 @@ def claims(
         list[str] | None,
         typer.Option(
             metavar="NAME:PATH",
-            help="With --paper: your copy of a data set that the claims name, cifar10:DIR.",
+            help="With --paper: your copy of a data set that the claims name: cifar10:DIR.",
         ),
     ] = None,
     measure_all: Annotated[

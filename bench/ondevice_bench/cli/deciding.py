@@ -17,8 +17,8 @@ AsForm = Annotated[
     Form,
     typer.Option(
         "--format",
-        help="text; md and junit print, or write to --out; html writes a page with both sides; "
-        "json is --json.",
+        help="md and junit print, or write to --out. html writes a page with both sides. "
+        "json is the same as --json.",
     ),
 ]
 Out = Annotated[

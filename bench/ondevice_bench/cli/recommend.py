@@ -55,7 +55,8 @@ def recommend(
     layers: Annotated[
         list[str] | None,
         typer.Option(
-            "--layers", help="The layers that a method may change, for those of the space."
+            "--layers",
+            help="The layers that a method may change (default: as in the search space).",
         ),
     ] = None,
     batch: Annotated[

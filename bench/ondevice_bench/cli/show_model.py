@@ -7,7 +7,7 @@ from ondevice_bench.terminal import print_json, print_lines, print_tables
 def show_model(
     model: ModelName, options: ModelOptions = None, batch: BatchSize = None, as_json: AsJson = False
 ) -> None:
-    """List a model's layers: shapes, parameters, FLOPs, activation bytes, and words for suites."""
+    """List a model's layers: shapes, parameters, FLOPs, bytes, and the words that choose them."""
     from ondevice_bench.report.terminal.layers import layer_notes, layer_table
     from ondevice_bench.running.hosts.local import local_host
     from ondevice_bench.running.queries.described_suite import described

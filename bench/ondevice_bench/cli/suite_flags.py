@@ -69,13 +69,19 @@ class SuiteFlags:
     ] = None
     layers: Annotated[
         list[str] | None,
-        typer.Option("--layers", help="With --model: the layers that the method changes."),
+        typer.Option(
+            "--layers", help="With --model: the layers that the method changes: all, mlp, last:4, …"
+        ),
     ] = None
     batch: Annotated[
         list[int] | None, typer.Option("--batch", help="With --model: the batch size.")
     ] = None
     data: Annotated[
-        str | None, typer.Option("--data", help="With --model: the source of the batches.")
+        str | None,
+        typer.Option(
+            "--data",
+            help="With --model: the source of the batches: digits, folder:DIR, npz:FILE, …",
+        ),
     ] = None
     weights: Annotated[
         str | None,
