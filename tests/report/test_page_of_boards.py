@@ -27,7 +27,7 @@ def test_boards_stand_side_by_side(whole, summary_of):
 def test_a_page_says_what_draws_it(whole, summary_of):
     run = synthetic.run_of("r2", profile="pi5")
     other = summary_of([], synthetic.planned(synthetic.cells(8), "pi5"), run)
-    said = "<td>bench report {} r2 --layout hardware{}</td>"
+    said = '<td colspan="2">bench report {} r2 --layout hardware{}</td>'
     page = pages.render([whole, other], "hardware")
     assert said.format(whole.run.id, "") in page
     page = pages.render([whole, other], "hardware", "checkpoint")
