@@ -217,3 +217,24 @@ def test_a_number_is_grey_by_one_rule_for_values_and_ratios(summary_of):
     steps = next(each for each in found["tables"] if each["metric"].name == "step_seconds")
     noisy = [[quantity.is_noisy for quantity in line] for _, line in steps["lines"]]
     assert noisy == [[False, False], [True, True]]
+
+
+def test_a_board_on_which_the_baseline_does_not_fit_stands_beside_the_others(summary_of):
+    cells, summaries = synthetic.cells(8), []
+    for profile in ("x86", "pi5"):
+        run = synthetic.run_of(f"r-{profile}", profile=profile)
+        found = synthetic.records(cells, run.id)
+        if profile == "pi5":
+            full = make_record(run.id, cells[0], "memory", status="oom", reason="no memory")
+            found = [*synthetic.records(cells[1:], run.id), full]
+        summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
+    (workload,) = content(ReportData.from_summaries(tuple(summaries)))["workloads"]
+    assert workload.title == "mcunet, batch 8"
+    assert [each.card.badge for each in workload.answers[0].on_boards] == ["proven", "unknown"]
+    assert (workload.answers[0].agreement, workload.answers[0].doubt) == (
+        "not known",
+        "no answer on pi5",
+    )
+    (_, here), (_, there) = workload.in_words
+    assert "Out of memory" not in here
+    assert there.endswith("none can be judged. Out of memory here: vanilla.")

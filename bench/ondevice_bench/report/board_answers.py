@@ -1,14 +1,17 @@
 """The answer of each board in words: which method, whether it fits, what it costs, how sure."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.analyse.verdict import Verdict, about_near
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.suite.goal import Goal
+from ondevice_bench.suite.labels import row_labels
 
 SENTENCES: Mapping[str, str] = {
     "least": "{method} needs the least memory: {value}, {ratio} of {baseline}'s. This is proven.",
@@ -34,6 +37,7 @@ SENTENCES: Mapping[str, str] = {
     "goal unclear": "The noise hides whether a method that meets the goal has a lower {metric} "
     "than {baseline}.",
     "unknown": "The {metric} of no method was compared.",
+    "out of memory": " Out of memory here: {methods}.",
     "disturbed": "Other programs disturbed these times: they say nothing of a quiet machine.",
 }
 
@@ -69,6 +73,14 @@ def is_disturbed(member: CellWithBaseline, names: Sequence[str]) -> bool:
     passes = {metrics.BY_NAME[name].pass_name for name in names}
     sides = (member.cell, member.base or member.cell)
     return any(passes & side.disturbed for side in sides)
+
+
+def out_of_memory(cells: Sequence[CellSummary], workload: tuple[Any, ...]) -> str:
+    """The methods that had too little memory for a workload on the board; empty without any."""
+    those = [cell for cell in cells if cell.planned.cell.of_any_method == workload]
+    labels = row_labels([cell.planned.cell for cell in those])
+    found = [label for cell, label in zip(those, labels, strict=True) if cell.status == "oom"]
+    return SENTENCES["out of memory"].format(methods=", ".join(found)) if found else ""
 
 
 def _least(found: Verdict, limit: int | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ from ondevice_bench.analyse.missing_metrics import EMULATED
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import verdict
-from ondevice_bench.report.board_answers import in_words, is_disturbed, rests_on
+from ondevice_bench.report.board_answers import in_words, is_disturbed, out_of_memory, rests_on
 from ondevice_bench.report.board_names import board_names
 from ondevice_bench.report.cards import Card, cards
 from ondevice_bench.report.folding import fold
@@ -38,6 +38,7 @@ from ondevice_bench.units import percent
 from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 
 NO_ANSWER = ("unknown", "undecided")  # badges
+NOT_MEASURED = "This workload was not measured here."
 SHORT_REASON = "not in that run"
 MOST_NAMED = 4  # methods that a line names
 
@@ -232,11 +233,14 @@ class _Decided:
     in_words: str
 
 
+_OfBoard = dict[tuple[tuple[Any, ...], tuple[Any, ...]], _Decided]  # by workload and baseline
+
+
 def _answers(
     summaries: Sequence[RunSummary], names: Sequence[str], data: ReportData
 ) -> list[Workload]:
     """The questions of each workload and each baseline, with the answers of each board."""
-    by_board = [
+    by_board: list[_OfBoard] = [
         {
             (group.members[0].cell.planned.cell.of_any_method, part.against): _decided(
                 part, one, data
@@ -246,7 +250,9 @@ def _answers(
         }
         for one in summaries
     ]
-    firsts: dict[tuple[Any, ...], _Decided] = {}  # a title that names the baseline goes first
+    for of_board in by_board:
+        _join_without_baseline(of_board, by_board)
+    firsts: _OfBoard = {}  # a title that names the baseline goes first
     for of_board in by_board:
         for key, found in of_board.items():
             firsts[key] = max(found, firsts.get(key, found), key=lambda each: len(each.title))
@@ -256,9 +262,19 @@ def _answers(
             found.title if counts[found.title] == 1 else _long_title(found),
             [of_board.get(key) for of_board in by_board],
             names,
+            [out_of_memory(one.cells, key[0]) for one in summaries],
         )
         for key, found in firsts.items()
     ]
+
+
+def _join_without_baseline(of_board: _OfBoard, by_board: Sequence[_OfBoard]) -> None:
+    """Put a workload without a number of the baseline beside the same one of other boards."""
+    others = {workload: key for each in by_board for key in each if (workload := key[0]) and key[1]}
+    for workload, against in list(of_board):
+        alone = sum(key[0] == workload for key in of_board) == 1
+        if not against and alone and workload in others:
+            of_board[others[workload]] = of_board.pop((workload, against))
 
 
 def _decided(part: Group, one: RunSummary, data: ReportData) -> _Decided:
@@ -290,7 +306,10 @@ def _long_title(found: _Decided) -> str:
 
 
 def _of_workload(
-    title: str, on_boards: Sequence[_Decided | None], names: Sequence[str]
+    title: str,
+    on_boards: Sequence[_Decided | None],
+    names: Sequence[str],
+    lacking: Sequence[str],
 ) -> Workload:
     questions = [each.card.title for each in next(filter(None, on_boards)).answers]
     answers = []
@@ -301,8 +320,8 @@ def _of_workload(
         title,
         tuple(answers),
         tuple(
-            (name, each.in_words if each else "This workload was not measured here.")
-            for name, each in zip(names, on_boards, strict=True)
+            (name, f"{each.in_words if each else NOT_MEASURED}{text}")
+            for name, each, text in zip(names, on_boards, lacking, strict=True)
         ),
     )
 
@@ -334,9 +353,7 @@ def _agreement(row: Sequence[BoardAnswer | None], names: Sequence[str]) -> tuple
 
 
 def _where(those: Sequence[str], names: Sequence[str]) -> str:
-    if len(those) < len(names):
-        return " and ".join(those)
-    return "both boards" if len(names) == 2 else "all boards"
+    return " and ".join(those) if len(those) < len(names) else "any board"
 
 
 def _directions(line: BoardRow, names: Sequence[str]) -> list[tuple[str, Direction]]:
