@@ -29,7 +29,7 @@ def problems(data: ReportData) -> Mapping[str, Any] | None:
 
 def notes(data: ReportData) -> Mapping[str, Any] | None:
     """What disturbs the machine, and the notes of cells. Cells with the same note share a line."""
-    items = [("this machine", text) for text in data.summary.notes]
+    items = [("this machine", text) for text in data.summary.warnings]
     items += _unproven_pis(data)
     items += [] if data.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
     of_cells = ((cell.id, note) for cell in data.summary.cells for note in cell.notes)
