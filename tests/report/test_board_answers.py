@@ -106,7 +106,7 @@ def test_an_answer_rests_on_the_metrics_that_decide_it(goal, third):
 @pytest.mark.parametrize("side", ["cell", "base"])
 def test_a_disturbed_pass_is_a_doubt_for_its_own_metrics_on_either_side(group, side):
     member = group.members[1]
-    busy = dataclasses.replace(getattr(member, side), disturbed=frozenset({"time"}))
+    busy = dataclasses.replace(getattr(member, side), disturbed={"time": 1})
     member = dataclasses.replace(member, **{side: busy})
     assert is_disturbed(member, (STEP,))
     assert not is_disturbed(member, (PEAK,))

@@ -177,7 +177,7 @@ def test_a_page_of_boards_says_which_board_each_part_is_about(quiet_and_busy):
     assert {"Decision on pi5, unit a", "Every cell on pi5, unit a", "Caveats"} < titles
     assert {"Board by board", "How to read this report", "Environment"} < titles
     assert page.count("times disturbed</a></span>") == 2
-    assert 'machine pi5, unit b</span> <a href="#notes">busy: times of 5 of 5 cells' in page
+    assert 'machine pi5, unit b</span> <a href="#notes">times of 5 of 5 cells' in page
     (caveats,) = re.findall('<section id="notes">.*?</section>', page, re.DOTALL)
     assert re.findall("<h3>(.*?)</h3>", caveats)[-1] == "pi5, unit b"
     assert "are of a busy machine" in caveats

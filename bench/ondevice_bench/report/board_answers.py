@@ -8,7 +8,7 @@ from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import CellSummary
-from ondevice_bench.analyse.verdict import Verdict, about_near
+from ondevice_bench.analyse.verdict import Verdict, about_as_low
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.suite.goal import Goal
 from ondevice_bench.suite.labels import row_labels
@@ -38,7 +38,7 @@ SENTENCES: Mapping[str, str] = {
     "than {baseline}.",
     "unknown": "The {metric} of no method was compared.",
     "out of memory": " Out of memory here: {methods}.",
-    "disturbed": "Other programs disturbed these times: they say nothing of a quiet machine.",
+    "disturbed": "Other programs disturbed these times: they may be too long, and prove nothing.",
 }
 
 
@@ -72,7 +72,7 @@ def is_disturbed(member: CellWithBaseline, names: Sequence[str]) -> bool:
     """Whether others used the processors while one of the metrics of its ratio was measured."""
     passes = {metrics.BY_NAME[name].pass_name for name in names}
     sides = (member.cell, member.base or member.cell)
-    return any(passes & side.disturbed for side in sides)
+    return any(passes.intersection(side.disturbed) for side in sides)
 
 
 def out_of_memory(cells: Sequence[CellSummary], workload: tuple[Any, ...]) -> str:
@@ -88,7 +88,7 @@ def _least(found: Verdict, limit: int | None) -> Iterator[str]:
     yield _chosen("least", choice, found.baseline, PEAK)
     if choice is None or choice.member is None:
         return
-    if near := about_near(choice):
+    if near := about_as_low(choice.near, choice.metric):
         yield near
     peak = choice.member.cell.estimates[PEAK]
     if limit:
@@ -110,7 +110,7 @@ def _fit(peak: float, most: float, limit: int) -> str:
 def _fastest(found: Verdict) -> Iterator[str]:
     choice = found.by_time
     yield _chosen("fastest", choice, found.baseline, STEP)
-    if choice is not None and (near := about_near(choice)):
+    if choice is not None and (near := about_as_low(choice.near, choice.metric)):
         yield near
 
 

@@ -94,11 +94,11 @@ def _when(summary: RunSummary) -> str:
 
 
 def _calm(summary: RunSummary, board: str) -> Chip:
-    """Whether other processes disturbed the measurement."""
+    """Whether other programs disturbed the measurement, as far as the records say."""
     name = f"machine{board}"
     measured = [cell for cell in summary.cells if cell.estimates]
     if disturbed := disturbed_cells(summary):
-        return Chip(name, f"busy: {disturbed} disturbed", "warning")
+        return Chip(name, f"{disturbed} disturbed", "warning")
     warnings = len(summary.notes) + (not summary.is_interleaved)
     imprecise = sum(cell.is_imprecise for cell in measured)
     said = [
@@ -110,11 +110,10 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     if not measured:
         return Chip(name, "nothing measured yet")
     spread = spread_of_steps(summary)
+    seen = "no disturbance seen" if summary.is_watched else "disturbances not recorded"
     if spread > SPREAD:
-        return Chip(
-            name, f"no disturbance seen, but step times vary by {units.ratio(spread)}", "warning"
-        )
-    return Chip(name, "calm", "good")
+        return Chip(name, f"{seen}, but step times vary by {units.ratio(spread)}", "warning")
+    return Chip(name, seen, "good" if summary.is_watched else "plain")
 
 
 def disturbed_cells(summary: RunSummary) -> str:

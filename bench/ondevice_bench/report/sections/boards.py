@@ -20,7 +20,7 @@ from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.report.board_answers import in_words, is_disturbed, out_of_memory, rests_on
 from ondevice_bench.report.board_names import board_names
-from ondevice_bench.report.cards import Card, cards
+from ondevice_bench.report.cards import Card, about_badges, cards
 from ondevice_bench.report.folding import fold
 from ondevice_bench.report.quantities import (
     Quantity,
@@ -109,8 +109,16 @@ def content(data: ReportData) -> Mapping[str, Any]:
             }
         )
     workloads = _answers(summaries, names, data) if len(summaries) > 1 else []
+    found = [
+        each.card
+        for workload in workloads
+        for answer in workload.answers
+        for each in answer.on_boards
+        if each is not None
+    ]
     return {
         "workloads": workloads,
+        "badges": about_badges(found, data.baseline),
         "has_disturbed": any(
             each and (each.is_disturbed or each.has_disturbed_price)
             for workload in workloads

@@ -47,7 +47,7 @@ def _problems(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
 
 
 def _notes(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
-    items = [("this machine", text) for text in (*one.notes, _about_calm(one)) if text]
+    items = [("this machine", text) for text in (*one.warnings, _about_calm(one)) if text]
     items += _unproven_pis(data, one)
     items += [] if one.is_interleaved else [("this run", NOT_INTERLEAVED)]
     of_cells = ((cell.id, note) for cell in one.cells for note in cell.notes)
@@ -58,17 +58,17 @@ def _about_calm(one: RunSummary) -> str:
     """What it means that others disturbed the times, or that the times vary."""
     if disturbed := disturbed_cells(one):
         return (
-            f"other programs or a quota disturbed the {disturbed}: they took processors during the "
-            "samples. These numbers, and all ratios of them, are of a busy machine. Repeat the run "
-            "on a quiet one before you use them. Peaks, bytes and FLOPs come from other processes, "
-            "and count only what a process itself has or does"
+            f"{disturbed} disturbed: other programs or a quota took processors during the samples. "
+            "No disturbed process counts for a proof. Peaks, bytes and FLOPs come from other "
+            "processes, and count only what a process itself has or does"
         )
     spread = spread_of_steps(one)
     if spread > SPREAD:
+        seen = ", although no other program was seen" if one.is_watched else ""
         return (
             f"the step times of a cell vary by {units.ratio(spread)} (from the lower to the upper "
-            "end of the interval; the median of all cells), although no other program was seen. "
-            "Smaller differences between methods can hardly be proven here"
+            f"end of the interval; the median of all cells){seen}. Smaller differences between "
+            "methods can hardly be proven here"
         )
     return ""
 
