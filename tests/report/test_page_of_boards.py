@@ -180,7 +180,7 @@ def test_a_page_of_boards_says_which_board_each_part_is_about(quiet_and_busy):
     assert 'machine pi5, unit b</span> <a href="#notes">times of 5 of 5 cells' in page
     (caveats,) = re.findall('<section id="notes">.*?</section>', page, re.DOTALL)
     assert re.findall("<h3>(.*?)</h3>", caveats)[-1] == "pi5, unit b"
-    assert "are of a busy machine" in caveats
+    assert "count only what a process itself has or does" in caveats
     assert "Missing on pi5, unit b: checkpoint: not in that run: its plan has no such cell." in page
     assert "<small>not in that run</small>" in page
 

@@ -22,6 +22,7 @@ SENTENCES: Mapping[str, str] = {
     "fits": "It fits: it takes {share}.",
     "may not fit": "It may not fit: it takes up to {share}.",
     "does not fit": "It does not fit: it takes {share}.",
+    "fit unknown": "Whether it fits is not known: this run does not say how much a step may use.",
     "costs": "Its cost: step time {step}; {gradient}.",
     "fastest": "{method} is the fastest: {value}, {ratio} of {baseline}'s. This is proven.",
     "fastest unsure": "{method} had the lowest step time: {value}, {ratio} of {baseline}'s. This "
@@ -91,15 +92,16 @@ def _least(found: Verdict, limit: int | None) -> Iterator[str]:
     if near := about_as_low(choice.near, choice.metric):
         yield near
     peak = choice.member.cell.estimates[PEAK]
-    if limit:
-        yield _fit(peak.estimate, max(peak.estimate, peak.upper or 0.0), limit)
+    yield _fit(peak.estimate, max(peak.estimate, peak.upper or 0.0), limit)
     yield SENTENCES["costs"].format(
         step=ratio_text(choice.member, STEP), gradient=gradient_quality(choice.member).text
     )
 
 
-def _fit(peak: float, most: float, limit: int) -> str:
+def _fit(peak: float, most: float, limit: int | None) -> str:
     """Whether a peak is below the limit, with the whole of its interval."""
+    if not limit:
+        return SENTENCES["fit unknown"]
     if most <= limit:
         return SENTENCES["fits"].format(share=units.share(peak, limit))
     if peak > limit:
