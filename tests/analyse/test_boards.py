@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.boards import boards, software_differences
+from ondevice_bench.analyse.boards import NOT_PLANNED, boards
+from ondevice_bench.analyse.differing_boards import differences
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.report import synthetic
 
@@ -43,8 +44,9 @@ def test_what_a_board_has_not_measured_is_missing_with_the_reason(on, summary_of
     line = boards([on("x86"), waiting], "step_seconds")[0]
     assert line.between is None
     assert line.boards[1].why_not == "pending on pi5"
+    assert line.why_no_between == "the second board has no number: pending on pi5"
     short = boards([on("x86"), on("pi5", cells=cells[:1])], "step_seconds")[1]
-    assert short.boards[1].why_not == "not in that run"
+    assert short.boards[1].why_not == short.boards[1].why_no_ratio == NOT_PLANNED
 
 
 def test_a_forked_and_a_spawned_process_of_two_boards_are_not_compared(on, summary_of):
@@ -52,13 +54,26 @@ def test_a_forked_and_a_spawned_process_of_two_boards_are_not_compared(on, summa
     records = [replace(r, launch="spawned") for r in synthetic.records(cells, "r-pi5")]
     run = synthetic.run_of("r-pi5", profile="pi5")
     both = [on("x86", cells=cells), summary_of(records, synthetic.planned(cells, "pi5"), run)]
-    assert boards(both, "step_seconds")[0].between is None
+    (line,) = boards(both, "step_seconds")
+    assert line.between is None
+    assert line.why_no_between == "its processes were spawned, and those of the other board forked"
     assert boards(both, "activation_bytes")[0].between.estimate == 1.0
 
 
-def test_differences_of_software_are_named(on):
-    software = {**synthetic.run_of().software, "torch": "3"}
-    assert software_differences(on("x86"), on("pi5", software=software)) == ("torch: 2 and 3",)
+def test_what_differs_between_runs_is_named_with_its_kind(on):
+    here = on("x86").run
+    software = {**here.software, "torch": "3"}
+    machine = {**here.machine, "threads": 1}
+    there = on("pi5", software=software, machine=machine).run
+    capped = replace(there, settings={**there.settings, "memory_cap_bytes": 2**31, "cpus": [0]})
+    found = [(each.kind, each.name, each.values) for each in differences([here, capped])]
+    assert found == [
+        ("setup", "processors that the run used", ("unknown", "1 processor")),
+        ("setup", "threads", ("2", "1")),
+        ("setup", "memory cap", ("none", "2 GiB")),
+        ("software", "torch", ("2", "3")),
+    ]
+    assert differences([here, here]) == ()
 
 
 def test_a_board_without_a_cell_moves_no_other_board(on):

@@ -112,7 +112,7 @@ def test_a_cell_is_unfinished_while_rounds_are_to_come(summary_of):
 @pytest.mark.parametrize(
     ("details", "says"),
     [
-        ({"foreign_cpu_share": 0.62}, "other processes or a quota took 62% of a core"),
+        ({"foreign_cpu_share": 0.62}, "other programs or a quota took 62% of a core"),
         ({"foreign_cpu_share": 0.02}, None),
         ({"foreign_cpu_share": None}, None),
         (
@@ -131,6 +131,20 @@ def test_what_disturbed_a_measurement_is_said(summary_of, details, says):
     assert [says in note for note in cell.notes] == ([True] if says else [])
 
 
+def test_disturbed_rounds_share_a_line(summary_of):
+    records = [
+        timed(n, 1.0, details={"foreign_cpu_share": share})
+        for n, share in enumerate((0.4, 0.0, 0.9), 1)
+    ]
+    run = make_run(settings={**make_run().settings, "rounds": 3})
+    (cell,) = summary_of(records, run=run).cells
+    (note,) = cell.notes
+    assert note.startswith(
+        "time, 2 rounds: disturbed: other programs or a quota took up to 90% of a core "
+    )
+    assert dict(cell.disturbed) == {"time": 2}
+
+
 def test_imprecise_rounds_share_a_line(summary_of):
     found = [
         {"asked": 0.02, "reached": reached, "ended_by": by}
@@ -141,8 +155,10 @@ def test_imprecise_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note == (
-        "time, 2 rounds: the median of the worst one is known to ±30.0% only (the suite asks for "
-        "±2.0%), because max_seconds and max_samples ended the samples"
+        "time, 2 rounds: imprecise: the median is known to ±30.0% only in the worst of these rounds "
+        "(the suite asks for ±2.0%), because max_seconds and max_samples ended the samples. So the "
+        "interval of these times is wide. Raise `max_seconds` and `max_samples` in the suite, below "
+        "`time`, or use a quieter machine"
     )
     assert cell.is_imprecise
 

@@ -29,7 +29,7 @@ def test_the_first_screen_has_the_three_cards(desk):
         assert len(card.locator(".card-number").inner_text()) > 1
         assert card.locator(".badge").inner_text() in {
             "proven",
-            "not proven yet",
+            "not proven",
             "no gain",
             "unknown",
         }

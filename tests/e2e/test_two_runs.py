@@ -35,6 +35,6 @@ def test_a_run_beside_another_one_says_that_its_times_were_disturbed(
     assert ended.code == 0, ended.err
     (cell,) = ended.json()["cells"]
     (said,) = [
-        note for note in cell["notes"] if "disturbed: other processes or a quota took" in note
+        note for note in cell["notes"] if "disturbed: other programs or a quota took" in note
     ]
     assert said.endswith("of a core during the samples")

@@ -2,10 +2,13 @@
 
 import dataclasses
 import re
+from typing import get_args
 
 import pytest
 
 from ondevice_bench.metrics.learning import NOT_FINITE
+from ondevice_bench.report import cards as report_cards
+from ondevice_bench.report.cards import BADGES, Badge
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
@@ -22,7 +25,7 @@ def test_each_card_has_a_method_its_gain_its_price_and_a_badge(decided):
     assert (time.method, time.number) == ("wasi fraction=0.25", "0.520×")
     assert time.title == "Fastest (the goal)"
     assert (both.title, both.method) == (
-        "Least memory, at most 10 % slower",
+        "Least memory, 10 % more time allowed",
         "wasi fraction=0.25",
     )
     assert (both.number, both.badge) == ("0.775×", "proven")
@@ -49,7 +52,7 @@ def test_least_memory_in_the_same_time_is_proven_only_if_the_time_is(decided):
         for record in synthetic.records(cells)
     ]
     *_, both = decided(cells=cells, records=wide).cards
-    assert (both.method, both.badge) == ("wasi fraction=0.25", "not proven yet")
+    assert (both.method, both.badge) == ("wasi fraction=0.25", "not proven")
     assert both.missing.startswith("Its step may take up to 2.")
     assert both.missing.endswith("as long as vanilla's. Use a quieter machine and run again")
 
@@ -107,12 +110,34 @@ def test_a_card_without_a_winner_names_those_that_noise_hides(decided):
     slower = synthetic.records(synthetic.cells(), slower={"wasi": 3.0, "svd": 3.0})
     few = [record for record in slower if record.key.round == 1]
     _, time, _ = decided(records=few).cards
-    assert (time.number, time.badge) == ("?", "undecided")
-    assert time.method == "vanilla or asi fraction=0.125, asi fraction=0.25 and 2 more"
+    assert (time.number, time.badges) == ("?", ("not proven",))
+    assert (
+        time.method
+        == "vanilla, or one of: asi fraction=0.125, asi fraction=0.25, checkpoint and wasi fraction=0.25"
+    )
     assert time.missing == (
-        "These cannot be told apart: only one process measured each side. "
+        "It is not proven which of them is the lowest: only one process measured each side. "
         "Set `rounds: {time: 5}` and run again"
     )
+
+
+def test_a_card_has_all_names_even_if_its_text_has_a_few(decided, monkeypatch):
+    few = [record for record in synthetic.records(synthetic.cells()) if record.key.round == 1]
+    records = _faster(few, "wasi", 3.0)
+    assert decided(records=records).cards[1].names == ""
+    monkeypatch.setattr(report_cards, "MOST_NAMED", 1)
+    card = decided(records=records).cards[1]
+    assert card.method == "vanilla, or one of: asi fraction=0.125 and 3 more"
+    assert card.names == (
+        "asi fraction=0.125, asi fraction=0.25, checkpoint and wasi fraction=0.25"
+    )
+    assert card.badges == ("not proven",)
+
+
+def test_every_badge_of_a_card_has_its_meaning(decided):
+    found = decided()
+    assert {name for name, _ in found.badges} == {n for card in found.cards for n in card.badges}
+    assert {*get_args(Badge), report_cards.GRADIENT_UNKNOWN} == {*BADGES, "undecided"}
 
 
 def test_a_winner_of_unknown_gradient_says_so_and_names_the_best_with_a_known_one(decided):
@@ -164,7 +189,7 @@ def test_a_card_that_is_not_proven_says_what_would_prove_it(decided):
         for cell, value in zip(cells, (1.0, 0.5), strict=True)
     ]
     memory, time, _ = decided(cells=cells, records=records).cards
-    assert (time.number, time.badge) == ("0.500×", "not proven yet")
+    assert (time.number, time.badge) == ("0.500×", "not proven")
     assert (
         time.missing == "Only one process measured each side. Set `rounds: {time: 5}` and run again"
     )
@@ -224,8 +249,8 @@ def test_a_number_that_is_too_noisy_makes_no_winner(decided):
         )
     ]
     _, time, _ = decided(cells=cells, records=records).cards
-    assert (time.number, time.badge) == ("?", "undecided")
-    assert time.method == "vanilla or asi fraction=0.125"
+    assert (time.number, time.badges) == ("?", ("not proven",))
+    assert time.method == "vanilla, or one of: asi fraction=0.125"
 
 
 def test_a_card_with_the_answer_of_the_first_one_has_only_what_is_new(decided):

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from ondevice_bench.analyse.summary import NOT_WATCHED
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.chips import chips
 from ondevice_bench.report.folding import unmeasured
@@ -38,25 +39,32 @@ def test_a_container_may_allow_less_than_the_board_has(limit, expected):
 
 
 def chip_of(summary, name):
-    (found,) = (chip for chip in chips([summary], ["net, batch 2"]) if chip.name == name)
+    (found,) = (chip for chip in chips([summary], ["x86"], ["net, batch 2"]) if chip.name == name)
     return found
 
 
-def test_a_machine_is_calm_busy_or_has_warnings(summary_of):
+def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
     timed = {"metrics": {"step_seconds": 1.0}, "samples": {"step_seconds": [1.0] * 6}}
     settings = {"measure": ["time"], "rounds": {"time": 1}, "interleaved": True}
     run = make_run(settings=settings)
-    calm = summary_of([make_record(**timed)], planned(CELL), run)
-    assert (chip_of(calm, "machine").text, chip_of(calm, "machine").tone) == ("calm", "good")
+    quiet = {**timed, "details": {"foreign_cpu_share": 0.0}}
+    calm = summary_of([make_record(**quiet)], planned(CELL), run)
+    chip = chip_of(calm, "machine")
+    assert (chip.text, chip.tone) == ("no disturbance seen", "good")
+    unwatched = summary_of([make_record(**timed)], planned(CELL), run)  # as from a baseline file
+    chip = chip_of(unwatched, "machine")
+    assert (chip.text, chip.tone) == ("disturbances not recorded", "plain")
+    assert (unwatched.warnings, calm.warnings) == ((NOT_WATCHED,), ())
     record = make_record(**timed, details={"foreign_cpu_share": 0.9})
     busy = summary_of([record], planned(CELL, SECOND), run)
-    assert chip_of(busy, "machine").text == "busy: 1 of 1 cells disturbed"
-    finding = {"level": "warning", "subject": "load", "said": "9", "effect": "slow"}
+    assert chip_of(busy, "machine").text == "times of 1 of 1 cells disturbed"
+    finding = {"level": "warning", "subject": "load", "said": "9", "effect": "slow", "cure": "top"}
     warned = dataclasses.replace(
         calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})
     )
     assert chip_of(warned, "machine").text == "1 warning, see the caveats"
-    uneven = {**timed, "samples": {"step_seconds": [1.0, 1.0, 1.0, 1.5, 1.5, 1.5]}}
+    assert warned.warnings == ("load: 9: slow. What to do: top",)
+    uneven = {**quiet, "samples": {"step_seconds": [1.0, 1.0, 1.0, 1.5, 1.5, 1.5]}}
     chip = chip_of(summary_of([make_record(**uneven)], planned(CELL), run), "machine")
     assert (chip.text, chip.tone) == (
         "no disturbance seen, but step times vary by 1.50×",

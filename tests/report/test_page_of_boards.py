@@ -8,6 +8,7 @@ import pytest
 from ondevice_bench.report import page as pages
 from ondevice_bench.report.sections.boards import content
 from ondevice_bench.report.sections.section import ReportData
+from tests.record.conftest import make_record
 from tests.report import synthetic
 from tests.report.test_page import body
 
@@ -27,7 +28,7 @@ def test_boards_stand_side_by_side(whole, summary_of):
 def test_a_page_says_what_draws_it(whole, summary_of):
     run = synthetic.run_of("r2", profile="pi5")
     other = summary_of([], synthetic.planned(synthetic.cells(8), "pi5"), run)
-    said = "<td>bench report {} r2 --layout hardware{}</td>"
+    said = '<td colspan="2">bench report {} r2 --layout hardware{}</td>'
     page = pages.render([whole, other], "hardware")
     assert said.format(whole.run.id, "") in page
     page = pages.render([whole, other], "hardware", "checkpoint")
@@ -81,10 +82,10 @@ def test_boards_agree_only_on_the_same_cell(summary_of, there, titles, agreement
         run = synthetic.run_of(f"r-{profile}", profile=profile)
         found = synthetic.records(cells, run.id)
         summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
-    answers = content(ReportData.from_summaries(tuple(summaries)))["answers"]
-    assert [title for title, _ in answers] == titles
-    (least_memory, *_) = answers[0][1]
-    assert (least_memory.agreement, least_memory.cards[0].method) == (agreement, method)
+    workloads = content(ReportData.from_summaries(tuple(summaries)))["workloads"]
+    assert [workload.title for workload in workloads] == titles
+    (least_memory, *_) = workloads[0].answers
+    assert (least_memory.agreement, least_memory.on_boards[0].card.method) == (agreement, method)
 
 
 def test_exact_numbers_that_are_the_same_on_all_boards_stand_once(summary_of):
@@ -137,3 +138,103 @@ def test_a_disagreement_names_only_the_boards_that_have_the_cell(summary_of):
         summaries.append(summary_of(found, synthetic.planned(chosen, profile), run))
     page = body(pages.render(summaries, "hardware"))
     assert re.search(r"Boards disagree.*has more on x86, has less on pi5, each compared", page)
+
+
+@pytest.fixture
+def quiet_and_busy(summary_of):
+    """Two boards of one profile. Others disturbed the times of the second, which lacks a cell."""
+    cells, found = synthetic.cells(8), []
+    for unit, share, chosen in (("a", 0.0, cells), ("b", 0.9, cells[:-1])):
+        run = synthetic.run_of(f"r-{unit}", profile="pi5", machine=machine_of(unit))
+        records = [
+            dataclasses.replace(each, details={**each.details, "foreign_cpu_share": share})
+            if each.key.pass_name == "time"
+            else each
+            for each in synthetic.records(chosen, run.id)
+        ]
+        found.append(summary_of(records, synthetic.planned(chosen, "pi5"), run))
+    return found
+
+
+def machine_of(unit):
+    return {**synthetic.run_of().machine, "unit": unit}
+
+
+def test_a_disturbed_board_shows_it_beside_its_badges_and_in_the_caveats(quiet_and_busy):
+    data = ReportData.from_summaries(tuple(quiet_and_busy), compares_boards=True)
+    (workload,) = content(data)["workloads"]
+    memory, fastest, both = (
+        [(each.is_disturbed, each.has_disturbed_price) for each in answer.on_boards]
+        for answer in workload.answers
+    )
+    assert memory == [(False, False), (False, True)]
+    assert fastest == both == [(False, False), (True, False)]
+
+
+def test_a_page_of_boards_says_which_board_each_part_is_about(quiet_and_busy):
+    page = body(pages.render(quiet_and_busy, "hardware"))
+    titles = {re.sub("<.*?>", "", each) for each in re.findall("<h2>(.*?)</h2>", page)}
+    assert {"Decision on pi5, unit a", "Every cell on pi5, unit a", "Caveats"} < titles
+    assert {"Board by board", "How to read this report", "Environment"} < titles
+    assert page.count("times disturbed</a></span>") == 2
+    assert 'machine pi5, unit b</span> <a href="#notes">times of 5 of 5 cells' in page
+    (caveats,) = re.findall('<section id="notes">.*?</section>', page, re.DOTALL)
+    assert re.findall("<h3>(.*?)</h3>", caveats)[-1] == "pi5, unit b"
+    assert "count only what a process itself has or does" in caveats
+    assert "Missing on pi5, unit b: checkpoint: not in that run: its plan has no such cell." in page
+    assert "<small>not in that run</small>" in page
+
+
+def test_a_number_that_failed_says_why(quiet_and_busy, summary_of):
+    cells = synthetic.cells(8)
+    failed = [
+        make_record("r2", cells[-1], name, status="failed", reason="ValueError: no such batch")
+        for name in ("time", "memory", "trace", "fidelity")
+    ]
+    run = synthetic.run_of("r2", profile="pi4")
+    found = [*synthetic.records(cells[:-1], "r2"), *failed]
+    other = summary_of(found, synthetic.planned(cells, "pi4"), run)
+    page = body(pages.render([quiet_and_busy[0], other], "hardware"))
+    assert "Missing on pi4: checkpoint: " in page
+    assert "ValueError: no such batch" in page
+    assert 'href="#problems"' in page
+    assert "the list above" not in page
+
+
+def test_a_number_is_grey_by_one_rule_for_values_and_ratios(summary_of):
+    """Its upper end is more than four times its lower end."""
+    cells = synthetic.cells(8)[:2]
+    records = [
+        dataclasses.replace(each, samples={"step_seconds": [low / 1e3, 0.1, high / 1e3]})
+        if each.key.pass_name == "time"
+        else each
+        for each in synthetic.records(cells)
+        for low, high in [(60, 200) if each.key.cell == cells[0].id else (40, 200)]
+    ]
+    summary = summary_of(records, synthetic.planned(cells), synthetic.run_of())
+    found = content(ReportData.from_summaries((summary,)))
+    assert found["widest"] == "4"
+    steps = next(each for each in found["tables"] if each["metric"].name == "step_seconds")
+    noisy = [[quantity.is_noisy for quantity in line] for _, line in steps["lines"]]
+    assert noisy == [[False, False], [True, True]]
+
+
+def test_a_board_on_which_the_baseline_does_not_fit_stands_beside_the_others(summary_of):
+    cells, summaries = synthetic.cells(8), []
+    for profile in ("x86", "pi5"):
+        run = synthetic.run_of(f"r-{profile}", profile=profile)
+        found = synthetic.records(cells, run.id)
+        if profile == "pi5":
+            full = make_record(run.id, cells[0], "memory", status="oom", reason="no memory")
+            found = [*synthetic.records(cells[1:], run.id), full]
+        summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
+    (workload,) = content(ReportData.from_summaries(tuple(summaries)))["workloads"]
+    assert workload.title == "mcunet, batch 8"
+    assert [each.card.badge for each in workload.answers[0].on_boards] == ["proven", "unknown"]
+    assert (workload.answers[0].agreement, workload.answers[0].doubt) == (
+        "not known",
+        "no answer on pi5",
+    )
+    (_, here), (_, there) = workload.in_words
+    assert "Out of memory" not in here
+    assert there.endswith("none can be judged. Out of memory here: vanilla.")

@@ -29,7 +29,11 @@ from ondevice_bench.terminal import known_width, print_notes, print_tables, tabl
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
-DISTURBED = "disturbed: other processes or a quota took 31 … 90% of a core during the samples"
+DISTURBED = (
+    "disturbed: other programs or a quota took 31 … 90% of a core during the samples. So these "
+    "numbers may be too high, and no such process counts for a proof. Stop other programs and run "
+    "again"
+)
 
 
 @pytest.fixture

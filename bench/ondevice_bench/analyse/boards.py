@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.choice import direction
 from ondevice_bench.analyse.groups import CellWithBaseline, groups
-from ondevice_bench.analyse.ratios import between_boards
+from ondevice_bench.analyse.ratios import between_boards, why_not_between
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.stats import Direction, Estimate
 from ondevice_bench.suite.cell import Cell
+
+NOT_PLANNED = "not in that run: its plan has no such cell"
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,30 @@ class CellOnBoard:
 
     @property
     def why_not(self) -> str:
-        """Why the board has no ratio for this cell."""
+        """Why the board has no number for this cell; empty if it has one."""
         if self.cell is None:
-            return "not in that run"
-        return "; ".join(self.cell.problems) or self.cell.status
+            return NOT_PLANNED
+        if not self.cell.estimates:
+            return "; ".join(self.cell.problems) or self.cell.status
+        if self.metric not in self.cell.estimates:
+            return self.cell.unavailable.get(self.metric, "")
+        return ""
+
+    @property
+    def why_no_ratio(self) -> str:
+        """Why the board has no ratio for this cell."""
+        if self.why_not or self.member is None:
+            return self.why_not
+        if self.member.base is None:
+            return self.member.why_no_base or "the baseline was not measured there"
+        missing = self.member.base.unavailable.get(self.metric, "it has no number")
+        return self.member.why_no_ratio(self.metric) or f"the baseline was not measured: {missing}"
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether others used the processors while the metric was measured there."""
+        pass_name = metrics.described(self.metric).pass_name
+        return self.cell is not None and pass_name in self.cell.disturbed
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,7 @@ class BoardRow:
     cell: Cell
     boards: tuple[CellOnBoard, ...]
     between: Estimate | None
+    why_no_between: str
     directions: tuple[Direction, ...]
 
     @property
@@ -69,8 +93,19 @@ def boards(
         second = others[0] if others else None
         between = between_boards(metric, second, first) if first and second else None
         cell = next(entry.cell.planned.cell for entry in row if entry.cell is not None)
-        lines.append(BoardRow(cell, row, between, tuple(entry.direction for entry in row)))
+        why_not = "" if between else _why_not_between(row[:2], metric)
+        directions = tuple(entry.direction for entry in row)
+        lines.append(BoardRow(cell, row, between, why_not, directions))
     return tuple(lines)
+
+
+def _why_not_between(pair: Sequence[CellOnBoard], metric: str) -> str:
+    """Why the second board has no ratio to the first one."""
+    for place, on in zip(("first", "second"), pair, strict=False):
+        if on.why_not:
+            return f"the {place} board has no number: {on.why_not}"
+    cells = [on.cell for on in pair if on.cell is not None]
+    return why_not_between(metric, cells[1], cells[0]) if len(cells) > 1 else ""
 
 
 def _by_key(summary: RunSummary) -> dict[str, CellSummary]:
@@ -89,13 +124,3 @@ def _members(summary: RunSummary, baseline: str | None) -> dict[str, CellWithBas
         for member in group.members
         if not member.is_baseline
     }
-
-
-def software_differences(first: RunSummary, other: RunSummary) -> tuple[str, ...]:
-    """The software that differs. It may explain a difference between boards."""
-    names = ("bench", "torch", "torch_blas", "python")
-    return tuple(
-        f"{name}: {before} and {after}"
-        for name in names
-        if (before := first.run.software.get(name)) != (after := other.run.software.get(name))
-    )

@@ -7,10 +7,19 @@ from typing import Literal
 from ondevice_bench import metrics, passes, units
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
+from ondevice_bench.passes import TIME
 from ondevice_bench.stats import Direction, Estimate, direction_of, is_too_wide
 
 STEP, PEAK = "step_seconds", "peak_rss_over_runtime_bytes"
 SLOWEST = 1.1  # multiples of the baseline's step that still count as about as fast
+
+# what to do
+QUIET = "Stop other programs, or use another machine, and run again"
+LONGER = "Give each process more time (the caveats say how), and run again"
+NOT_ALTERNATING = (
+    "the rounds of a cell ran one after another, so a drift of the machine may look like this "
+    "difference. Use `bench run`, or `--interleave` of pytest"
+)
 
 Proof = Literal["proven", "not proven", "none"]
 
@@ -59,8 +68,13 @@ def proven_direction(
 
 
 def direction(member: CellWithBaseline, metric: str) -> Direction:
-    """The direction that the results of a cell prove."""
-    return proven_direction(member.ratio(metric), metric, member.rounds(metric), member.drift)
+    """The direction that the results of a cell prove.
+
+    A disturbed process makes the interval wider, but it is none of the processes that a proof
+    needs: if all processes of the baseline were disturbed, each method would look faster.
+    """
+    count = member.undisturbed(metric)
+    return proven_direction(member.ratio(metric), metric, count, member.drift)
 
 
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
@@ -101,7 +115,7 @@ def _by_value(
 
 def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
     """Whether a method may be below the baseline. A drift of the machine may hide that."""
-    found = member.ratio(metric), metric, member.rounds(metric)
+    found = member.ratio(metric), metric, member.undisturbed(metric)
     is_above = proven_direction(*found, drift=member.drift - 1) == "more"
     return direction(member, metric) == "unknown" and not is_above
 
@@ -142,8 +156,8 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
         return None
     surely = [
         m
-        for m, step in steps
-        if step.upper and step.upper <= SLOWEST and m.rounds(STEP) >= fewest(STEP)
+        for m, _ in steps
+        if 0 < longest_step(m) <= SLOWEST and m.undisturbed(STEP) >= fewest(STEP)
     ]
     proven = choose(surely, PEAK)
     if proven is not None and proven.proof == "proven":
@@ -153,32 +167,73 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
         return Choice(PEAK, None, "none")
     if choice.member is None or choice.proof != "proven":
         return choice
-    member, step = choice.member, choice.member.ratio(STEP)
-    missing = _missing(member, STEP)
-    if step and step.upper and member.rounds(STEP) >= fewest(STEP):
-        limit, most = units.ratio(SLOWEST), units.ratio(step.upper)
-        missing = (
-            f"its step may take {f'up to {most}' if most != limit else f'more than {limit}'} as "
-            f"long as {baseline}'s. Use a quieter machine and run again"
-        )
+    missing = _missing_of_step(choice.member, baseline)
     return replace(choice, proof="not proven", missing=missing, near=())
+
+
+def longest_step(member: CellWithBaseline) -> float:
+    """The longest that the step may take, as a multiple of the baseline's; 0 if it is unknown.
+
+    If the rounds were not interleaved, a drift of the machine may hide a part of it.
+    """
+    step = member.ratio(STEP)
+    hidden = (member.drift - 1) * metrics.BY_NAME[STEP].threshold
+    return (step.upper or 0.0) * (1 + hidden) if step else 0.0
+
+
+def _missing_of_step(member: CellWithBaseline, baseline: str) -> str:
+    """What would prove that the step is short enough."""
+    longest = longest_step(member)
+    if member.rounds(STEP) < fewest(STEP) or not longest:
+        return _missing(member, STEP)
+    if longest <= SLOWEST:
+        return f"{_about_disturbed(member, STEP)}. {QUIET}"
+    if longest_step(replace(member, drift=1)) <= SLOWEST:
+        return NOT_ALTERNATING
+    limit, most = units.ratio(SLOWEST), units.ratio(longest_step(replace(member, drift=1)))
+    longer = f"up to {most}" if most != limit else f"more than {limit}"
+    return f"its step may take {longer} as long as {baseline}'s. {_advice(member, STEP)}"
 
 
 def _missing(member: CellWithBaseline, metric: str) -> str:
     """What would prove a difference."""
     needed, rounds = fewest(metric), member.rounds(metric)
-    pass_name = metrics.BY_NAME[metric].pass_name
     if rounds < needed:
         return (
             f"only {_processes(rounds)} measured each side. "
-            f"Set `rounds: {{{pass_name}: {needed}}}` and run again"
+            f"Set `rounds: {{{_pass_of(metric)}: {needed}}}` and run again"
         )
-    if direction(replace(member, drift=1), metric) != "unknown":
-        return (
-            "the rounds of a cell ran one after another, so a drift of the machine may look like "
-            "this difference. Use `bench run`, or `--interleave` of pytest"
-        )
-    return "the results vary by more than the difference. Use a quieter machine and run again"
+    clear = [
+        proven_direction(member.ratio(metric), metric, rounds, drift) != "unknown"
+        for drift in (member.drift, 1)
+    ]
+    if clear[0]:
+        return f"{_about_disturbed(member, metric)}. {QUIET}"
+    if clear[1]:
+        return NOT_ALTERNATING
+    return f"the results vary by more than the difference. {_advice(member, metric)}"
+
+
+def _about_disturbed(member: CellWithBaseline, metric: str) -> str:
+    """The sentence about a clear interval of too few undisturbed processes."""
+    return (
+        f"only {member.undisturbed(metric)} of {_processes(member.rounds(metric))} of each side "
+        f"were not disturbed, and a proof needs {fewest(metric)}"
+    )
+
+
+def _advice(member: CellWithBaseline, metric: str) -> str:
+    """What makes an interval narrower."""
+    if member.undisturbed(metric) < member.rounds(metric):
+        return QUIET
+    sides = (member.cell, member.base)
+    if _pass_of(metric) == TIME and any(side.is_imprecise for side in sides if side):
+        return LONGER
+    return "Use a quieter machine and run again"
+
+
+def _pass_of(metric: str) -> str:
+    return metrics.BY_NAME[metric].pass_name
 
 
 def _processes(count: int) -> str:

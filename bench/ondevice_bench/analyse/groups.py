@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from ondevice_bench import allocators
+from ondevice_bench import allocators, metrics
 from ondevice_bench.analyse.baseline_options import NO_OPTIONS, of_equal_options
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.ratios import ratio_of, why_no_ratio
@@ -47,10 +47,25 @@ class CellWithBaseline:
 
     def rounds(self, metric: str) -> int:
         """The number of processes that measured the metric: the smaller number of both sides."""
-        sides = (self.cell, self.base or self.cell)
-        if all(metric in side.origins for side in sides):
-            return len(set(sides[0].origins[metric]) & set(sides[1].origins[metric]))
-        return min(len(side.samples.get(metric, ())) for side in sides)
+        return self._fewest(metric, (0, 0))
+
+    def undisturbed(self, metric: str) -> int:
+        """The same without the processes from which other programs or a quota took processors."""
+        pass_name = metrics.described(metric).pass_name
+        own, of_base = (side.disturbed.get(pass_name, 0) for side in self._sides)
+        return max(0, self._fewest(metric, (own, of_base)))
+
+    @property
+    def _sides(self) -> tuple[CellSummary, CellSummary]:
+        return self.cell, self.base or self.cell
+
+    def _fewest(self, metric: str, left_out: tuple[int, int]) -> int:
+        """The processes of the side with fewer of them. On a fleet, they are pairs on one board."""
+        if all(metric in side.origins for side in self._sides):
+            own, of_base = (set(side.origins[metric]) for side in self._sides)
+            return len(own & of_base) - sum(left_out)
+        counts = [len(side.samples.get(metric, ())) for side in self._sides]
+        return min(count - less for count, less in zip(counts, left_out, strict=True))
 
     def ratio(self, metric: str) -> Estimate | None:
         """The metric as a multiple of the baseline's; None if either is missing."""

@@ -8,6 +8,11 @@ from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import number_of
 
+_OF_DISTURBED = (
+    "So these numbers may be too high, and no such process counts for a proof. Stop other programs "
+    "and run again"
+)
+
 
 def process_of(record: Measurement) -> str:
     """The pass and the round of a process."""
@@ -18,12 +23,13 @@ def notes_of(records: Sequence[Measurement]) -> tuple[str, ...]:
     """Warnings for a reader of the numbers, each once."""
     return (
         *_grouped_notes([(record, _notes(record.details)) for record in records]),
+        *_disturbance([record for record in records if is_disturbed(record.details)]),
         *_imprecision([(record, record.details.precision) for record in records]),
     )
 
 
 def is_disturbed(details: Details) -> bool:
-    """Whether other processes or a quota took processors during the samples."""
+    """Whether other programs or a quota took processors during the samples."""
     return (details.foreign_cpu_share or 0.0) > DISTURBED_SHARE
 
 
@@ -37,9 +43,6 @@ def is_imprecise(precision: Precision | None) -> bool:
 def _notes(details: Details) -> list[str]:
     """Warnings for a reader of the record's numbers."""
     notes = list(details.notes)
-    if is_disturbed(details):
-        share = f"{details.foreign_cpu_share:.0%} of a core"
-        notes.append(f"disturbed: other processes or a quota took {share} during the samples")
     if details.swap_bytes:  # only in old records: new ones have no peak in this case
         notes.append(f"{details.swap_bytes:.0f} bytes were in swap, so the peak is too low")
     return notes
@@ -54,6 +57,18 @@ def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[s
     return [f"{_together(records)}: {text}" for text, records in by_note.items()]
 
 
+def _disturbance(disturbed: Sequence[Measurement]) -> list[str]:
+    """The processes whose samples others disturbed, in one line for all of them."""
+    if not disturbed:
+        return []
+    shares = [record.details.foreign_cpu_share or 0.0 for record in disturbed]
+    taken = f"{'up to ' if len(shares) > 1 else ''}{max(shares):.0%} of a core"
+    return [
+        f"{_together(disturbed)}: disturbed: other programs or a quota took {taken} during the "
+        f"samples. {_OF_DISTURBED}"
+    ]
+
+
 def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> list[str]:
     """Rounds that did not reach the precision of the suite, in one line for all of them."""
     unbounded = [(record, each) for record, each in precisions if each and each.reached is None]
@@ -66,15 +81,21 @@ def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> 
     if unbounded:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each in unbounded))
         rounds = _count([record for record, _ in unbounded])
-        notes.append(f"{rounds}: too few samples for an interval, because {limits} ended them")
+        notes.append(
+            f"{rounds}: imprecise: too few samples for an interval, because {limits} ended them. "
+            "An interval needs 6 samples: set `min_samples: 6` or more in the suite, below `time`"
+        )
     if imprecise:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
         rounds = _count([record for record, *_ in imprecise])
-        of_worst = " of the worst one" if len(imprecise) > 1 else ""
+        at_worst = " in the worst of these rounds" if len(imprecise) > 1 else ""
         widest = max(share for *_, share in imprecise)
+        options = " and ".join(f"`{name}`" for name in limits.split(" and "))
         notes.append(
-            f"{rounds}: the median{of_worst} is known to ±{widest:.1%} only (the suite asks for "
-            f"±{imprecise[0][1].asked:.1%}), because {limits} ended the samples"
+            f"{rounds}: imprecise: the median is known to ±{widest:.1%} only{at_worst} (the suite "
+            f"asks for ±{imprecise[0][1].asked:.1%}), because {limits} ended the samples. So the "
+            f"interval of these times is wide. Raise {options} in the suite, below `time`, or use "
+            "a quieter machine"
         )
     return notes
 

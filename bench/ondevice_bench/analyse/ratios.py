@@ -68,6 +68,14 @@ def between_boards(metric: str, over: CellSummary, under: CellSummary) -> Estima
     return ratio(metric, over.estimates.get(metric), under.estimates.get(metric))
 
 
+def why_not_between(metric: str, over: CellSummary, under: CellSummary) -> str:
+    """Why a metric that both boards have gives no ratio of them; empty if it does."""
+    if between_boards(metric, over, under) is not None:
+        return ""
+    why = _why_not_alike(metric, over, under, "the other board")
+    return why or "the other board's number is not positive"
+
+
 def _ratio_by_round(metric: str, cell: CellSummary, base: CellSummary) -> Estimate | None:
     """The median of the ratios of all rounds in which one board measured both cells.
 
@@ -115,14 +123,16 @@ def _for_ratio(metric: str, estimate: Estimate) -> Estimate:
     )
 
 
-def _why_not_alike(metric: str, cell: CellSummary, base: CellSummary) -> str:
+def _why_not_alike(
+    metric: str, cell: CellSummary, base: CellSummary, other: str = "the baseline"
+) -> str:
     """Why the two numbers are not of the same thing; empty if they are, or if one is missing."""
     described = metrics.described(metric)
     measured_by = passes.BY_NAME.get(described.pass_name)
     looks_at_layers = measured_by is not None and measured_by.of_layers
     if looks_at_layers and cell.planned.cell.layers != base.planned.cell.layers:
-        return "the baseline was measured for other layers"
+        return f"{other} was measured for other layers"
     started, before = cell.launches.get(metric), base.launches.get(metric)
     if described.kind == "noisy" and started and before and started != before:
-        return f"its processes were {started}, and those of the baseline {before}"
+        return f"its processes were {started}, and those of {other} {before}"
     return why_not_together(metric, base.meters, cell.meters)

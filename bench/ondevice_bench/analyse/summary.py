@@ -37,9 +37,14 @@ from ondevice_bench.units import clock, interval, quantity
 STATUS_ORDER = ("oom", "timeout", "failed", "skipped", "ok")
 NOT_INTERLEAVED = (
     "not interleaved: all processes of a cell ran one after another, so a drift of the machine "
-    "looks like a difference between cells"
+    "looks like a difference between cells. So a difference of times or memory counts only from "
+    "twice the usual threshold. Use `bench run`, or `--interleave` of pytest"
 )
-
+NOT_WATCHED = (
+    "disturbances not recorded: nothing here says whether other programs ran while it measured. So "
+    "its times may be too long. A baseline file has no such records: draw the page from the store "
+    "of the run, or run again"
+)
 
 Origin = tuple[int, str]  # a round, and the unit of the board that measured it
 
@@ -72,7 +77,8 @@ class CellSummary(CellEstimates):
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     unavailable: Mapping[str, str]
-    disturbed: frozenset[str] = frozenset()  # passes in which others used the processors, too
+    # by pass: in how many of its processes others used the processors, too
+    disturbed: Mapping[str, int] = field(default_factory=dict)
     is_imprecise: bool = (
         False  # whether a round did not reach the precision that the suite asks for
     )
@@ -81,7 +87,7 @@ class CellSummary(CellEstimates):
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other processes or a quota took processors from the samples of a pass."""
+        """Whether other programs or a quota took processors from the samples of a pass."""
         return bool(self.disturbed)
 
     def _repr_html_(self) -> str:
@@ -146,7 +152,32 @@ class RunSummary:
     @property
     def notes(self) -> tuple[str, ...]:
         """The doctor's warnings about the machine when the run began or went on."""
-        return warnings_in(map(DoctorFinding.from_dict, self.run.settings.get("doctor", [])))
+        return warnings_in(self._findings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The same warnings, each with what to do, and whether nobody watched the machine."""
+        warned = [each for each in self._findings if each.is_warning]
+        unknown = (
+            any("step_seconds" in cell.estimates for cell in self.cells) and not self.is_watched
+        )
+        return (
+            *(
+                f"{note}. What to do: {each.cure}" if each.cure else note
+                for note, each in zip(self.notes, warned, strict=True)
+            ),
+            *([NOT_WATCHED] if unknown else []),
+        )
+
+    @property
+    def _findings(self) -> tuple[DoctorFinding, ...]:
+        return tuple(map(DoctorFinding.from_dict, self.run.settings.get("doctor", [])))
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a record says how much of the processors others took. Baselines never do."""
+        details = (each for cell in self.cells for each in cell.details.values())
+        return any(each.foreign_cpu_share is not None for each in details)
 
     @property
     def planned(self) -> tuple[CellSummary, ...]:
@@ -196,7 +227,7 @@ def warnings_in(findings: Iterable[DoctorFinding]) -> tuple[str, ...]:
     return tuple(
         f"{finding.subject}: {finding.observation}: {finding.effect}"
         for finding in findings
-        if finding.level == "warning"
+        if finding.is_warning
     )
 
 
@@ -268,7 +299,7 @@ def summarise_cell(run: Run, item: PlannedCell, records: Sequence[Measurement]) 
         problems=(*_problems(records), *waiting),
         notes=notes_of(records),
         unavailable=missing_metrics(run, records, exclusions, estimated.estimates),
-        disturbed=frozenset(r.key.pass_name for r in records if is_disturbed(r.details)),
+        disturbed=Counter(r.key.pass_name for r in records if is_disturbed(r.details)),
         is_imprecise=any(is_imprecise(record.details.precision) for record in records),
         units=Counter(record.details.unit for record in records if record.details.unit),
         rounds=count_rounds(records),

@@ -11,6 +11,7 @@ from ondevice_bench.analyse.choice import (
     Choice,
     choose,
     choose_about_as_fast,
+    longest_step,
     with_known_gradient,
 )
 from ondevice_bench.analyse.gradient import diverges, gradient_quality
@@ -42,6 +43,8 @@ SENTENCES: Mapping[str, str] = {
     "near": "{others} may be as low: the noise hides which is lower.",
     "tie": "The same number: {others}.",
     "none better": "No method{that} has a lower {metric} than {baseline} by more than the noise.",
+    "unclear": "It is not proven whether one of these has a lower {metric} than {baseline}: "
+    "{methods}. The reason: {missing}.",
     "costs": "It has {facts}.",
     "other": "{method} has the lowest peak memory{of}: {ratio} of {baseline}'s, at {step}.",
     "outside": "{methods} {do} not meet the goal: {bounds}.",
@@ -183,16 +186,16 @@ def _having(reasons: Mapping[str, str]) -> dict[str, str]:
     return {label: reason for label, reason in reasons.items() if reason}
 
 
-def about_near(choice: Choice) -> str:
-    """The sentence about methods that are, or may be, as low as the choice; empty without any."""
-    return about_as_low(choice.near, choice.metric)
+def about_as_low(
+    members: Sequence[CellWithBaseline], metric: str, most: int | None = MOST_LISTED
+) -> str:
+    """The sentence about cells that are, or may be, as low as the lowest; empty without any.
 
-
-def about_as_low(members: Sequence[CellWithBaseline], metric: str) -> str:
-    """The sentence about cells that are, or may be, as low as the lowest; empty without any."""
+    It names `most` of them, or all.
+    """
     if not members:
         return ""
-    others = _first([member.label for member in members])
+    others = first([member.label for member in members], most)
     is_exact = metrics.BY_NAME[metric].kind == "exact"
     return SENTENCES["tie" if is_exact else "near"].format(others=others)
 
@@ -200,6 +203,9 @@ def about_as_low(members: Sequence[CellWithBaseline], metric: str) -> str:
 def _about_goal(choice: Choice | None, baseline: str, among: Mapping[str, str]) -> list[str]:
     assert choice is not None  # a method with the metric is allowed
     values = {"metric": metrics.BY_NAME[choice.metric].noun, "baseline": baseline, **among}
+    if choice.member is None and choice.unclear:
+        unclear = listing([member.label for member in choice.unclear])
+        return [SENTENCES["unclear"].format(methods=unclear, missing=choice.missing, **values)]
     if choice.member is None:
         return [SENTENCES["none better"].format(**values)]
     values |= {"method": choice.member.full_label, "ratio": _ratio(choice.ratio)}
@@ -211,8 +217,8 @@ def _about_goal(choice: Choice | None, baseline: str, among: Mapping[str, str]) 
 
 
 def _with_near(sentence: str, choice: Choice) -> str:
-    """The sentence about a choice, then the one about methods as low as the choice."""
-    return " ".join(filter(None, [sentence, about_near(choice)]))
+    """The sentence about a choice, then the one about all methods as low as the choice."""
+    return " ".join(filter(None, [sentence, about_as_low(choice.near, choice.metric, None)]))
 
 
 def _about_memory(
@@ -255,16 +261,16 @@ def _outside(refused: Mapping[str, str], losing: Mapping[str, str], goal: Goal) 
     outside = [label for label in refused if label not in losing and label not in diverging]
     values = {"do": "does" if len(outside) == 1 else "do", "bounds": bounds(goal)}
     return tuple(
-        SENTENCES[sentence].format(methods=_first(labels), **values)
+        SENTENCES[sentence].format(methods=first(labels), **values)
         for sentence, labels in (("outside", outside), ("diverging", diverging))
         if labels
     )
 
 
-def _first(labels: Sequence[str]) -> str:
-    """The first few of these, and how many more there are."""
-    more = len(labels) - MOST_LISTED
-    return _listing([*labels[:MOST_LISTED], *([f"{more} more"] if more > 0 else [])])
+def first(labels: Sequence[str], most: int | None = MOST_LISTED) -> str:
+    """The first few of these, and how many more there are; all of them without `most`."""
+    more = 0 if most is None else len(labels) - most
+    return listing([*labels[:most], *([f"{more} more"] if more > 0 else [])])
 
 
 def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
@@ -275,12 +281,13 @@ def _unknown_gradients(allowed: Sequence[CellWithBaseline]) -> tuple[str, ...]:
         if not quality.is_known:
             methods.setdefault(quality.why_unknown, {})[member.method] = None
     return tuple(
-        SENTENCES["learning unknown"].format(methods=_listing(list(names)), reason=reason)
+        SENTENCES["learning unknown"].format(methods=listing(list(names)), reason=reason)
         for reason, names in methods.items()
     )
 
 
-def _listing(names: Sequence[str]) -> str:
+def listing(names: Sequence[str]) -> str:
+    """Names in a sentence."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
@@ -317,7 +324,7 @@ def _refusal(member: CellWithBaseline, goal: Goal) -> str:
         if step is None:
             is_measured = STEP in member.cell.estimates
             return f"its step time was not {'compared' if is_measured else 'measured'}"
-        if max(step.estimate, step.upper or 0.0) > goal.max_slowdown:
+        if max(step.estimate, longest_step(member)) > goal.max_slowdown:
             return f"its step may take more than {goal.max_slowdown:g}× the baseline's"
     return ""
 

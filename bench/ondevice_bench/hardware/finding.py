@@ -17,6 +17,11 @@ class DoctorFinding:
     effect: str = ""
     cure: str = ""
 
+    @property
+    def is_warning(self) -> bool:
+        """Whether results of this machine need care."""
+        return self.level == "warning"
+
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain values."""
         return {

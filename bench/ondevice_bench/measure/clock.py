@@ -14,7 +14,10 @@ from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.stats import relative_precision
 from ondevice_bench.suite.suite import Sampling
 
-SPOILT = "disturbed by other processes or by a quota; there was no time to measure again"
+SPOILT = (
+    "disturbed by other programs or by a quota, and there was no time to measure again. So these "
+    "times may be too long. Stop other programs, or raise `max_seconds`, and run again"
+)
 WINDOW = 0.5  # seconds after which the machine's counters show a disturbance
 STILL_FASTER = 0.95  # warming up goes on below this share of the previous step's time
 MOST_WARMUPS = 10  # at most this many more than the suite asks for
@@ -117,7 +120,11 @@ def notes_of_faults(samples: Sequence[StepSample]) -> list[str]:
     The board has too little memory then, and the time of a step is that of its swap or card.
     """
     pages = median(sample.major_faults for sample in samples)
-    return [f"a step waited for {pages:g} pages from swap or from a disk"] if pages >= 1 else []
+    if pages < 1:
+        return []
+    means = "So its time is that of the swap or of the disk"
+    cure = "Use a smaller batch, or a board with more memory"
+    return [f"a step waited for {pages:g} pages from swap or from a disk. {means}. {cure}"]
 
 
 def foreign_share(steps: Sequence[StepSample]) -> float | None:

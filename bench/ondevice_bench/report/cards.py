@@ -1,6 +1,6 @@
 """The cards of the first screen: the answer to each question, its price, and how sure it is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,13 +8,25 @@ from ondevice_bench import metrics, units
 from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.verdict import Verdict, about_near
+from ondevice_bench.analyse.verdict import Verdict, about_as_low, first, listing
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import quantity_of, ratio_quantity
 from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.goal import Goal
 
-Badge = Literal["proven", "not proven yet", "undecided", "no gain", "unknown"]
+# `undecided`: no method is the lowest, but the noise may hide that one is. Readers see "not proven"
+Badge = Literal["proven", "not proven", "undecided", "no gain", "unknown"]
+# what each badge means, also those that stand beside another one
+GRADIENT_UNKNOWN = "gradient unknown"
+BADGES: Mapping[str, str] = {
+    "proven": "the whole interval is better than {baseline}'s number, by more than the noise, and "
+    "enough undisturbed processes measured both",
+    "not proven": "noise may make the difference, or hide it; the card says what a proof needs",
+    "no gain": "no method is better than {baseline} by more than the noise",
+    "unknown": "no measurement answers the question",
+    GRADIENT_UNKNOWN: "the gradient of the method was not compared with plain training's",
+}
+MOST_NAMED = 5  # methods whose names the text of a card has
 
 
 @dataclass(frozen=True)
@@ -29,12 +41,19 @@ class Card:
     price: tuple[str, ...]
     badge: Badge
     missing: str = ""  # what would prove it, or why there is no answer
+    names: str = ""  # all methods that the answer may be, if the text leaves some out
     cell: str = ""
     # why the gradient is not known, and the answer without such methods; empty if it is known
     unknown_gradient: str = ""
     with_known_gradient: str = ""
     is_noisy: bool = False  # the interval of the number is too wide to use it
     repeats: str = ""  # the title of an earlier card that has the same answer in detail
+
+    @property
+    def badges(self) -> tuple[str, ...]:
+        """How sure the answer is, in the words that readers see."""
+        own = "not proven" if self.badge == "undecided" else self.badge
+        return (own, *([GRADIENT_UNKNOWN] if self.unknown_gradient else []))
 
 
 @dataclass(frozen=True)
@@ -53,23 +72,34 @@ def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
     return tuple(_card(question, found, limit) for question in _questions(found, goal))
 
 
+def about_badges(found: Iterable[Card], baseline: str) -> tuple[tuple[str, str], ...]:
+    """The badges of these cards, each with its meaning."""
+    shown = {badge for card in found for badge in card.badges}
+    return tuple(
+        (badge, meaning.format(baseline=baseline))
+        for badge, meaning in BADGES.items()
+        if badge in shown
+    )
+
+
 def without_repeats(found: tuple[Card, ...]) -> tuple[Card, ...]:
     """The cards. A card with the same answer as the first card shows only what is new."""
-    first, *others = found
-    return (first, *(_without_details(card, first) for card in others))
+    leading, *others = found
+    return (leading, *(_without_details(card, leading) for card in others))
 
 
-def _without_details(card: Card, first: Card) -> Card:
-    if not card.cell or (card.cell, card.values) != (first.cell, first.values):
+def _without_details(card: Card, leading: Card) -> Card:
+    if not card.cell or (card.cell, card.values) != (leading.cell, leading.values):
         return card
     known = card.with_known_gradient
     return replace(
         card,
         values="",
         price=(),
-        missing="" if card.missing == first.missing else card.missing,
-        with_known_gradient="" if known == first.with_known_gradient else known,
-        repeats=first.title,
+        missing="" if card.missing == leading.missing else card.missing,
+        names="" if card.names == leading.names else card.names,
+        with_known_gradient="" if known == leading.with_known_gradient else known,
+        repeats=leading.title,
     )
 
 
@@ -88,7 +118,7 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
         return
     longer = f"{(SLOWEST - 1) * 100:.0f} %"
     yield _Question(
-        f"Least memory, at most {longer} slower",
+        f"Least memory, {longer} more time allowed",
         PEAK,
         found.by_both,
         f"No method surely saves memory with a step that is at most {longer} longer than "
@@ -124,8 +154,9 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
         of=f"of {found.baseline}'s {noun}",
         values=_values(member, question.metric, ratio, limit),
         price=tuple(_price(member, question.metric)),
-        badge="proven" if choice.proof == "proven" else "not proven yet",
+        badge="proven" if choice.proof == "proven" else "not proven",
         missing=_missing(choice),
+        names=_all_names(choice.near),
         cell=member.cell.id,
         unknown_gradient="" if quality.is_known else quality.why_unknown or "it was not measured",
         with_known_gradient=_known(choice),
@@ -135,7 +166,13 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
 
 def _missing(choice: Choice) -> str:
     """What would prove the choice; of a proven one, which methods may be as low."""
-    return about_near(choice) or choice.missing[:1].upper() + choice.missing[1:]
+    near = about_as_low(choice.near, choice.metric, MOST_NAMED)
+    return near or choice.missing[:1].upper() + choice.missing[1:]
+
+
+def _all_names(members: Sequence[CellWithBaseline]) -> str:
+    """The names, if there are too many of them for the text of a card."""
+    return listing([each.label for each in members]) if len(members) > MOST_NAMED else ""
 
 
 def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
@@ -144,17 +181,17 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
     if not choice.unclear:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
-    names = [member.label for member in choice.unclear]
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    labels = [member.label for member in choice.unclear]
     return Card(
         title=question.title,
-        method=f"{baseline} or {', '.join(names[:2])}{more}",
+        method=f"{baseline}, or one of: {first(labels, MOST_NAMED)}",
         number="?",
         of=noun,
         values="",
         price=(),
         badge="undecided",
-        missing=f"These cannot be told apart: {choice.missing}",
+        missing=f"It is not proven which of them is the lowest: {choice.missing}",
+        names=_all_names(choice.unclear),
     )
 
 
@@ -183,7 +220,7 @@ def _known(choice: Choice) -> str:
     if known.member is None or known.ratio is None:
         noun = metrics.BY_NAME[choice.metric].noun
         return f"No method with a known gradient has a {noun} that is surely lower"
-    proof = "" if known.proof == "proven" else ", not proven yet"
+    proof = "" if known.proof == "proven" else ", not proven"
     facts = f"{units.ratio(known.ratio.estimate)}{proof}, {gradient_quality(known.member).text}"
     return f"With a known gradient: {known.member.full_label}, {facts}"
 

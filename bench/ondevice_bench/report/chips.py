@@ -7,9 +7,9 @@ from typing import Literal
 
 from ondevice_bench import units
 from ondevice_bench.analyse.choice import STEP
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.passes import BY_NAME, rounds_of
+from ondevice_bench.passes import BY_NAME, ENERGY, rounds_of
 from ondevice_bench.record.origin import NO_COMMIT
 from ondevice_bench.report.history_text import short_commit
 
@@ -25,29 +25,39 @@ class Chip:
     tone: Literal["plain", "good", "warning"] = "plain"
 
 
-def chips(boards: Sequence[RunSummary], workloads: Sequence[str]) -> tuple[Chip, ...]:
+def chips(
+    boards: Sequence[RunSummary], names: Sequence[str], workloads: Sequence[str]
+) -> tuple[Chip, ...]:
     """The facts that a reader needs to trust the page. Several workloads have tabs.
 
     `boards` has a run of each board. The page is about the first one.
     """
-    summary = boards[0]
-    cells = [cell.planned.cell for cell in summary.cells]
+    cells = [cell.planned.cell for one in boards for cell in one.cells]
+    is_alone = len(boards) == 1
+    named = list(zip(names, boards, strict=True))
     return (
-        *(chip for one in boards for chip in _board(one, is_alone=len(boards) == 1)),
+        *(chip for name, one in named for chip in _board(one, name, is_alone=is_alone)),
         *([Chip("workload", workloads[0])] if len(workloads) == 1 else []),
         Chip("data", _some(cell.data for cell in cells)),
         Chip("weights", _some(cell.weights for cell in cells)),
-        Chip("processes for each cell", _rounds(summary)),
-        *([Chip("when", _when(summary))] if len(boards) == 1 else []),
-        *(_calm(one, "" if len(boards) == 1 else f" {one.run.profile}") for one in boards),
+        Chip("processes for each cell", _of_each([(name, _rounds(one)) for name, one in named])),
+        *([Chip("when", _when(boards[0]))] if is_alone else []),
+        *(_calm(one, "" if is_alone else f" {name}") for name, one in named),
     )
 
 
-def _board(summary: RunSummary, *, is_alone: bool) -> Iterable[Chip]:
+def _of_each(texts: Sequence[tuple[str, str]]) -> str:
+    """A fact of each board; once, if it is the same on all of them."""
+    if len({text for _, text in texts}) == 1:
+        return texts[0][1]
+    return "; ".join(f"{text} on {name}" for name, text in texts)
+
+
+def _board(summary: RunSummary, board: str, *, is_alone: bool) -> Iterable[Chip]:
     """The machine, and the memory that a step may use there."""
     run, limit = summary.run, usable_memory(summary.run)
     machine = run.machine
-    name = f"{run.profile} ({machine['board'] or machine['cpu'] or machine['arch']})"
+    name = f"{board} ({machine['board'] or machine['cpu'] or machine['arch']})"
     if is_alone:
         yield Chip("measured on", name)
         if limit:
@@ -84,12 +94,11 @@ def _when(summary: RunSummary) -> str:
 
 
 def _calm(summary: RunSummary, board: str) -> Chip:
-    """Whether other processes disturbed the measurement."""
+    """Whether other programs disturbed the measurement, as far as the records say."""
     name = f"machine{board}"
     measured = [cell for cell in summary.cells if cell.estimates]
-    disturbed = sum(cell.is_disturbed for cell in measured)
-    if disturbed:
-        return Chip(name, f"busy: {disturbed} of {len(measured)} cells disturbed", "warning")
+    if disturbed := disturbed_cells(summary):
+        return Chip(name, f"{disturbed} disturbed", "warning")
     warnings = len(summary.notes) + (not summary.is_interleaved)
     imprecise = sum(cell.is_imprecise for cell in measured)
     said = [
@@ -100,16 +109,25 @@ def _calm(summary: RunSummary, board: str) -> Chip:
         return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
     if not measured:
         return Chip(name, "nothing measured yet")
-    spread = _spread(measured)
+    spread = spread_of_steps(summary)
+    seen = "no disturbance seen" if summary.is_watched else "disturbances not recorded"
     if spread > SPREAD:
-        return Chip(
-            name, f"no disturbance seen, but step times vary by {units.ratio(spread)}", "warning"
-        )
-    return Chip(name, "calm", "good")
+        return Chip(name, f"{seen}, but step times vary by {units.ratio(spread)}", "warning")
+    return Chip(name, seen, "good" if summary.is_watched else "plain")
 
 
-def _spread(measured: Sequence[CellSummary]) -> float:
+def disturbed_cells(summary: RunSummary) -> str:
+    """Of how many cells others disturbed the times or energies; empty if there is none."""
+    measured = [cell for cell in summary.cells if cell.estimates]
+    disturbed = [cell.disturbed for cell in measured if cell.is_disturbed]
+    if not disturbed:
+        return ""
+    what = "energies" if set().union(*disturbed) == {ENERGY} else "times"
+    return f"{what} of {len(disturbed)} of {len(measured)} cells"
+
+
+def spread_of_steps(summary: RunSummary) -> float:
     """The highest end of a cell's step time over the lowest end: the median of all cells."""
-    steps = (cell.estimates.get(STEP) for cell in measured)
+    steps = (cell.estimates.get(STEP) for cell in summary.cells)
     ratios = [step.upper / step.lower for step in steps if step and step.lower and step.upper]
     return median(ratios) if ratios else 1.0

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.choice import PEAK, STEP
 from ondevice_bench.analyse.epoch import epoch_of
-from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, diverges, gradient_quality
+from ondevice_bench.analyse.gradient import (
+    MOMENTS,
+    SHORT,
+    cosine_text,
+    diverges,
+    gradient_quality,
+)
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
-from ondevice_bench.report.cards import Card, cards, share_of, without_repeats
+from ondevice_bench.report.cards import Card, about_badges, cards, share_of, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.quantities import Quantity, quantity_of
 from ondevice_bench.specs import registry
@@ -54,6 +60,7 @@ class Decision:
     shared: str  # the options that labels leave out
     layers: str  # the layers that labels leave out
     cards: tuple[Card, ...]
+    badges: tuple[tuple[str, str], ...]  # those of the cards, and their meanings
     methods: tuple[tuple[Row, ...], ...]
     columns: tuple[metrics.Metric, ...]
     has_accuracy: bool  # whether a method was trained
@@ -104,6 +111,7 @@ def _decision(
 ) -> Decision:
     """The cards and the table of cells with one baseline."""
     limit = usable_memory(run)
+    answers = without_repeats(cards(found, goal, limit))
     members = group.members
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
@@ -118,7 +126,8 @@ def _decision(
         has_gradients=any(
             row.gradient.value is not None for row in rows.values() if not row.is_baseline
         ),
-        cards=without_repeats(cards(found, goal, limit)),
+        cards=answers,
+        badges=about_badges(answers, found.baseline),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
             for ranks in _sorted(members, goal, found.refused)

@@ -32,6 +32,7 @@ from ondevice_bench.terminal import UNSAFE, printable
 from ondevice_bench.validation.pi import validated_pis
 
 LAYOUT = "run"
+BOARDS = "boards"  # the section that shows each run as a board of its own
 PIECES = 1_000  # of the template, in one piece of the page
 SCRIPTS = ("report", "tables", "cells", "maps", "navigation")
 
@@ -86,15 +87,23 @@ def _pieces(
     templates: Path | None,
 ) -> Iterator[str]:
     """The page's text. The page can be large, so its template is filled piece by piece."""
+    names = load_layout(layout).sections
     data = ReportData.from_summaries(
-        tuple(summaries), baseline, query, tuple(claims), layout, fits, validated_pis()
+        tuple(summaries),
+        baseline,
+        query,
+        tuple(claims),
+        layout,
+        fits,
+        validated_pis(),
+        compares_boards=BOARDS in names,
     )
     pool = FigurePool()
     figures: dict[str, list[Any]] = {}
     says: dict[str, list[str]] = {}
     parts = []
     known = sections()
-    for name in load_layout(layout).sections:
+    for name in names:
         section = known[name]
         content = section.content(data) if section.content else None
         candidates = (*section.plots, *(section.plots_of(data) if section.plots_of else ()))
@@ -113,9 +122,10 @@ def _pieces(
         command=command_of(data.summary.run),
         chooses_cells=chooses_cells(data.summary.run),
         version=ondevice_bench.__version__,
-        statuses=data.statuses,
+        runs=[(one.run.id, data.statuses_of(one)) for one in data.boards],
+        boards=data.board_names,
         parts=parts,
-        chips=chips(data.boards, [group.title for group in data.groups]),
+        chips=chips(data.boards, data.board_names, [group.title for group in data.groups]),
         says={name: sentences[0] if sentences else "" for name, sentences in says.items()},
         groups=[group.title for group in data.groups],
         theme=resource("theme/theme.css").read_text(encoding="utf-8"),

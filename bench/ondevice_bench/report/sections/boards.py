@@ -1,21 +1,27 @@
 """Boards side by side: which method wins where, what it costs there, and where boards disagree."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.boards import BoardRow, CellOnBoard, boards, software_differences
-from ondevice_bench.analyse.groups import Group, groups
+from ondevice_bench.analyse.boards import NOT_PLANNED, BoardRow, CellOnBoard, boards
+from ondevice_bench.analyse.choice import STEP
+from ondevice_bench.analyse.differing_boards import differences
+from ondevice_bench.analyse.groups import CellWithBaseline, Group, groups
 from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.missing_metrics import EMULATED
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import verdict
-from ondevice_bench.report.cards import Card, cards
+from ondevice_bench.report.board_answers import in_words, is_disturbed, out_of_memory, rests_on
+from ondevice_bench.report.board_names import board_names
+from ondevice_bench.report.cards import Card, about_badges, cards
+from ondevice_bench.report.folding import fold
 from ondevice_bench.report.quantities import (
     Quantity,
     dash,
@@ -24,27 +30,52 @@ from ondevice_bench.report.quantities import (
     with_share,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
-from ondevice_bench.stats import Direction, Estimate
+from ondevice_bench.stats import WIDEST, Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.code import join_key
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
 from ondevice_bench.units import percent
 from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 
+NO_ANSWER = ("unknown", "undecided")  # badges
+NOT_MEASURED = "This workload was not measured here."
+SHORT_REASON = "not in that run"
+MOST_NAMED = 4  # methods that a line names
+
+
+@dataclass(frozen=True)
+class BoardAnswer:
+    """The answer of one board to a question, and whether others disturbed its measurement."""
+
+    card: Card
+    method: str  # its key, which is the same on all boards
+    is_disturbed: bool  # the numbers that decide the answer
+    has_disturbed_price: bool  # only the step time beside the answer
+
 
 @dataclass(frozen=True)
 class Answer:
-    """One question about a workload: the card of each board, and whether boards agree."""
+    """One question about a workload: the answer of each board, and whether boards agree."""
 
     question: str
-    cards: tuple[Card | None, ...]  # None if the board did not measure the workload
+    on_boards: tuple[BoardAnswer | None, ...]  # None if the board did not measure the workload
     agreement: str
+    doubt: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The questions about a workload, and the answer of each board in words."""
+
+    title: str
+    answers: tuple[Answer, ...]
+    in_words: tuple[tuple[str, str], ...]  # board and text
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
     """The answers, a table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
-    names = _names(summaries)
+    names = board_names(one.run for one in summaries)
     limits = [usable_memory(one.run) for one in summaries]
     tables = []
     for name in metrics.HEADLINES:
@@ -73,18 +104,38 @@ def content(data: ReportData) -> Mapping[str, Any]:
                     for line in lines
                     if line.disagrees
                 ],
+                "missing": _missing(lines, labels, names),
+                "disturbed": _disturbed(lines, labels, names),
             }
         )
+    workloads = _answers(summaries, names, data) if len(summaries) > 1 else []
+    found = [
+        each.card
+        for workload in workloads
+        for answer in workload.answers
+        for each in answer.on_boards
+        if each is not None
+    ]
     return {
-        "answers": _answers(summaries, names, data) if len(summaries) > 1 else [],
+        "workloads": workloads,
+        "badges": about_badges(found, data.baseline),
+        "has_disturbed": any(
+            each and (each.is_disturbed or each.has_disturbed_price)
+            for workload in workloads
+            for answer in workload.answers
+            for each in answer.on_boards
+        ),
         "tables": tables,
         "boards": names,
+        "other_first": _other_first(data),
+        "widest": f"{WIDEST:g}",
         "baseline": data.baseline,
         **_learns_alike(summaries, names),
-        "software": [
-            (name, difference)
-            for name, other in zip(names[1:], data.others, strict=True)
-            for difference in software_differences(data.summary, other)
+        "differences": differences([one.run for one in summaries]),
+        "disturbed_boards": [
+            name
+            for name, one in zip(names, summaries, strict=True)
+            if any(cell.is_disturbed for cell in one.cells)
         ],
         "pending": Counter(cell.planned.profile for cell in data.cells if cell.status == "pending"),
         "emulated": [
@@ -95,6 +146,12 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "emulated_means": EMULATED,
         "about_pi": _about_pi(data),
     }
+
+
+def _other_first(data: ReportData) -> str:
+    """The command that draws this page about the second board."""
+    runs = [one.run.id for one in (*data.others[:1], data.summary, *data.others[1:])]
+    return shlex.join(["bench", "report", *runs, "--layout", data.layout])
 
 
 def _about_pi(data: ReportData) -> str:
@@ -142,37 +199,56 @@ def _learns_alike(summaries: Sequence[RunSummary], names: Sequence[str]) -> dict
     }
 
 
-def _names(summaries: tuple[RunSummary, ...]) -> list[str]:
-    """Each run's profile, with its unit if two runs have the same profile; or else its id."""
-    runs = [one.run for one in summaries]
-    ways = (
-        [run.profile for run in runs],
-        [f"{run.profile}, unit {run.machine.get('unit', 'unknown')}" for run in runs],
-        [run.id for run in runs],
-    )
-    return [
-        next(
-            (name for name, way in zip(names, ways, strict=True) if way.count(name) == 1), names[-1]
-        )
-        for names in zip(*ways, strict=True)
-    ]
+def _missing(
+    lines: Sequence[BoardRow], labels: Mapping[Cell, str], names: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """What each board did not measure, and why: the board, the methods, the reason."""
+    found = []
+    for place, name in enumerate(names):
+        texts = [
+            (labels[line.cell], reason) for line in lines if (reason := line.boards[place].why_not)
+        ]
+        found += [(name, _some(each.cells), each.text) for each in fold(texts)]
+    return found
+
+
+def _disturbed(
+    lines: Sequence[BoardRow], labels: Mapping[Cell, str], names: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The boards on which others disturbed this metric, with the methods."""
+    found = []
+    for place, name in enumerate(names):
+        measured = [line for line in lines if not line.boards[place].why_not]
+        those = [labels[line.cell] for line in measured if line.boards[place].is_disturbed]
+        if those:
+            found.append((name, "all methods" if len(those) == len(measured) else _some(those)))
+    return found
+
+
+def _some(labels: Sequence[str]) -> str:
+    """The first few of these, and how many more there are."""
+    more = len(labels) - MOST_NAMED
+    return ", ".join(labels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True)
 class _Decided:
-    """The cards of a workload on one board, each with the key of its method."""
+    """A workload on one board: the answer to each question, and all of them in words."""
 
     title: str
     workload: Cell
-    cards: tuple[Card, ...]
-    methods: tuple[str, ...]
+    answers: tuple[BoardAnswer, ...]
+    in_words: str
+
+
+_OfBoard = dict[tuple[tuple[Any, ...], tuple[Any, ...]], _Decided]  # by workload and baseline
 
 
 def _answers(
     summaries: Sequence[RunSummary], names: Sequence[str], data: ReportData
-) -> list[tuple[str, list[Answer]]]:
-    """The questions of each workload and each baseline, with the cards of each board."""
-    by_board = [
+) -> list[Workload]:
+    """The questions of each workload and each baseline, with the answers of each board."""
+    by_board: list[_OfBoard] = [
         {
             (group.members[0].cell.planned.cell.of_any_method, part.against): _decided(
                 part, one, data
@@ -182,27 +258,53 @@ def _answers(
         }
         for one in summaries
     ]
-    firsts: dict[tuple[Any, ...], _Decided] = {}  # a title that names the baseline goes first
+    for of_board in by_board:
+        _join_without_baseline(of_board, by_board)
+    firsts: _OfBoard = {}  # a title that names the baseline goes first
     for of_board in by_board:
         for key, found in of_board.items():
             firsts[key] = max(found, firsts.get(key, found), key=lambda each: len(each.title))
     counts = Counter(found.title for found in firsts.values())
     return [
-        (
+        _of_workload(
             found.title if counts[found.title] == 1 else _long_title(found),
-            _of_workload([of_board.get(key) for of_board in by_board], names),
+            [of_board.get(key) for of_board in by_board],
+            names,
+            [out_of_memory(one.cells, key[0]) for one in summaries],
         )
         for key, found in firsts.items()
     ]
 
 
+def _join_without_baseline(of_board: _OfBoard, by_board: Sequence[_OfBoard]) -> None:
+    """Put a workload without a number of the baseline beside the same one of other boards."""
+    others = {workload: key for each in by_board for key in each if (workload := key[0]) and key[1]}
+    for workload, against in list(of_board):
+        alone = sum(key[0] == workload for key in of_board) == 1
+        if not against and alone and workload in others:
+            of_board[others[workload]] = of_board.pop((workload, against))
+
+
 def _decided(part: Group, one: RunSummary, data: ReportData) -> _Decided:
     losing = lost_accuracy(one, data.baseline)
-    found = verdict(part, data.goal, data.baseline, losing)
-    its = cards(found, data.goal, usable_memory(one.run))
-    cells = {member.cell.id: member.cell.planned.cell for member in part.members}
-    keys = (join_key(replace(cells[card.cell], seed=0)) if card.cell else "" for card in its)
-    return _Decided(part.title, next(iter(cells.values())), its, tuple(keys))
+    found, limit = verdict(part, data.goal, data.baseline, losing), usable_memory(one.run)
+    members = {member.cell.id: member for member in part.members}
+    answers = []
+    for card, decided_by in zip(cards(found, data.goal, limit), rests_on(data.goal), strict=True):
+        about = [members[card.cell]] if card.cell else part.members
+        is_decided = any(is_disturbed(member, decided_by) for member in about)
+        has_price = bool(card.cell) and is_disturbed(about[0], (STEP,))
+        answers.append(
+            BoardAnswer(card, _method(members, card.cell), is_decided, has_price and not is_decided)
+        )
+    first = part.members[0].cell.planned.cell
+    return _Decided(
+        part.title, first, tuple(answers), in_words(found, data.goal, limit, part.members)
+    )
+
+
+def _method(members: Mapping[str, CellWithBaseline], cell: str) -> str:
+    return join_key(replace(members[cell].cell.planned.cell, seed=0)) if cell else ""
 
 
 def _long_title(found: _Decided) -> str:
@@ -211,43 +313,55 @@ def _long_title(found: _Decided) -> str:
     return f"{found.title}, {cell.dtype}, {cell.data}, weights {cell.weights}"
 
 
-def _of_workload(on_boards: Sequence[_Decided | None], names: Sequence[str]) -> list[Answer]:
-    questions = [card.title for card in next(filter(None, on_boards)).cards]
+def _of_workload(
+    title: str,
+    on_boards: Sequence[_Decided | None],
+    names: Sequence[str],
+    lacking: Sequence[str],
+) -> Workload:
+    questions = [each.card.title for each in next(filter(None, on_boards)).answers]
     answers = []
     for place, question in enumerate(questions):
-        row = tuple(each.cards[place] if each else None for each in on_boards)
-        methods = tuple(each.methods[place] if each else "" for each in on_boards)
-        answers.append(Answer(question, _told_apart(row, methods), _agreement(row, methods, names)))
-    return answers
-
-
-def _told_apart(row: Sequence[Card | None], methods: Sequence[str]) -> tuple[Card | None, ...]:
-    """The cards. Labels leave out the layers of a run, so two methods may have one label."""
-    by_label: dict[str, set[str]] = {}
-    for card, method in zip(row, methods, strict=True):
-        if card is not None and card.cell:
-            by_label.setdefault(card.method, set()).add(method)
-    return tuple(
-        replace(card, method=card.cell)
-        if card is not None and len(by_label.get(card.method, ())) > 1
-        else card
-        for card in row
+        row = _told_apart([each.answers[place] if each else None for each in on_boards])
+        answers.append(Answer(question, row, *_agreement(row, names)))
+    return Workload(
+        title,
+        tuple(answers),
+        tuple(
+            (name, f"{each.in_words if each else NOT_MEASURED}{text}")
+            for name, each, text in zip(names, on_boards, lacking, strict=True)
+        ),
     )
 
 
-def _agreement(row: Sequence[Card | None], methods: Sequence[str], names: Sequence[str]) -> str:
+def _told_apart(row: Sequence[BoardAnswer | None]) -> tuple[BoardAnswer | None, ...]:
+    """The answers. Labels leave out the layers of a run, so two methods may have one label."""
+    by_label: dict[str, set[str]] = {}
+    for each in row:
+        if each is not None and each.card.cell:
+            by_label.setdefault(each.card.method, set()).add(each.method)
+    return tuple(
+        replace(each, card=replace(each.card, method=each.card.cell))
+        if each is not None and len(by_label.get(each.card.method, ())) > 1
+        else each
+        for each in row
+    )
+
+
+def _agreement(row: Sequence[BoardAnswer | None], names: Sequence[str]) -> tuple[str, str]:
     """Whether the same method wins on each board, and where this is not proven."""
-    found = [c for c in row if c is not None and c.badge not in ("unknown", "undecided")]
-    if len(found) < len(row):
-        return "not known"
-    unproven = [
-        name
-        for card, name in zip(found, names, strict=True)
-        if card.badge not in ("proven", "no gain")
-    ]
-    where = " and ".join(unproven) if len(unproven) < len(row) else "any board"
-    doubt = f", but not proven on {where}" if unproven else ""
-    return ("yes" if len(set(methods)) == 1 else "no") + doubt
+    named = list(zip(names, row, strict=True))
+    open_on = [n for n, each in named if each is None or each.card.badge in NO_ANSWER]
+    if open_on:
+        return "not known", f"no answer on {_where(open_on, names)}"
+    found = [(name, each) for name, each in named if each is not None]
+    unproven = [name for name, each in found if each.card.badge not in ("proven", "no gain")]
+    doubt = f"not proven on {_where(unproven, names)}" if unproven else ""
+    return "yes" if len({each.method for _, each in found}) == 1 else "no", doubt
+
+
+def _where(those: Sequence[str], names: Sequence[str]) -> str:
+    return " and ".join(those) if len(those) < len(names) else "any board"
 
 
 def _directions(line: BoardRow, names: Sequence[str]) -> list[tuple[str, Direction]]:
@@ -284,13 +398,14 @@ def _quantities(
     for on, limit in zip(line.boards, limits, strict=True):
         quantities += [with_share(_value(on, name), name, limit), _to_baseline(on, name, baseline)]
     if len(line.boards) > 1:
-        quantities.append(_ratio(line.between, "of the second board over the first"))
+        meaning = "of the second board over the first"
+        quantities.append(_ratio(line.between, meaning, line.why_no_between))
     return quantities
 
 
 def _value(on: CellOnBoard, name: str) -> Quantity:
     if on.cell is None:
-        return dash(on.why_not)
+        return Quantity("–", SHORT_REASON, NOT_PLANNED)
     if not on.cell.estimates:
         return Quantity(on.cell.status, "", on.why_not)
     return quantity_of(on.cell, name)
@@ -300,20 +415,20 @@ def _to_baseline(on: CellOnBoard, name: str, baseline: str) -> Quantity:
     """The ratio to the baseline on the same board."""
     if on.cell is not None and name in on.cell.estimates and on.member is None:
         return Quantity("1×", "", f"{baseline} is what the others are compared with", 1.0)
-    return _ratio(on.ratio, "of the baseline on that board")
+    return _ratio(on.ratio, "of the baseline on that board", on.why_no_ratio)
 
 
-def _ratio(ratio: Estimate | None, meaning: str) -> Quantity:
+def _ratio(ratio: Estimate | None, meaning: str, why_not: str) -> Quantity:
     if ratio is None:
-        return dash(f"no ratio {meaning}: a number is missing, or the two cannot be compared")
+        return dash(f"no ratio {meaning}: {why_not}")
     return ratio_quantity(ratio, meaning)
 
 
 SECTION = Section(
     name="boards",
     title="Board by board",
-    text="The same cells on each board. Each method is compared with the baseline on the same "
-    "board. Numbers in grey italics are too noisy to use. The column with ÷ has the number of "
-    "the second board as a multiple of that of the first.",
+    text="The same questions on each board. Every ratio compares a method with the baseline on the "
+    "same board.",
     content=content,
+    about="the page",
 )

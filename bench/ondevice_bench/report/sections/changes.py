@@ -54,4 +54,5 @@ SECTION = Section(
     "after it differ from the runs before it by more than the threshold: the whole interval of "
     "their ratio must lie beyond it. The confidence is 99 % for all series and places together.",
     content=content,
+    about="the page",
 )

@@ -188,4 +188,5 @@ SECTION = Section(
     text="Only numbers that meet the conditions of a claim decide its verdict. Numbers from other "
     "conditions are pale.",
     content=content,
+    about="the page",
 )

@@ -79,4 +79,5 @@ SECTION = Section(
     text="These numbers are computed from shapes by bench fit. They are not measured.",
     content=content,
     plots_of=plots,
+    about="the page",
 )

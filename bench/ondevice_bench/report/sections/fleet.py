@@ -50,4 +50,5 @@ SECTION = Section(
     "ratio is the median of the ratios of all rounds. So differences between boards are in no "
     "ratio. They are in the intervals of all other numbers.",
     content=content,
+    about="the page",
 )

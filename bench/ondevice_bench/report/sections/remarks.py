@@ -1,14 +1,15 @@
 """Missing numbers, caveats, how to read the page, and the environment of the run."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.judgement import DRIFT
-from ondevice_bench.analyse.summary import NOT_INTERLEAVED
+from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
 from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.record.origin import commit_text
+from ondevice_bench.report.chips import SPREAD, disturbed_cells, spread_of_steps
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
 from ondevice_bench.suite.cell import Cell
@@ -16,35 +17,72 @@ from ondevice_bench.validation.pi import caveat, is_of_a_pi
 
 
 def problems(data: ReportData) -> Mapping[str, Any] | None:
-    """What was not measured, and why. Cells with the same reason share a line."""
-    planned = data.summary.planned
-    items = [
-        (each.who, each.text)
-        for each in fold((cell.id, text) for cell in planned for text in cell.problems)
-    ]
-    others = unmeasured(cell.planned for cell in data.cells)
-    items += [("", each.text) for each in others]  # these texts say which cells they are about
-    return {"items": items} if items else None
+    """What each board did not measure, and why. Cells with the same reason share a line."""
+    return _of_boards(data, lambda one: _problems(data, one))
 
 
 def notes(data: ReportData) -> Mapping[str, Any] | None:
-    """What disturbs the machine, and the notes of cells. Cells with the same note share a line."""
-    items = [("this machine", text) for text in data.summary.notes]
-    items += _unproven_pis(data)
-    items += [] if data.summary.is_interleaved else [("this run", NOT_INTERLEAVED)]
-    of_cells = ((cell.id, note) for cell in data.summary.cells for note in cell.notes)
-    items += [(each.who, each.text) for each in fold(of_cells)]
-    return {"items": items} if items else None
+    """What disturbs each board, and the notes of cells. Cells with the same note share a line."""
+    return _of_boards(data, lambda one: _notes(data, one))
 
 
-def _unproven_pis(data: ReportData) -> list[tuple[str, str]]:
-    """The Raspberry Pis of the page that are not known to be validated, each with what is known."""
+def _of_boards(
+    data: ReportData, listed: Callable[[RunSummary], list[tuple[str, str]]]
+) -> Mapping[str, Any] | None:
+    """The items of each board that has any. One board alone needs no name."""
+    names = data.board_names if len(data.boards) > 1 else ("",)
+    found = [(name, listed(one)) for name, one in zip(names, data.boards, strict=True)]
+    found = [(name, items) for name, items in found if items]
+    return {"boards": found} if found else None
+
+
+def _problems(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
+    items = [
+        (each.who, each.text)
+        for each in fold((cell.id, text) for cell in one.planned for text in cell.problems)
+    ]
+    others = unmeasured(cell.planned for cell in data.cells_of(one))
+    # these texts say which cells they are about
+    return items + [("", each.text) for each in others]
+
+
+def _notes(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
+    items = [("this machine", text) for text in (*one.warnings, _about_calm(one)) if text]
+    items += _unproven_pis(data, one)
+    items += [] if one.is_interleaved else [("this run", NOT_INTERLEAVED)]
+    of_cells = ((cell.id, note) for cell in one.cells for note in cell.notes)
+    return items + [(each.who, each.text) for each in fold(of_cells)]
+
+
+def _about_calm(one: RunSummary) -> str:
+    """What it means that others disturbed the times, or that the times vary."""
+    if disturbed := disturbed_cells(one):
+        return (
+            f"{disturbed} disturbed: other programs or a quota took processors during the samples. "
+            "No disturbed process counts for a proof. Peaks, bytes and FLOPs come from other "
+            "processes, and count only what a process itself has or does"
+        )
+    spread = spread_of_steps(one)
+    if spread > SPREAD:
+        seen = ", although no other program was seen" if one.is_watched else ""
+        return (
+            f"the step times of a cell vary by {units.ratio(spread)} (from the lower to the upper "
+            f"end of the interval; the median of all cells){seen}. Smaller differences between "
+            "methods can hardly be proven here"
+        )
+    return ""
+
+
+def _unproven_pis(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
+    """The Raspberry Pis of a board's runs that are not known to be validated, and what is known."""
+    if not is_of_a_pi(one.run.profile):
+        return []
+    runs = (data.summary, *data.others)
+    of_board = [each for each in runs if each.run.profile == one.run.profile]
     found: dict[tuple[str, str], None] = {}
-    here = (data.summary.run.profile, data.summary.units)
-    for one in (data.summary, *data.others):
-        profile, boards = one.run.profile, one.units
-        if is_of_a_pi(profile) and (text := caveat(boards, data.pis)):
-            found["this machine" if (profile, boards) == here else profile, text] = None
+    for each in [one] if data.compares_boards else [one, *of_board]:
+        if text := caveat(each.units, data.pis):
+            found["this machine" if each.units == one.units else each.run.profile, text] = None
     return list(found)
 
 
@@ -64,15 +102,34 @@ def reading(data: ReportData) -> Mapping[str, Any]:
 
 
 def conditions(data: ReportData) -> Mapping[str, Any]:
-    """The machine and software of the run, its suite, and its profile."""
-    return {"facts": _facts(data), "run": data.summary.run}
+    """The machine and software of each board's run, its suite, and its profile."""
+    facts = [_facts(one) for one in data.boards]
+    runs = [one.run for one in data.boards]
+    names = data.board_names if len(runs) > 1 else ("",)
+    return {
+        "boards": names,
+        "facts": {name: [each[name] for each in facts] for name in facts[0]},
+        "this_page": _page_command(data),
+        "suites": _each_once(names, [run.suite_text for run in runs]),
+        "profiles": _each_once(names, [run.profile_text for run in runs]),
+    }
 
 
-def _facts(data: ReportData) -> dict[str, str]:
-    run = data.summary.run
+def _each_once(names: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Each text with the boards that have it; without a name if all of them have it."""
+    by_text: dict[str, list[str]] = {}
+    for name, text in zip(names, texts, strict=True):
+        by_text.setdefault(text, []).append(name)
+    if len(by_text) == 1:
+        return [("", texts[0])]
+    return [(" and ".join(found), text) for text, found in by_text.items()]
+
+
+def _facts(one: RunSummary) -> dict[str, str]:
+    run = one.run
     machine, software = run.machine, run.software
     unit = f"unit {run.unit}" if run.unit else ""
-    cells = [cell.planned.cell for cell in data.summary.cells]
+    cells = [cell.planned.cell for cell in one.cells]
     torch = f"torch {software['torch']} ({software['torch_blas']}, {software['torch_cpu']})"
     cores = units.number_of(machine["physical_cores"], "core")
     threads = f"{units.number_of(machine['threads'], 'thread')} used"
@@ -93,7 +150,6 @@ def _facts(data: ReportData) -> dict[str, str]:
         "Limits": _limits(run.settings),
         "Rounds": _rounds(run.settings),
         "Command": run.command,
-        "This page": _page_command(data),
     }
 
 
@@ -130,7 +186,7 @@ def _rounds(settings: Mapping[str, Any]) -> str:
     return f"{listing} (each a new process)"
 
 
-PROBLEMS = Section("problems", "Missing numbers, and why", content=problems)
-NOTES = Section("notes", "Caveats", content=notes)
-READING = Section("reading", "How to read this report", content=reading)
-CONDITIONS = Section("conditions", "Environment", content=conditions)
+PROBLEMS = Section("problems", "Missing numbers, and why", content=problems, about="the page")
+NOTES = Section("notes", "Caveats", content=notes, about="the page")
+READING = Section("reading", "How to read this report", content=reading, about="the page")
+CONDITIONS = Section("conditions", "Environment", content=conditions, about="the page")

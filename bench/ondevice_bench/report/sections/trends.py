@@ -155,4 +155,5 @@ SECTION = Section(
     "a change. It points up if the number rose, else down. A dotted line marks a change of "
     "software.",
     plots_of=plots,
+    about="the page",
 )

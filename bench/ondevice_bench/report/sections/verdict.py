@@ -23,7 +23,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "goal": goal_text(data.goal),
         "baseline": data.baseline,
         "least_cosine": f"{data.goal.min_cosine:g}",
-        "board": data.summary.run.profile if len(data.boards) > 1 else "",
+        "board": data.board_names[0] if len(data.boards) > 1 else "",
         "groups": decided,
         "decisions": [decision for of_group in decided for decision in of_group],
     }
