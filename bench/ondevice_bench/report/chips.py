@@ -45,7 +45,7 @@ def chips(boards: Sequence[RunSummary], workloads: Sequence[str]) -> tuple[Chip,
 
 def _board(summary: RunSummary, *, is_alone: bool) -> Iterable[Chip]:
     """The machine, and the memory that a step may use there."""
-    run, limit = summary.run, usable_memory(summary.run)
+    run, limit = summary.run, usable_memory(summary)
     machine = run.machine
     name = f"{run.profile} ({machine['board'] or machine['cpu'] or machine['arch']})"
     if is_alone:

@@ -8,7 +8,6 @@ from ondevice_bench.analyse.choice import PEAK, STEP
 from ondevice_bench.analyse.epoch import epoch_of
 from ondevice_bench.analyse.gradient import MOMENTS, SHORT, cosine_text, diverges, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
@@ -103,12 +102,12 @@ def _decision(
     seed: str,
 ) -> Decision:
     """The cards and the table of cells with one baseline."""
-    limit = usable_memory(run)
     members = group.members
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
-    rows = {m.label: _row(m, run, columns, extra, found, trained) for m in members}
+    limit = group.limit_bytes
+    rows = {m.label: _row(m, run, limit, columns, extra, found, trained) for m in members}
     return Decision(
         title=group.title,
         baseline=found.baseline,
@@ -136,12 +135,12 @@ def _decision(
 def _row(
     member: CellWithBaseline,
     run: Run,
+    limit: int | None,
     columns: Sequence[str],
     extra: Sequence[str],
     found: Verdict,
     accuracy: Mapping[str, Quantity],
 ) -> Row:
-    limit = usable_memory(run)
     return Row(
         label=member.label,
         cell=member.cell.id,

@@ -45,7 +45,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     """The answers, a table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
     names = _names(summaries)
-    limits = [usable_memory(one.run) for one in summaries]
+    limits = [usable_memory(one) for one in summaries]
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
@@ -199,7 +199,7 @@ def _answers(
 def _decided(part: Group, one: RunSummary, data: ReportData) -> _Decided:
     losing = lost_accuracy(one, data.baseline)
     found = verdict(part, data.goal, data.baseline, losing)
-    its = cards(found, data.goal, usable_memory(one.run))
+    its = cards(found, data.goal, usable_memory(one))
     cells = {member.cell.id: member.cell.planned.cell for member in part.members}
     keys = (join_key(replace(cells[card.cell], seed=0)) if card.cell else "" for card in its)
     return _Decided(part.title, next(iter(cells.values())), its, tuple(keys))
