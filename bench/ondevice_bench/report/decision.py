@@ -13,6 +13,7 @@ from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.cards import Card, cards, share_of, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
+from ondevice_bench.report.other_boards import OtherBoards, other_boards
 from ondevice_bench.report.quantities import Quantity, quantity_of
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import is_too_wide
@@ -53,6 +54,7 @@ class Decision:
     shared: str  # the options that labels leave out
     layers: str  # the layers that labels leave out
     cards: tuple[Card, ...]
+    other_boards: OtherBoards | None  # None if the peak of the baseline is not known
     methods: tuple[tuple[Row, ...], ...]
     columns: tuple[metrics.Metric, ...]
     has_accuracy: bool  # whether a method was trained
@@ -108,6 +110,7 @@ def _decision(
     extra = tuple(name for name in extra if name not in columns)
     limit = group.limit_bytes
     rows = {m.label: _row(m, run, limit, columns, extra, found, trained) for m in members}
+    shown = cards(found, goal, limit)
     return Decision(
         title=group.title,
         baseline=found.baseline,
@@ -117,7 +120,8 @@ def _decision(
         has_gradients=any(
             row.gradient.value is not None for row in rows.values() if not row.is_baseline
         ),
-        cards=without_repeats(cards(found, goal, limit)),
+        cards=without_repeats(shown),
+        other_boards=other_boards(group, shown),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
             for ranks in _sorted(members, goal, found.refused)

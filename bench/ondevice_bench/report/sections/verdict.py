@@ -27,6 +27,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "least_cosine": f"{data.goal.min_cosine:g}",
         "board": data.summary.run.profile if len(data.boards) > 1 else "",
         "share": about_shares(data.summary),
+        "arch": data.summary.run.machine["arch"],
         "groups": decided,
         "decisions": [decision for of_group in decided for decision in of_group],
     }
