@@ -38,7 +38,7 @@ def decided(summary_of):
         run = synthetic.run_of()
         summary = summary_of(found, synthetic.planned(chosen), run)
         run = dataclasses.replace(run, machine={**run.machine, "memory_gib": memory_gib})
-        (group,) = groups(summary)
+        (group,) = groups(dataclasses.replace(summary, run=run))
         found = decide(group, run, goal or Goal(), "vanilla", lost, accuracy)
         return found[0] if len(found) == 1 else found
 

@@ -10,32 +10,71 @@ from ondevice_bench.report.chips import chips
 from ondevice_bench.report.folding import unmeasured
 from ondevice_bench.report.sections.remarks import reading
 from ondevice_bench.report.sections.section import ReportData
+from ondevice_bench.report.sections.verdict import about_shares
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
+from tests.report import synthetic
 
 MIB = 2**20
 
 
+@pytest.fixture
+def limited(summary_of):
+    """A run under limits in MiB, on a board of so many GiB."""
+
+    def make(gib, *, of_torch=200, **limits):
+        sizes = {f"memory_{name}_bytes": n if n is None else n * MIB for name, n in limits.items()}
+        run = make_run(settings={**synthetic.SETTINGS, **sizes})
+        records = [
+            make_record(
+                cell=cell,
+                pass_name="memory",
+                metrics={"runtime_allocated_bytes": (of_torch + more) * MIB} if of_torch else {},
+            )
+            for cell, more in ((CELL, 0), (SECOND, -1))
+        ]
+        summary = summary_of(records, planned(CELL, SECOND), run)
+        run = dataclasses.replace(run, machine={**run.machine, "memory_gib": gib})
+        return dataclasses.replace(summary, run=run)
+
+    return make
+
+
 @pytest.mark.parametrize(
-    ("gib", "cap", "expected"),
+    ("gib", "cap", "of_torch", "expected"),
     [
-        (4, None, 3584 * MIB),
-        (4, 1024 * MIB, 1024 * MIB),
-        (None, None, None),
-        (0.25, None, 128 * MIB),
+        (4, None, 200, 3584),
+        (4, 1024, 200, 824),
+        (4, 1024, None, None),  # a run of an earlier version
+        (4, 8192, 200, 3584),  # a cap above what the board has
+        (4, 200, 200, None),
+        (None, None, 200, None),
+        (None, 1024, 200, 824),
+        (0.25, None, 200, 128),
     ],
 )
-def test_the_memory_of_a_step_is_the_cap_or_the_boards_less_the_systems(gib, cap, expected):
-    run = make_run(settings={"memory_cap_bytes": cap})
-    run = dataclasses.replace(run, machine={**run.machine, "memory_gib": gib})
-    assert usable_memory(run) == expected
+def test_a_step_may_use_what_the_cap_and_the_board_leave(limited, gib, cap, of_torch, expected):
+    found = usable_memory(limited(gib, cap=cap, of_torch=of_torch))
+    assert found == (expected and expected * MIB)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(2048, 1536), (8192, 3584), (256, 128)])
-def test_a_container_may_allow_less_than_the_board_has(limit, expected):
-    run = make_run(settings={"memory_cap_bytes": None, "memory_limit_bytes": limit * MIB})
-    run = dataclasses.replace(run, machine={**run.machine, "memory_gib": 4})
-    assert usable_memory(run) == expected * MIB
+def test_a_container_may_allow_less_than_the_board_has(limited, limit, expected):
+    assert usable_memory(limited(4, cap=None, limit=limit)) == expected * MIB
+
+
+@pytest.mark.parametrize(
+    ("gib", "cap", "of_torch", "text"),
+    [
+        (4, None, 200, "The share is of the 3.5 GiB that a step may use: the memory of the board "),
+        (4, 8192, 200, "The share is of the 3.5 GiB that a step may use: the memory of the board "),
+        (4, 1024, 200, "The share is of the 824 MiB that a step may use: the memory cap of 1 GiB "),
+        (4, 1024, None, "There is no share: the memory cap of 1 GiB counts what torch itself "),
+        (None, None, 200, "There is no share: the memory of the board is not known."),
+    ],
+)
+def test_the_page_says_what_its_shares_are_of(limited, gib, cap, of_torch, text):
+    assert about_shares(limited(gib, cap=cap, of_torch=of_torch)).startswith(text)
 
 
 def chip_of(summary, name):

@@ -174,12 +174,13 @@ def test_texts_with_other_words_stay_apart():
     assert folded("note", apart) == ["note: a: 1,024 bytes", "note: b: 9,024 bytes"]
 
 
-def test_a_verdict_is_two_sentences_at_most_and_who_misses_the_goal(whole):
+def test_a_verdict_is_two_sentences_at_most_then_who_misses_the_goal_and_which_board_fits(whole):
     lines = [line.removeprefix("mcunet, batch 8: ") for line in short_verdict_lines(whole)]
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[0].startswith("wasi fraction=0.25 has the lowest step time of those that meet ")
     assert lines[1].startswith("checkpoint has the lowest peak memory of those that meet the goal")
     assert lines[2].startswith("svd fraction=0.25 does not meet the goal: a gradient cosine of ")
+    assert lines[3].startswith("By its peak here, vanilla fits a board of 1 GB and more: ")
 
 
 def test_a_method_that_loses_accuracy_is_chosen_neither_here_nor_on_the_page(summary_of):
@@ -201,7 +202,7 @@ def test_a_method_that_loses_accuracy_is_chosen_neither_here_nor_on_the_page(sum
         synthetic.planned(cells),
         synthetic.run_of(settings=settings),
     )
-    *_, last = short_verdict_lines(summary)
+    *_, last, _ = short_verdict_lines(summary)
     assert last.startswith("mcunet, batch 8: No method meets the goal: wasi")
     assert last.endswith(": it loses 10.0 points of accuracy (10.0 … 10.0).")
     (decided,) = decision.content(ReportData.from_summaries((summary,)))["decisions"]

@@ -138,6 +138,7 @@ def test_the_parts_of_the_peak_add_up_to_it(run):
     parts = sum(found[name] for name in metrics.parts_of("peak"))
     assert parts == found["peak_rss_over_runtime_bytes"]
     assert found["peak_rss_bytes"] - found["runtime_floor_bytes"] == parts
+    assert 0 < found["runtime_allocated_bytes"] < found["runtime_floor_bytes"]
     assert found["peak_rss_bytes"] == max(
         found[f"{phase}_peak_rss_bytes"] for phase in ("forward", "backward", "update")
     )

@@ -178,7 +178,7 @@ def groups(
     members = [_members(cells, against, drift) for cells in cells_by_workload.values()]
     all_batches = _over_batches(firsts, members)
     peaks = summary.run.settings.get("peaks") or {}
-    limit = usable_memory(summary.run)
+    limit = usable_memory(summary)
     return tuple(
         Group(
             title,

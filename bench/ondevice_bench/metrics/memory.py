@@ -49,6 +49,11 @@ MEMORY = (
         "resident memory of a process that has only loaded torch, with its threads started",
     ),
     _rss(
+        "runtime_allocated_bytes",
+        "runtime allocated",
+        "the part of the runtime floor that a memory cap counts: all of it but pages of files",
+    ),
+    _rss(
         "ready_floor_bytes",
         "ready floor",
         "resident memory when batch, model and optimizer exist and one step is done",

@@ -55,7 +55,7 @@ def _of_each(texts: Sequence[tuple[str, str]]) -> str:
 
 def _board(summary: RunSummary, board: str, *, is_alone: bool) -> Iterable[Chip]:
     """The machine, and the memory that a step may use there."""
-    run, limit = summary.run, usable_memory(summary.run)
+    run, limit = summary.run, usable_memory(summary)
     machine = run.machine
     name = f"{board} ({machine['board'] or machine['cpu'] or machine['arch']})"
     if is_alone:

@@ -14,12 +14,12 @@ from ondevice_bench.analyse.gradient import (
     gradient_quality,
 )
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.cards import Card, about_badges, cards, share_of, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
+from ondevice_bench.report.other_boards import OtherBoards, other_boards
 from ondevice_bench.report.quantities import Quantity, quantity_of
 from ondevice_bench.specs import registry
 from ondevice_bench.stats import is_too_wide
@@ -61,6 +61,7 @@ class Decision:
     layers: str  # the layers that labels leave out
     cards: tuple[Card, ...]
     badges: tuple[tuple[str, str], ...]  # those of the cards, and their meanings
+    other_boards: OtherBoards | None  # None if the peak of the baseline is not known
     methods: tuple[tuple[Row, ...], ...]
     columns: tuple[metrics.Metric, ...]
     has_accuracy: bool  # whether a method was trained
@@ -110,13 +111,14 @@ def _decision(
     seed: str,
 ) -> Decision:
     """The cards and the table of cells with one baseline."""
-    limit = usable_memory(run)
-    answers = without_repeats(cards(found, goal, limit))
     members = group.members
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
-    rows = {m.label: _row(m, run, columns, extra, found, trained) for m in members}
+    limit = group.limit_bytes
+    rows = {m.label: _row(m, run, limit, columns, extra, found, trained) for m in members}
+    shown = cards(found, goal, limit)
+    answers = without_repeats(shown)
     return Decision(
         title=group.title,
         baseline=found.baseline,
@@ -128,6 +130,7 @@ def _decision(
         ),
         cards=answers,
         badges=about_badges(answers, found.baseline),
+        other_boards=other_boards(group, shown),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
             for ranks in _sorted(members, goal, found.refused)
@@ -145,12 +148,12 @@ def _decision(
 def _row(
     member: CellWithBaseline,
     run: Run,
+    limit: int | None,
     columns: Sequence[str],
     extra: Sequence[str],
     found: Verdict,
     accuracy: Mapping[str, Quantity],
 ) -> Row:
-    limit = usable_memory(run)
     return Row(
         label=member.label,
         cell=member.cell.id,

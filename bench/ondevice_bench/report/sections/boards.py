@@ -76,7 +76,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     """The answers, a table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
     names = board_names(one.run for one in summaries)
-    limits = [usable_memory(one.run) for one in summaries]
+    limits = [usable_memory(one) for one in summaries]
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
@@ -287,7 +287,7 @@ def _join_without_baseline(of_board: _OfBoard, by_board: Sequence[_OfBoard]) -> 
 
 def _decided(part: Group, one: RunSummary, data: ReportData) -> _Decided:
     losing = lost_accuracy(one, data.baseline)
-    found, limit = verdict(part, data.goal, data.baseline, losing), usable_memory(one.run)
+    found, limit = verdict(part, data.goal, data.baseline, losing), usable_memory(one)
     members = {member.cell.id: member for member in part.members}
     answers = []
     for card, decided_by in zip(cards(found, data.goal, limit), rests_on(data.goal), strict=True):

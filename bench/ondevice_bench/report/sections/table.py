@@ -37,7 +37,7 @@ class Row:
 def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run. What was not meant to be measured here is folded."""
     planned = data.summary.planned
-    limit = usable_memory(data.summary.run)
+    limit = usable_memory(data.summary)
     groups = labelled(cell.planned.cell for cell in planned)
     names = {
         cell: (label, group.heading)

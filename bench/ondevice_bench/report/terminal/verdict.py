@@ -1,11 +1,14 @@
 """The conclusions of a run in the terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.kept_accuracy import MethodAccuracy, kept_accuracy
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.verdict import Verdict, verdict
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
+from ondevice_bench.report.cards import cards
+from ondevice_bench.report.other_boards import other_boards
 from ondevice_bench.report.sections.section import ReportData
 
 
@@ -27,9 +30,20 @@ def _lines(
         f"{part.title}: {sentence}"
         for group in data.groups
         for part in group.by_baseline
-        for sentence in chosen(verdict(part, data.goal, data.baseline, data.lost_accuracy))
+        for sentence in _about(part, data, chosen)
     ]
     return [*_accuracy_lines(summary, data.baseline), *costs]
+
+
+def _about(
+    part: Group, data: ReportData, chosen: Callable[[Verdict], Sequence[str]]
+) -> Iterator[str]:
+    """The chosen sentences, and the one about boards of other sizes."""
+    found = verdict(part, data.goal, data.baseline, data.lost_accuracy)
+    yield from chosen(found)
+    others = other_boards(part, cards(found, data.goal, part.limit_bytes))
+    if others is not None:
+        yield others.sentence
 
 
 def _accuracy_lines(summary: RunSummary, baseline: str) -> list[str]:

@@ -92,6 +92,7 @@ def _stages(job: Job, rss_curve: curve.Curve) -> tuple[dict[str, float], list[st
         "peak_rss_over_runtime_bytes": peak - runtime.total,
         "peak_rss_over_ready_bytes": peak - ready.total,
         "runtime_floor_bytes": runtime.total,
+        "runtime_allocated_bytes": runtime.anonymous,
         "ready_floor_bytes": ready.total,
         "setup_peak_rss_bytes": setup_peak,
         "warmup_peak_rss_bytes": warmup_peak,

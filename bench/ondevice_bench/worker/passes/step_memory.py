@@ -10,6 +10,7 @@ NAMES = (
     "peak_rss_over_runtime_bytes",
     "peak_rss_over_ready_bytes",
     "runtime_floor_bytes",
+    "runtime_allocated_bytes",
     "ready_floor_bytes",
     "setup_peak_rss_bytes",
     "warmup_peak_rss_bytes",
@@ -23,7 +24,8 @@ def measure(job: Job) -> PassResult:
 
 def _stages(job: Job) -> PassResult:
     rss_floors.warm_runtime()
-    runtime = rss_floors.floor().total
+    floor = rss_floors.floor()
+    runtime = floor.total
     step = prepare(job)
     setup_peak = rss_floors.peak()
     memory.reset_peak()
@@ -32,5 +34,6 @@ def _stages(job: Job) -> PassResult:
     ready = rss_floors.floor().total
     step()
     peak = rss_floors.peak()
-    values = (peak, peak - runtime, peak - ready, runtime, ready, setup_peak, warmup_peak)
+    over = (peak - runtime, peak - ready)
+    values = (peak, *over, runtime, floor.anonymous, ready, setup_peak, warmup_peak)
     return PassResult(metrics=dict(zip(NAMES, map(float, values), strict=True)))
