@@ -142,8 +142,8 @@ class Section:
     """A part of the page. A section may have a template, plots, or both.
 
     `content` fills the template; it gives None if there is nothing to show. `plots_of` makes the
-    plots that depend on the runs. `hint` is that of a plot, for the whole section. `about` says what
-    it shows of a page with several boards: only the first one, or all of them.
+    plots that depend on the runs. `hint` is that of a plot, for the whole section. `about` says
+    what it shows of a page with several boards: only the first one, or all of them.
     """
 
     name: str
