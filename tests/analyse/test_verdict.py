@@ -220,12 +220,14 @@ def test_a_drift_may_hide_that_a_step_is_too_long(summary_of, interleaved, proof
     assert interleaved or found.missing.startswith("the rounds of a cell ran one after another")
 
 
-def test_all_methods_that_noise_hides_are_named(said):
-    every = synthetic.records(synthetic.cells(), slower={"wasi": 3.0})
+def test_methods_that_noise_may_hide_are_named_and_slow_ones_are_not(said):
+    """One process proves nothing, but noise does not hide a method of three times the time."""
+    paces = {"wasi": 2.0, "svd": 3.0, "asi": 0.92}
+    every = synthetic.records(synthetic.cells(), slower=paces)
     few = [record for record in every if record.key.round == 1]
     assert said(records=few)[0] == (
         "It is not proven whether one of these has a lower step time than vanilla: asi "
-        "fraction=0.125, asi fraction=0.25, checkpoint and wasi fraction=0.25. The reason: only "
+        "fraction=0.125 and wasi fraction=0.25. The reason: only "
         "one process measured each side. Set `rounds: {time: 5}` and run again."
     )
 

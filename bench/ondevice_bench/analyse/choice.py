@@ -114,9 +114,13 @@ def _by_value(
 
 
 def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
-    """Whether a method may be below the baseline. A drift of the machine may hide that."""
-    found = member.ratio(metric), metric, member.undisturbed(metric)
-    is_above = proven_direction(*found, drift=member.drift - 1) == "more"
+    """Whether noise may hide that a method is below the baseline. A drift may hide it, too.
+
+    Too few processes prove nothing. But a method far above the baseline is no candidate even then.
+    """
+    needed = fewest(metric)
+    drift = member.drift - (member.undisturbed(metric) >= needed)
+    is_above = proven_direction(member.ratio(metric), metric, needed, drift) == "more"
     return direction(member, metric) == "unknown" and not is_above
 
 
