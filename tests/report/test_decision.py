@@ -6,6 +6,7 @@ import pytest
 
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.decision import decide
+from ondevice_bench.report.method_words import about_methods
 from ondevice_bench.report.quantities import Quantity
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.goal import Goal
@@ -261,3 +262,32 @@ def test_an_epoch_is_known_although_the_baseline_ran_out_of_memory(decided):
         "vanilla has no step time, so no method can be chosen by it: time, round 1: oom: step: "
         "could not allocate 9 MiB."
     )
+
+
+@pytest.mark.parametrize(("cosine", "shown"), [(0.9999, "exact"), (0.5, "0.50")])
+def test_a_method_that_promises_the_exact_gradient_is_judged_by_the_measured_one(
+    decided, cosine, shown
+):
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "checkpoint")]
+    records = [each for each in synthetic.records(cells) if each.key.pass_name != "fidelity"]
+    records.append(
+        make_record(cell=cells[1], pass_name="fidelity", metrics={"gradient_cosine_first": cosine})
+    )
+    found = decided(cells=cells, records=records)
+    (row,) = found.methods[1]
+    assert row.gradient.estimate == shown
+    assert row.is_gradient_low == (shown != "exact")
+    assert ("the lowest measured cosine is >0.999" in row.gradient.meaning) == (shown == "exact")
+    assert (found.cards[0].method == "checkpoint") == (shown == "exact")
+
+
+def test_the_methods_and_options_of_a_page_are_explained(decided):
+    cells = synthetic.cells()
+    found = decided(cells=[cells[0], cells[2], cells[3]])  # vanilla and two with fraction=0.25
+    assert [each.name for each in found.about] == ["vanilla", "asi", "wasi"]
+    assert all(each.title for each in found.about)
+    meaning = "share of the largest rank that a mode allows"
+    assert [dict(each.options) for each in found.about] == [{}, *[{"fraction": meaning}] * 2]
+    assert (found.shared, found.about_shared) == ("fraction=0.25", f"fraction: {meaning}")
+    own = dataclasses.replace(cells[2], method="mine.py:Mine@12345678+lean")
+    assert [each.name for each in about_methods([own])] == ["mine.py:Mine", "lean"]

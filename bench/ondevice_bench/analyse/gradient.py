@@ -22,6 +22,7 @@ SHORT: Mapping[str, str] = {
     "gradient_cosine_original": "uncompressed",
 }
 
+ROUNDING = 0.99  # rounding alone never brings a cosine below this, in any type of number
 
 # the same moments in the details of a record, which has a cosine for each layer
 _OF_LAYERS: Mapping[str, str] = {
@@ -35,7 +36,7 @@ _OF_LAYERS: Mapping[str, str] = {
 class GradientQuality:
     """The cosines of one cell. A method with an exact gradient needs none."""
 
-    is_exact: bool
+    is_exact: bool  # by design, and no measured cosine says otherwise
     cosines: Mapping[str, float]  # by metric, in the order of `MOMENTS`
     why_unknown: str  # the reason if nothing was measured
     diverges: bool  # the loss was not finite after the steps between the moments
@@ -70,8 +71,9 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
     estimates = member.cell.estimates
     cosines = {name: estimates[name].estimate for name in MOMENTS if name in estimates}
     reasons = (member.cell.unavailable.get(name, "") for name in MOMENTS)
+    is_alike = min(cosines.values(), default=1.0) >= ROUNDING
     return GradientQuality(
-        is_exact=has_exact_updates(member.cell.planned.cell),
+        is_exact=has_exact_updates(member.cell.planned.cell) and is_alike,
         cosines=cosines,
         why_unknown="" if cosines else next(filter(None, reasons), ""),
         diverges=diverges(member.cell),

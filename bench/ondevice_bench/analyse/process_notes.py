@@ -63,8 +63,8 @@ def _disturbance(disturbed: Sequence[Measurement]) -> list[str]:
         return []
     shares = [record.details.foreign_cpu_share or 0.0 for record in disturbed]
     taken = f"{'up to ' if len(shares) > 1 else ''}{max(shares):.0%} of a core"
-    text = f"disturbed: other programs or a quota took {taken} during the samples. {_OF_DISTURBED}"
-    return [f"{_together(disturbed)}: {text}"]
+    seen = f"disturbed: other programs or a quota took {taken} during the samples"
+    return [f"{_together(disturbed)}: {seen}. {_OF_DISTURBED}"]
 
 
 def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> list[str]:

@@ -9,6 +9,7 @@ from ondevice_bench.analyse.epoch import epoch_of
 from ondevice_bench.analyse.gradient import (
     MOMENTS,
     SHORT,
+    GradientQuality,
     cosine_text,
     diverges,
     gradient_quality,
@@ -19,6 +20,7 @@ from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.cards import Card, about_badges, cards, share_of, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
+from ondevice_bench.report.method_words import MethodWords, about_methods, about_options
 from ondevice_bench.report.other_boards import OtherBoards, other_boards
 from ondevice_bench.report.quantities import Quantity, quantity_of
 from ondevice_bench.specs import registry
@@ -59,6 +61,8 @@ class Decision:
     baseline: str  # its label
     shared: str  # the options that labels leave out
     layers: str  # the layers that labels leave out
+    about_shared: str  # what these options mean
+    about: tuple[MethodWords, ...]  # what the methods do
     cards: tuple[Card, ...]
     badges: tuple[tuple[str, str], ...]  # those of the cards, and their meanings
     other_boards: OtherBoards | None  # None if the peak of the baseline is not known
@@ -112,6 +116,7 @@ def _decision(
 ) -> Decision:
     """The cards and the table of cells with one baseline."""
     members = group.members
+    planned = [member.cell.planned.cell for member in members]
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
@@ -124,6 +129,8 @@ def _decision(
         baseline=found.baseline,
         shared=group.shared,
         layers=group.layers,
+        about_shared=about_options(planned, group.shared),
+        about=about_methods(planned),
         has_accuracy=any(row.accuracy for row in rows.values()),
         has_gradients=any(
             row.gradient.value is not None for row in rows.values() if not row.is_baseline
@@ -194,7 +201,7 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     """The lowest cosine, and all of them as its meaning."""
     quality = gradient_quality(member)
     if quality.is_exact:
-        return Quantity("exact", "", "this method computes the gradient of plain training", 1.0)
+        return Quantity("exact", "", _exact_meaning(quality), 1.0)
     if quality.lowest is None:
         return Quantity("unknown", "", f"the gradient was not compared: {quality.why_unknown}")
     listing = "; ".join(f"{cosine_text(v)} {MOMENTS[name]}" for name, v in quality.cosines.items())
@@ -204,6 +211,14 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     )
     several = others if len(quality.cosines) > 1 else ""
     return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
+
+
+def _exact_meaning(quality: GradientQuality) -> str:
+    """What `exact` means, with the cosine that was measured all the same."""
+    text = "by design, this method computes the gradient of plain training, up to rounding"
+    if quality.lowest is None:
+        return text
+    return f"{text}; the lowest measured cosine is {units.quantity(quality.lowest, '')}"
 
 
 def _seed(group: Group, *, has_accuracy: bool) -> str:

@@ -76,7 +76,7 @@ METHODS = (
     ),
     MethodSpec(
         name="asi",
-        title="as hosvd, each basis from one warm-started subspace iteration a step",
+        title="stored input as a Tucker core, its bases from one subspace iteration a step",
         implementation="ondevice_bench.methods.asi:Asi",
         treats=_LAYERS,
         options=(*rank_options(_ACTIVATIONS), _SEQUENTIAL),
@@ -95,7 +95,7 @@ METHODS = (
     ),
     MethodSpec(
         name="wasi",
-        title="weight as in wsi and stored input as in asi",
+        title="weight in two factors, stored input as a Tucker core: one iteration a step for both",
         implementation="ondevice_bench.methods.wasi:Wasi",
         treats=_LAYERS,
         options=(*rank_options(_BOTH), _UPDATE, _SEQUENTIAL, _EVERY),
@@ -118,14 +118,14 @@ METHODS = (
     ),
     MethodSpec(
         name="lora_fa",
-        title="as lora, the first of the two matrices frozen",
+        title="weight frozen, a product of two thin matrices beside it, of which one trains",
         implementation="ondevice_bench.methods.lora_fa:LoraFa",
         treats=_LAYERS,
         options=_PRODUCT,
     ),
     MethodSpec(
         name="lance",
-        title="stored input as the core of hosvd, in fixed bases of a calibration batch",
+        title="stored input as a Tucker core, in fixed bases from a calibration batch",
         implementation="ondevice_bench.methods.lance:Lance",
         treats=_LAYERS,
         options=rank_options(_ACTIVATIONS),
@@ -135,7 +135,7 @@ METHODS = (
     ),
     MethodSpec(
         name="wsi_svd",
-        title="as wsi, the factors from a truncated SVD of the updated weight at every step",
+        title="weight in two factors, from a truncated SVD of the updated weight at every step",
         implementation="ondevice_bench.methods.wsi_svd:WsiSvd",
         treats=_LAYERS,
         options=rank_options(_WEIGHTS),
