@@ -33,7 +33,7 @@ def test_the_first_screen_has_the_three_cards(desk):
             "no gain",
             "unknown",
         }
-    fits = desk.page.locator(".decision:not([hidden]) .cards + .lead")
+    fits = desk.page.locator(".decision:not([hidden]) .cards ~ .lead")
     box = fits.bounding_box()
     assert box["y"] + box["height"] <= DESK["height"]
     assert " fits a board of 1 GB and more: " in fits.inner_text()

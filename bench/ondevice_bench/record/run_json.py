@@ -348,7 +348,9 @@ def _require_flat(values: Any) -> None:
 
 
 def _why_no_number(value: float) -> str:
-    return "a number beyond 63 bits" if isfinite(value) else f"{value} is not a number of a bundle"
+    if isinstance(value, int) or isfinite(value):
+        return "a number beyond 63 bits"
+    return f"{value} is not a number of a bundle"
 
 
 def first_line(error: BaseException) -> str:
