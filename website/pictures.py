@@ -2,8 +2,7 @@
 
     python -m website.pictures [FOLDER]
 
-needs Chromium. A run is a bundle, or a baseline, which has one number for each process. With a
-baseline, an interval goes from the lowest process to the highest.
+needs Chromium. Each run is a bundle.
 """
 
 import shutil
@@ -14,19 +13,18 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from ondevice_bench.analyse.summary import RunSummary, summarise
-from ondevice_bench.record import baseline, bundle
+from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.page import write_report
 
 ROOT = Path(__file__).resolve().parents[1]
-FINDINGS = ROOT / "docs" / "findings"
 HERE = ROOT / "website"
 WIDTH, HEIGHT = 1280, 960
 # for each picture: the runs, the first of which the page is about, and the layout
 PICTURES = {
     "report": ((HERE / "real-savings-resnet18.bundle",), "run"),
     "boards": (
-        (FINDINGS / "real-savings-mcunet.json", HERE / "real-savings-x86-1core-2g.json"),
+        (HERE / "boards-x86.bundle", HERE / "boards-x86-1core-2g.bundle"),
         "hardware",
     ),
 }
@@ -55,8 +53,8 @@ def page_of(picture: str, folder: Path) -> Path:
 
 
 def _summary(path: Path, folder: Path) -> RunSummary:
-    """The summary of the run in a bundle or a baseline."""
-    content = bundle.read(path)[0] if path.suffix == ".bundle" else baseline.read(path)
+    """The summary of the run in a bundle."""
+    content = bundle.read(path)[0]
     with Store.create(folder / f"{path.stem}.sqlite") as store:
         store.merge(content.run, content.cells, content.records)
         return summarise(store, content.run)

@@ -16,9 +16,10 @@ from ondevice_bench.suite.labels import row_labels
 SENTENCES: Mapping[str, str] = {
     "least": "{method} needs the least memory: {value}, {ratio} of {baseline}'s. This is proven.",
     "least unsure": "{method} had the lowest peak memory: {value}, {ratio} of {baseline}'s. This "
-    "is not proven.",
+    "is not proven: {missing}.",
     "least of none": "No method needs less memory than {baseline} by more than the noise.",
-    "least unclear": "The noise hides whether a method needs less memory than {baseline}.",
+    "least unclear": "The noise hides whether a method needs less memory than {baseline}: "
+    "{missing}.",
     "fits": "It fits: it takes {share}.",
     "may not fit": "It may not fit: it takes up to {share}.",
     "does not fit": "It does not fit: it takes {share}.",
@@ -26,20 +27,25 @@ SENTENCES: Mapping[str, str] = {
     "costs": "Its cost: step time {step}; {gradient}.",
     "fastest": "{method} is the fastest: {value}, {ratio} of {baseline}'s. This is proven.",
     "fastest unsure": "{method} had the lowest step time: {value}, {ratio} of {baseline}'s. This "
-    "is not proven.",
+    "is not proven: {missing}.",
     "fastest of none": "No method is faster than {baseline} by more than the noise.",
-    "fastest unclear": "The noise hides whether a method is faster than {baseline}.",
+    "fastest unclear": "The noise hides whether a method is faster than {baseline}: {missing}.",
     "both": "With a step that is at most {longer} longer, {method} has {ratio} of {baseline}'s "
-    "memory. This is {proof}.",
+    "memory. This is proven.",
+    "both unsure": "If the step may be {longer} longer, {method} has {ratio} of {baseline}'s "
+    "memory. This is not proven: {missing}.",
     "goal": "For the goal, the lowest {metric}, {method} has {ratio} of {baseline}'s. This is "
-    "{proof}.",
+    "proven.",
+    "goal unsure": "For the goal, the lowest {metric}, {method} has {ratio} of {baseline}'s. This "
+    "is not proven: {missing}.",
     "goal of none": "No method that meets the goal has a lower {metric} than {baseline} by more "
     "than the noise.",
     "goal unclear": "The noise hides whether a method that meets the goal has a lower {metric} "
-    "than {baseline}.",
+    "than {baseline}: {missing}.",
     "unknown": "The {metric} of no method was compared.",
     "out of memory": " Out of memory here: {methods}.",
-    "disturbed": "Other programs disturbed these times: they may be too long, and prove nothing.",
+    "disturbed": "Other programs disturbed these times: they may be too long, and prove nothing. "
+    "Stop these programs, and run again.",
 }
 
 
@@ -123,7 +129,7 @@ def _third(found: Verdict, goal: Goal) -> Iterator[str]:
         return
     choice = found.by_both
     if choice is not None and choice.member is not None:
-        yield SENTENCES["both"].format(
+        yield SENTENCES[_sure("both", choice)].format(
             longer=units.percent(SLOWEST - 1), **_values(choice, choice.member, found.baseline)
         )
 
@@ -134,8 +140,15 @@ def _of_goal(found: Verdict, goal: Goal) -> str:
         return found.obstacle or SENTENCES["unknown"].format(metric=noun)
     if choice.member is None:
         kind = "goal unclear" if choice.unclear else "goal of none"
-        return SENTENCES[kind].format(metric=noun, baseline=found.baseline)
-    return SENTENCES["goal"].format(metric=noun, **_values(choice, choice.member, found.baseline))
+        values = {"baseline": found.baseline, "missing": choice.missing}
+        return SENTENCES[kind].format(metric=noun, **values)
+    sentence = SENTENCES[_sure("goal", choice)]
+    return sentence.format(metric=noun, **_values(choice, choice.member, found.baseline))
+
+
+def _sure(name: str, choice: Choice) -> str:
+    """The name of the sentence: a choice that is not proven has one of its own."""
+    return name if choice.proof == "proven" else f"{name} unsure"
 
 
 def _chosen(name: str, choice: Choice | None, baseline: str, metric: str) -> str:
@@ -144,8 +157,8 @@ def _chosen(name: str, choice: Choice | None, baseline: str, metric: str) -> str
         return SENTENCES["unknown"].format(metric=described.noun)
     if choice.member is None:
         kind = "unclear" if choice.unclear else "of none"
-        return SENTENCES[f"{name} {kind}"].format(baseline=baseline)
-    sentence = SENTENCES[name if choice.proof == "proven" else f"{name} unsure"]
+        return SENTENCES[f"{name} {kind}"].format(baseline=baseline, missing=choice.missing)
+    sentence = SENTENCES[_sure(name, choice)]
     value = choice.member.cell.estimates[metric].estimate
     values = _values(choice, choice.member, baseline)
     return sentence.format(value=units.quantity(value, described.unit), **values)
@@ -157,5 +170,5 @@ def _values(choice: Choice, member: CellWithBaseline, baseline: str) -> dict[str
         "method": member.full_label,
         "ratio": units.ratio(choice.ratio.estimate),
         "baseline": baseline,
-        "proof": "proven" if choice.proof == "proven" else "not proven",
+        "missing": choice.missing,
     }

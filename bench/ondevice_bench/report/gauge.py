@@ -55,7 +55,7 @@ def ratio_text(member: CellWithBaseline, metric: str) -> str:
     if ratio is None:
         return "not compared" if metric in member.cell.estimates else "not measured"
     if is_too_wide(ratio):
-        return "not known (too noisy)"
+        return "too noisy to compare"
     if direction(member, metric) != "unknown":
         return units.ratio(ratio.estimate)
     if ratio.lower is None or ratio.upper is None:

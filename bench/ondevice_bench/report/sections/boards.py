@@ -40,6 +40,7 @@ from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 NO_ANSWER = ("unknown", "undecided")  # badges
 NOT_MEASURED = "This workload was not measured here."
 SHORT_REASON = "not in that run"
+DISTURBED = "other programs disturbed one of the two numbers"
 MOST_NAMED = 4  # methods that a line names
 
 
@@ -398,9 +399,16 @@ def _quantities(
     for on, limit in zip(line.boards, limits, strict=True):
         quantities += [with_share(_value(on, name), name, limit), _to_baseline(on, name, baseline)]
     if len(line.boards) > 1:
-        meaning = "of the second board over the first"
-        quantities.append(_ratio(line.between, meaning, line.why_no_between))
+        quantities.append(_between(line))
     return quantities
+
+
+def _between(line: BoardRow) -> Quantity:
+    """The number of the second board over the first one's; of no use if others disturbed it."""
+    found = _ratio(line.between, "of the second board over the first", line.why_no_between)
+    if line.between is None or not any(on.is_disturbed for on in line.boards[:2]):
+        return found
+    return replace(found, meaning=f"{found.meaning}; {DISTURBED}", is_noisy=True)
 
 
 def _value(on: CellOnBoard, name: str) -> Quantity:
