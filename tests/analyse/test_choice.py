@@ -2,9 +2,16 @@
 
 import pytest
 
-from ondevice_bench.analyse.choice import choose, direction, proven_direction
+from ondevice_bench.analyse.choice import (
+    choose,
+    choose_about_as_fast,
+    direction,
+    proven_direction,
+)
 from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
@@ -55,3 +62,57 @@ def test_a_method_that_is_surely_above_the_baseline_is_not_called_unclear(summar
     (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
     found = choose(group.members[1:], "step_seconds")
     assert (direction(group.members[1], "step_seconds"), found.unclear) == ("unknown", ())
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    ("processes", "disturbed", "expected"),
+    [(5, 0, "less"), (5, 1, "unknown"), (6, 1, "less"), (7, 3, "unknown")],
+)
+def test_a_disturbed_process_does_not_count_for_a_proof(
+    summary_of, side, processes, disturbed, expected
+):
+    """If others disturbed all processes of the baseline, any method would look faster."""
+    cells = synthetic.cells()[:2]
+    records = [
+        make_record(
+            cell=cell,
+            number=number,
+            samples={"step_seconds": [pace * (1 + 0.001 * number)]},
+            details={"foreign_cpu_share": 0.9 if place == side and number <= disturbed else 0.01},
+        )
+        for place, (cell, pace) in enumerate(zip(cells, (1.0, 0.8), strict=True))
+        for number in range(1, processes + 1)
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    found = choose(group.members[1:], "step_seconds")
+    assert direction(group.members[1], "step_seconds") == expected
+    assert (found.proof == "proven") == (expected == "less")
+    clean = processes - disturbed
+    assert expected == "less" or found.missing.startswith(
+        f"only {clean} of {processes} processes of each side were not disturbed, and a proof needs 5"
+    )
+
+
+@pytest.mark.parametrize(("interleaved", "proof"), [(True, "proven"), (False, "not proven")])
+def test_a_drift_may_hide_that_a_step_is_too_long(summary_of, interleaved, proof):
+    cells = synthetic.cells()[:2]
+    peaks = [
+        make_record(
+            cell=cell, number=n, pass_name="memory", metrics={"peak_rss_over_runtime_bytes": peak}
+        )
+        for cell, peak in zip(cells, (100.0, 50.0), strict=True)
+        for n in (1, 2, 3)
+    ]
+    run = synthetic.run_of(settings={**synthetic.SETTINGS, "interleaved": interleaved})
+    steps = [
+        make_record(cell=cell, number=number, samples={"step_seconds": [pace]})
+        for cell, pace in zip(cells, (1.0, 1.07), strict=True)
+        for number in range(1, 6)
+    ]
+    (group,) = groups(summary_of([*peaks, *steps], synthetic.planned(cells), run))
+    found = choose_about_as_fast(group.members[1:], "vanilla")
+    assert (found.member, found.proof) == (group.members[1], proof)
+    slow = verdict(group, Goal(max_slowdown=1.1), "vanilla").refused
+    assert bool(slow) != interleaved
+    assert interleaved or found.missing.startswith("the rounds of a cell ran one after another")

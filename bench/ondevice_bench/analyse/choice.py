@@ -70,8 +70,8 @@ def proven_direction(
 def direction(member: CellWithBaseline, metric: str) -> Direction:
     """The direction that the results of a cell prove.
 
-    A disturbed process makes the interval wider, but it is none of the processes that a proof
-    needs: if all processes of the baseline were disturbed, each method would look faster.
+    A disturbed process makes the interval wider, but it does not count for a proof: if all
+    processes of the baseline were disturbed, each method would look faster.
     """
     count = member.undisturbed(metric)
     return proven_direction(member.ratio(metric), metric, count, member.drift)

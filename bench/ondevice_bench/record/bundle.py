@@ -39,7 +39,7 @@ from ondevice_bench.record.run_json import (
 FORMAT, VERSION = "ondevice-bench bundle", 2
 SUFFIX = ".bundle"
 MAX_MEMBERS = 1000
-MAX_UNPACKED = 128 << 20  # of text; a run of 1,000 cells has 10 to 90 MiB
+MAX_UNPACKED = 128 << 20  # of text; a run of 1,000 cells had 10 to 82 MiB
 MAX_FILE = MAX_UNPACKED
 MAX_MANIFEST = 1 << 20
 _MANIFEST, _VALIDATION = "manifest.json", "validation.json"

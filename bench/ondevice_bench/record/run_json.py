@@ -321,7 +321,7 @@ def _require_fit(
 
 
 def first_problem(error: ValidationError, place: tuple[str | int, ...] = ()) -> str:
-    """The first thing that is wrong, with its place below the place of the values."""
+    """The first thing that is wrong. `place` is where the values are in the file."""
     first = error.errors()[0]
     key_path = ".".join(str(step) for step in (*place, *first["loc"]))[:200]
     return f"{key_path}: {first['msg']}"
