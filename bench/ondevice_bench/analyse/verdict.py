@@ -246,7 +246,7 @@ def bounds(goal: Goal) -> str:
     """What a goal asks for besides the lowest value of its metric."""
     asked = [f"gradient cosine of at least {goal.min_cosine:g} where it was measured"]
     if goal.max_peak_bytes is not None:
-        asked.append(f"peak RSS over runtime of at most {units.size(goal.max_peak_bytes)}")
+        asked.append(f"peak memory of at most {units.size(goal.max_peak_bytes)}")
     if goal.max_slowdown is not None:
         asked.append(f"step of at most {goal.max_slowdown:g} times the baseline's")
     return f"a {', a '.join(asked)}"
