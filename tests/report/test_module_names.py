@@ -9,7 +9,7 @@ from ondevice_bench.report.module_names import in_lines, short_names
 NAMES = st.lists(st.sampled_from(["a", "b", "0", "1", "x_y"]), min_size=1, max_size=5)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.sets(NAMES.map(".".join), max_size=8))
 def test_no_two_names_become_the_same(names):
     short = short_names(names)
