@@ -1,6 +1,6 @@
 """The answers of one board: a method for each question, its cost, how sure it is, what to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -11,7 +11,7 @@ from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.analyse.verdict import Verdict, about_as_low, first
-from ondevice_bench.report.cards import GRADIENT_UNKNOWN, Badge, Card, cards
+from ondevice_bench.report.cards import GRADIENT_UNKNOWN, Badge, Card, cards, may_be
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import ratio_quantity
 from ondevice_bench.stats import is_too_wide
@@ -20,7 +20,6 @@ from ondevice_bench.suite.labels import row_labels
 
 DISTURBED = "times disturbed"
 NO_FIT, MAYBE_NO_FIT = "does not fit", "may not fit"
-LOWER: Mapping[str, str] = {STEP: "may be faster", PEAK: "may need less"}
 STOP = "Stop other programs, and run again. They disturbed the times of {methods}"
 SMALLER = "Use a smaller batch: `bench fit` computes which one fits"
 OF_NOISE = ("Stop other programs", "Use a quieter machine")  # advice that `STOP` includes
@@ -169,19 +168,17 @@ def _of_baseline(
         return BoardAnswer(card.title, "", "", "", (card.badge,), lines, card.badge, "")
     base = next(member.base for member in members if member.base)
     fit = _fit(base, limit)
-    own = "not proven" if choice.unclear else card.badge
     disturbed = [DISTURBED] if any(is_disturbed(each, decided_by) for each in members) else []
     others = first([member.label for member in choice.unclear]) if choice.unclear else ""
-    may_be = LOWER.get(choice.metric, "may be lower")
     return BoardAnswer(
         card.title,
         baseline,
         "1×",
         "",
-        (own, *disturbed, *fit.badges),
+        (card.badge, *disturbed, *fit.badges),
         (
             Line("; ".join(filter(None, (_value(base, choice.metric), fit.text)))),
-            *([Line(f"{may_be}: {others}")] if others else []),
+            *([Line(f"{may_be(choice.metric)}: {others}")] if others else []),
         ),
         card.badge,
         "",
