@@ -42,7 +42,9 @@ def run_with(summary_of):
 )
 def test_an_exact_metric_is_judged_by_equality(run_with, base, new, verdict, code):
     found = compare(run_with("a", {CELL: base}), run_with("b", {CELL: new}))
-    assert [d.verdict for d in found.differences] == [verdict]
+    (difference,) = found.differences
+    assert difference.verdict == verdict
+    assert difference.reason == ("x" if new is None else "")  # what the run says of it
     assert found.exit_code() == code
 
 

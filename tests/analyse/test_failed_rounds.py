@@ -1,9 +1,13 @@
 """Rounds that failed in one run, and how many more in the other one."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.errors import ExitCode
+from ondevice_bench.report.gate.of_runs import outcome_of_runs
+from ondevice_bench.report.terminal.comparison import comparison_notes
 from tests.record.conftest import CELL, make_record, make_run, planned
 from tests.summaries import of_rounds
 
@@ -32,6 +36,30 @@ def test_a_run_of_which_more_rounds_failed_is_worse(summary_of, base, new, code)
             sum(status not in {"ok", "skipped"} for status in side) for side in (base, new)
         )
         assert (one.base.of, one.new.of) == (len(base), len(new))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "trace", "says"),
+    [
+        (["failed"] * 2, False, "no result: failed: time, round 1: no more memory"),
+        (["skipped"] * 2, False, "no result: skipped: time, round 1: no more memory"),
+        (["failed"] * 2, True, "no result of time: failed: no more memory"),
+        (["failed", "ok"], True, ""),
+    ],
+)
+def test_what_the_base_has_no_result_of_is_named_with_the_reason(summary_of, statuses, trace, says):
+    base = of_rounds(summary_of, "a", *statuses)
+    if trace:
+        traced = make_record("t", pass_name="trace", metrics={"activation_bytes": 1.0})
+        (cell,) = summary_of([traced], planned(CELL), make_run("t")).cells
+        (timed,) = base.cells
+        both = {**cell.estimates, **timed.estimates}
+        base = replace(base, cells=(replace(timed, estimates=both),))
+    found = compare(base, of_rounds(summary_of, "b", "ok", "ok"))
+    assert found.not_judged == ({CELL.id: says} if says else {})
+    named = [note for note in comparison_notes(found) if note.startswith("not judged: ")]
+    assert named == ([f"not judged: {CELL.id}: the base has {says}"] if says else [])
+    assert set(named) <= set(outcome_of_runs("t", found, (), lambda *_: None).notes)
 
 
 def test_a_pass_that_only_one_run_has_is_no_failure_of_the_other(summary_of):

@@ -88,6 +88,8 @@ class Comparison:
     code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
     lost: int = 0  # metrics of the cells that are only in the base
     failed: tuple[MoreFailed, ...] = ()  # passes with more failed rounds than in the base
+    # by cell: what the base has no result of, and why; nothing can be said of the new one there
+    not_judged: Mapping[str, str] = field(default_factory=dict)
     joined: int = 0  # the number of cells that both runs have
 
     @property
@@ -192,6 +194,7 @@ def compare(
         failed=tuple(
             each for cell, other in both for each in more_failed(cell.id, cell.rounds, other.rounds)
         ),
+        not_judged={cell.id: why for cell, _ in both if (why := _why_no_result(cell))},
         joined=len(both),
     )
 
@@ -231,12 +234,22 @@ def join_comparisons(parts: Sequence[Comparison]) -> Comparison:
         code={cell: changes for part in parts for cell, changes in part.code.items()},
         lost=sum(part.lost for part in parts),
         failed=tuple(each for part in parts for each in part.failed),
+        not_judged={cell: why for part in parts for cell, why in part.not_judged.items()},
         joined=sum(part.joined for part in parts),
     )
 
 
 def _each_once(parts: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for part in parts for each in part))
+
+
+def _why_no_result(cell: CellSummary) -> str:
+    """What the base has no result of, the cell or passes over it, and why; empty if it has all."""
+    if not cell.estimates:
+        return ": ".join(["no result", cell.status, *cell.problems[:1]])
+    lost = {name: each for name, each in cell.rounds.items() if each.failed == each.of}
+    reason = next((each.reason for each in lost.values()), "")
+    return f"no result of {', '.join(lost)}: {reason}" if lost else ""
 
 
 def _why_not_noisy(base: RunSummary, new: RunSummary) -> str:
@@ -371,7 +384,8 @@ def _exact(
     text = acceptance.text if acceptance else ""
     after = new.estimates.get(metric.name)
     if after is None:
-        return Difference(base.id, metric.name, judged, None, "missing", accepted=text)
+        why = new.unavailable.get(metric.name, "")
+        return Difference(base.id, metric.name, judged, None, "missing", reason=why, accepted=text)
     verdict = exact_verdict(metric, judged, after.estimate)
     if acceptance and verdict == "unchanged":
         return Difference(base.id, metric.name, before, after.estimate, "accepted", accepted=text)

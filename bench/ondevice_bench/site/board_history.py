@@ -1,7 +1,7 @@
 """A suite on one board: its runs in order, their history, and the verdict on the newest run."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ondevice_bench.analyse.compare import SURE, compare
@@ -117,7 +117,8 @@ class BoardHistory:
             count = sum(bool(each.estimates) for each in new.cells)
             sentence = f"First run: {number_of(count, 'cell')} measured"
             return Verdict("worse" if failed else "", sentence, "", None, failed)
-        comparison = compare(self.digests[-2].summary(), new.summary())
+        # the page names the cells that are not judged by itself
+        comparison = replace(compare(self.digests[-2].summary(), new.summary()), not_judged={})
         outcome = outcome_of_runs("bench site", comparison, SURE, lambda *_: None)
         counts = counts_text(outcome.rows)
         unjudged = tuple(_only_measured_in(new, self.digests[-2]))

@@ -1,6 +1,6 @@
 """Two runs against each other, in the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import OTHER_KERNELS, VERDICTS, Comparison, Difference
@@ -132,6 +132,7 @@ def other_notes(comparison: Comparison) -> list[str]:
     lines = []
     if comparison.ambiguous:
         lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
+    lines += _not_judged(comparison.not_judged)
     lines += [f"different: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
     if comparison.of_other_kernels:
@@ -143,6 +144,14 @@ def other_notes(comparison: Comparison) -> list[str]:
         for run in comparison.not_interleaved
     ]
     return lines
+
+
+def _not_judged(reasons: Mapping[str, str]) -> list[str]:
+    """A line for each cell of which the base lacks a result; only their number if they are many."""
+    lines = [f"{cell}: the base has {why}" for cell, why in reasons.items()]
+    if len(lines) > LISTED:
+        lines = [f"{number_of(len(lines), 'cell')}, the first is {lines[0]}"]
+    return [one_line(f"not judged: {line}") for line in lines]
 
 
 def counts_text(comparison: Comparison) -> str:
