@@ -15,7 +15,7 @@ from ondevice_bench.analyse.compare import SURE
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.report.gate import github
 from ondevice_bench.report.gate.junit import junit
-from ondevice_bench.report.gate.markdown import MOST_ROWS, markdown
+from ondevice_bench.report.gate.markdown import MOST_CELLS, MOST_ROWS, markdown
 from ondevice_bench.report.gate.of_refs import outcome_of_refs
 from ondevice_bench.report.gate.outcome import ORDER, GateOutcome, GateRow, Place
 from ondevice_bench.report.gate.page import page
@@ -94,8 +94,12 @@ def test_no_text_leaves_its_place_in_markdown():
 
 
 def test_markdown_of_a_large_comparison_stays_small():
-    found = outcome(*[row(cell=f"c{n}") for n in range(5000)])
-    text = markdown(found)
+    gone, new = ([f"net/{side}/all/b4/s{n}" for n in range(5000)] for side in ("old", "later"))
+    rows = [row(cell=f"c{n}") for n in range(5000)]
+    text = markdown(outcome(*rows, only_in_base=tuple(gone), only_in_new=tuple(new)))
+    for what, cells in (("gone", gone), ("new", new)):
+        assert sum(f"{what}: {cell}\n" in text for cell in cells) == MOST_CELLS
+        assert f"{what}: {5000 - MOST_CELLS} more cells" in text
     assert text.count("| regressed |") == MOST_ROWS
     assert f"{5000 - MOST_ROWS} more rows are left out." in text
     assert len(text) < 64 << 10

@@ -1,12 +1,14 @@
 """A gate's decision as Markdown: for the summary of a job, and for a comment on a pull request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ondevice_bench.report.gate.outcome import GateOutcome, GateRow, counts_text
 from ondevice_bench.report.markdown import escaped, table
 from ondevice_bench.units import number_of
 
-MOST_ROWS = 200  # GitHub shows no summary above 1 MiB, and no comment above 64 KiB
+# GitHub shows no summary above 1 MiB, and no comment above 64 KiB
+MOST_ROWS = 200
+MOST_CELLS = 50  # of one side only
 _TITLES = ["cell", "metric", "base", "new", "change", "verdict", "remark"]
 _SIGNS = {4: "❌", 3: "❌", 5: "⚠️", 6: "⚠️", 0: "✅"}
 
@@ -31,8 +33,8 @@ def _lines(outcome: GateOutcome) -> Iterator[str]:
         yield f"{len(changed) - MOST_ROWS} more rows are left out."
         yield ""
     facts = [
-        *(f"gone: {cell}" for cell in outcome.only_in_base),
-        *(f"new: {cell}" for cell in outcome.only_in_new),
+        *_named("gone", outcome.only_in_base),
+        *_named("new", outcome.only_in_new),
         *outcome.notes,
         f"all metrics: {counts_text(outcome.rows)}",
     ]
@@ -45,6 +47,13 @@ def _lines(outcome: GateOutcome) -> Iterator[str]:
         yield from table(_TITLES[:5], rows[:MOST_ROWS])
         yield ""
         yield "</details>"
+
+
+def _named(what: str, cells: Sequence[str]) -> Iterator[str]:
+    """The cells of one side, and how many of them are left out."""
+    yield from (f"{what}: {cell}" for cell in cells[:MOST_CELLS])
+    if len(cells) > MOST_CELLS:
+        yield f"{what}: {len(cells) - MOST_CELLS} more cells"
 
 
 def _texts(row: GateRow) -> list[str]:

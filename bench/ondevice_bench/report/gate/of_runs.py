@@ -1,6 +1,7 @@
 """The outcome of a comparison of two runs."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 
 from ondevice_bench.analyse.compare import Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
@@ -57,13 +58,17 @@ def places_for(
     lines = lines_of_baseline(reference, root)
     cells = {cell.id: cell.planned.cell for cell in base.cells}
 
-    def place_of(cell: str, metric: str) -> Place | None:
-        changed = [change.file for change in comparison.code.get(cell, ())]
-        if not changed and (cell, metric) in lines:
-            return lines[cell, metric]
+    @cache  # the files are searched once for all metrics of a cell
+    def in_sources(cell: str) -> Place | None:
         naming = (each for each in sources if each.names(cells[cell]))
         of_suite = next(naming, None)
+        changed = [change.file for change in comparison.code.get(cell, ())]
         return of_suite.place_of(cells[cell], changed) if of_suite else None
+
+    def place_of(cell: str, metric: str) -> Place | None:
+        if cell not in comparison.code and (cell, metric) in lines:
+            return lines[cell, metric]
+        return in_sources(cell)
 
     return place_of
 
