@@ -107,6 +107,24 @@ def test_the_last_attempt_of_a_cell_that_is_run_again_counts(tests, hosts):
     result.stdout.fnmatch_lines(["*base small-*, new small-*: 0 regressed, * 2 unchanged"])
 
 
+def test_a_cell_of_two_suites_is_judged_in_each_of_them(tests, hosts):
+    hosts.answer = answering()
+    tests.runpytest("--benchmark", "--suite", "small").assert_outcomes(passed=2)
+    (tests.path / "suites" / "twin.yaml").write_text(SUITE)
+    well_later, worse, seen = answering(), answering(activations=101.0), set()
+
+    def answer(job):  # only the first suite is worse
+        is_first = job.cell.id not in seen
+        seen.add(job.cell.id)
+        return (worse if is_first else well_later)(job)
+
+    hosts.answer = answer
+    asked = ("--benchmark", "--suite", "small", "--suite", "twin", "--baseline", "small")
+    result = tests.runpytest(*asked)
+    result.assert_outcomes(failed=2, passed=2)
+    result.stdout.fnmatch_lines(["*base small-*: 2 regressed, * 2 unchanged"])
+
+
 def test_a_step_that_got_slower_fails_with_the_ratio_and_its_interval(in_rounds, hosts):
     result = gated(in_rounds, hosts, step=1.5)
     result.assert_outcomes(failed=2)

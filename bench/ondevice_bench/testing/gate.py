@@ -27,8 +27,9 @@ class Gate:
         self._partners: dict[tuple[str, str], CellSummary] = {}  # by id and key of the new cell
         self._expected: dict[tuple[str, str], CellSummary] = {}  # those that will be judged
         self._claims = 0
-        # by id and key of the new cell: the last attempt of a test that is run again counts
-        self._comparisons: dict[tuple[str, str], Comparison] = {}
+        # by run, id and key of the new cell: two suites may have the same cell; the last attempt of
+        # a test that is run again counts
+        self._comparisons: dict[tuple[str, str, str], Comparison] = {}
 
     def expect(self, plan: Collection[Cell], chosen: Collection[Cell]) -> None:
         """Tell which cells are planned, and which of them will be judged.
@@ -52,7 +53,7 @@ class Gate:
             RunSummary(run, (cell,)),
             claims=self._claims,
         )
-        self._comparisons[key] = comparison
+        self._comparisons[run.id, *key] = comparison
         return comparison
 
     def comparison(self, *, is_complete: bool = True) -> Comparison | None:
@@ -64,7 +65,8 @@ class Gate:
             return None
         absent = [self._cells[cell.id] for cell in self._joined.only_in_base]
         if is_complete:
-            absent += [b for key, b in self._expected.items() if key not in self._comparisons]
+            judged = {(name, key) for _, name, key in self._comparisons}
+            absent += [base for key, base in self._expected.items() if key not in judged]
         whole = join_comparisons(list(self._comparisons.values()))
         return replace(
             whole,
