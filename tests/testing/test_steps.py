@@ -118,6 +118,21 @@ def test_it(bench_step):
     history.stdout.fnmatch_lines(["*pytest test_mine.py::test_it*"])
 
 
+def test_tests_whose_names_differ_in_a_slash_are_two_cells(steps):
+    test = """\
+import pytest
+
+@pytest.mark.parametrize("name", ["a/b", "a.b"])
+def test_it(bench_step, name):
+    bench_step(step)
+"""
+    steps(test).assert_outcomes(passed=2)
+    (summary,) = stored_steps(steps)
+    assert [each.id.partition("::")[2] for each in summary.cells] == [
+        f"test_it[{name}])/vanilla/all/b1/s0" for name in ("a%2Fb", "a.b")
+    ]
+
+
 def test_a_folder_that_cannot_be_made_loses_the_history_and_says_so(steps):
     (steps.path / "bench-out").write_text("a file")
     result = steps("def test_it(bench_step):\n    bench_step(step)\n")

@@ -40,7 +40,10 @@ def step_cell(host: Host, step: UserStep, test: str) -> PlannedCell:
     file = Path(function.file)
     model = f"{file.name}:{function.name}@{digest(file)}"
     allocator = host.profile.allocator
-    parts = [f"{model}(test={test.replace('/', '.')})", "vanilla", "all", "b1", allocator, "s0"]
+    path, colons, name = test.partition("::")
+    # an id has no other slash; `test[a/b]` and `test[a.b]` are two tests
+    shown = f"{path.replace('/', '.')}{colons}{name.replace('/', '%2F')}"
+    parts = [f"{model}(test={shown})", "vanilla", "all", "b1", allocator, "s0"]
     cell = Cell(
         id="/".join(filter(None, parts)),
         model=model,
