@@ -5,7 +5,7 @@ import math
 import pytest
 
 from ondevice_bench.analyse.budget_needed import budget_needed
-from ondevice_bench.analyse.cell_pair import FEWEST, CellPair, confidence_of
+from ondevice_bench.analyse.cell_pair import FEWEST, LAST_LOOK, MOST_ROUNDS, CellPair, confidence_of
 from ondevice_bench.stats import Change, change, fewest_pairs, is_look, rounds_to_decide
 
 
@@ -52,6 +52,16 @@ def test_the_budget_is_what_was_spent_and_what_the_open_pairs_need():
     assert is_look(needed, FEWEST)
     assert needed > 9
     assert found.seconds == pytest.approx(180 + 10 * (needed - 9))
+
+
+def test_no_round_is_taken_and_no_budget_named_beyond_the_last_judgement():
+    assert is_look(LAST_LOOK, FEWEST)
+    assert not any(is_look(n, FEWEST) for n in range(LAST_LOOK + 1, MOST_ROUNDS + 1))
+    wide = Change(1.05, 1.01, 1.09, "unknown")
+    assert not pair("a", wide, rounds=LAST_LOOK).is_open
+    for rounds in (LAST_LOOK - 1, 293):
+        needed = budget_needed([pair("a", wide, rounds=rounds)], 0.02).rounds["a"]
+        assert needed is None or needed <= LAST_LOOK
 
 
 def test_without_a_round_nobody_knows_the_time_of_one():

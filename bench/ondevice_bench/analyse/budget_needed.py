@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from ondevice_bench.analyse.cell_pair import FEWEST, MOST_ROUNDS, CellPair, confidence_of
+from ondevice_bench.analyse.cell_pair import FEWEST, LAST_LOOK, CellPair, confidence_of
 from ondevice_bench.stats import fewest_pairs, is_look, rounds_to_decide
 
 
@@ -43,7 +43,7 @@ def _rounds(pair: CellPair, threshold: float, pairs: int) -> int | None:
         needed: int | None = max(FEWEST, fewest_pairs(confidence_of(pairs)))
     else:
         needed = rounds_to_decide(pair.step, pair.judged, threshold)
-    if needed is None or needed > MOST_ROUNDS:
+    if needed is None or needed > LAST_LOOK:
         return None
     needed = max(needed, len(pair.base) + 1)
-    return next(n for n in range(needed, 2 * MOST_ROUNDS) if is_look(n, FEWEST))
+    return next(n for n in range(needed, LAST_LOOK + 1) if is_look(n, FEWEST))

@@ -15,6 +15,8 @@ from ondevice_bench.stats import Change, change, is_look
 
 MOST_ROUNDS = 400
 FEWEST = 8  # rounds before the first judgement
+# later rounds would change no verdict
+LAST_LOOK = next(n for n in range(MOST_ROUNDS, FEWEST, -1) if is_look(n, FEWEST))
 CONFIDENCE = 0.995  # of one judgement, over all cells together
 
 
@@ -87,7 +89,7 @@ class CellPair:
         """Whether another round can help."""
         undecided = self.step is None or self.step.direction == "unknown"
         is_compared = not self.problem and not any(self.skips)
-        return is_compared and undecided and len(self.base) < MOST_ROUNDS
+        return is_compared and undecided and len(self.base) < LAST_LOOK
 
     @property
     def is_skipped(self) -> bool:
