@@ -61,10 +61,12 @@ def test_a_worse_step_fails_its_test_in_a_line(steps, hosts, worse, monkeypatch,
     summary = tmp_path / "summary"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(steps.path.parent))  # the job works in its folder
     result = steps(JUDGED, "--baseline", "steps")
     result.assert_outcomes(failed=1)
+    file = f"{steps.path.name}/test_mine.py"
     result.stdout.fnmatch_lines(
-        ["regressed: test_mine.py:step@*", "::error file=test_mine.py,line=1,title=bench_step::*"]
+        ["regressed: test_mine.py:step@*", f"::error file={file},line=1,title=bench_step::*"]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
     assert summary.read_text().startswith("## ❌ Worse: 1 metric of 1 cell regressed")

@@ -24,6 +24,7 @@ from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.report.gate.github import annotations, write_summary
 from ondevice_bench.report.gate.of_runs import outcome_of_runs
 from ondevice_bench.report.gate.outcome import Place
+from ondevice_bench.report.gate.places import first_line_of
 from ondevice_bench.report.terminal.comparison import (
     comparison_lines,
     difference_line,
@@ -46,11 +47,14 @@ from ondevice_bench.suite.planned_cell import PlannedCell
 class StepSession:
     """The run of the steps, and its comparison with a baseline so far."""
 
-    def __init__(self, host: Host, command: str, folder: Path, baseline: str | None) -> None:
+    def __init__(
+        self, host: Host, command: str, folder: Path, baseline: str | None, root: Path
+    ) -> None:
         self.run = step_run(host, command)
         self._host = host
         self._path = folder / SUITE / FILE_NAME
         self._reference = baseline
+        self._root = root  # the names of tests begin here
         self._base: RunSummary | None = None
         self._cells: dict[str, PlannedCell] = {}
         # by cell: the last attempt of a test that is run again counts
@@ -139,7 +143,7 @@ class StepSession:
         """The file of the step's test."""
         cells = {} if self._base is None else {each.id: each for each in self._base.cells}
         file = file_of(cells[cell].planned.cell) if cell in cells else ""
-        return Place(file, 1) if file and Path(file).is_file() else None
+        return first_line_of(self._root / file) if file else None
 
     def _stored(self) -> str:
         records = tuple(record for each in self._records.values() for record in each)

@@ -123,7 +123,7 @@ def _session(config: pytest.Config, options: StepOptions) -> tuple[StepRunner, S
         command = command_text(["pytest", *config.invocation_params.args])
         folder = OUT if options.store is None else Path(options.store)
         try:
-            session = StepSession(host, command, folder, options.baseline)
+            session = StepSession(host, command, folder, options.baseline, config.rootpath)
         except HostError as error:
             raise StepFailed(f"a worker cannot start: {error}") from None
         config.stash[_RUNNER] = runner, session

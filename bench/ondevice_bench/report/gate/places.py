@@ -80,6 +80,14 @@ def repository_root(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(environment.get("GITHUB_WORKSPACE") or Path.cwd())
 
 
+def first_line_of(path: Path) -> Place | None:
+    """The first line of a file; None if there is no such file in the repository."""
+    resolved, root = path.resolve(), repository_root().resolve()
+    if not resolved.is_file() or not resolved.is_relative_to(root):
+        return None
+    return Place(str(resolved.relative_to(root)), 1)
+
+
 def suite_file(name: str) -> Path | None:
     """The file of a suite in the working directory; None if it is not there."""
     path = Path.cwd() / "suites" / f"{name}.yaml"
