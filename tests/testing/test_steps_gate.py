@@ -122,10 +122,12 @@ def with_baseline(steps):
 def test_a_step_that_the_session_lacks_is_gone(with_baseline):
     result = with_baseline(JUDGED)
     result.assert_outcomes(passed=1)
-    assert result.ret == pytest.ExitCode.OK
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED  # as the summary of the job says
     (line,) = [line for line in result.outlines if "only in steps-" in line]
     assert "test_more" in line
-    result.stdout.fnmatch_lines(["*1 cell only in the base"])
+    result.stdout.fnmatch_lines(
+        ["*1 cell only in the base", "*: not everything of the baseline could be compared"]
+    )
 
 
 def test_a_session_in_which_every_step_has_another_name_is_not_green(with_baseline):

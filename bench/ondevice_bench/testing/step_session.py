@@ -17,7 +17,7 @@ from ondevice_bench.analyse.compare import (
 )
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise_content
-from ondevice_bench.errors import BadInput, BenchError
+from ondevice_bench.errors import BadInput, BenchError, ExitCode
 from ondevice_bench.record.model import Record
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.record.store import FILE_NAME, Store
@@ -60,7 +60,7 @@ class StepSession:
         # by cell: the last attempt of a test that is run again counts
         self._records: dict[str, tuple[Record, ...]] = {}
         self._comparisons: dict[str, Comparison] = {}
-        self.why_nothing = ""  # the reason if no step was compared with the baseline
+        self.why_unclear = ""  # the reason if not every step of the baseline could be compared
 
     def add(self, step: UserStep, test: str, result: StepResult) -> StepResult:
         """Keep the result until the end of the session. The new result can be judged."""
@@ -110,7 +110,7 @@ class StepSession:
         try:  # before this run is stored: the baseline may be the latest run
             base = self._base = self._base or _run_of_steps(self._reference)
         except BenchError as error:
-            self.why_nothing = "nothing was compared with the baseline"
+            self.why_unclear = "nothing was compared with the baseline"
             return [self._stored(), f"--baseline: {error}"]
         lines = [self._stored()]
         joined = join(
@@ -121,15 +121,17 @@ class StepSession:
         lost = {cell.id for cell in steps if ran_all_of(file_of(cell))}
         gone = [each for each in base.cells if each.id in lost]
         if not self._comparisons:
-            self.why_nothing = "no test called assert_not_worse(), so nothing was compared"
+            self.why_unclear = "no test called assert_not_worse(), so nothing was compared"
         elif gone and not joined.pairs:
-            self.why_nothing = "no step of the baseline could be compared"
+            self.why_unclear = "no step of the baseline could be compared"
         nothing = compare(replace(base, cells=()), RunSummary(self.run, ()))
         comparison = replace(
             join_comparisons([nothing, *self._comparisons.values()]),
             only_in_base=tuple(each.id for each in gone),
             lost=metrics_of(gone),
         )
+        if not self.why_unclear and comparison.exit_code() == ExitCode.INCONCLUSIVE:
+            self.why_unclear = "not everything of the baseline could be compared"
         lines += comparison_lines(comparison)
         outcome = outcome_of_runs("bench_step", comparison, SURE, self._place_of)
         lines += annotations(outcome)

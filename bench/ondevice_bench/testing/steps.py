@@ -146,13 +146,13 @@ class _LastLines:
         self._last: list[str] = []
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Store the run. A session that compared no step with those of the baseline fails."""
+        """Store the run. A session that did not compare all steps of the baseline is not green."""
         _, steps = self._config.stash[_RUNNER]
         # there is no such plugin without a baseline
         files = self._config.pluginmanager.get_plugin(WHOLE_FILES) or WholeFiles()
         self._last = steps.finish(partial(files.ran_all_of, session))
-        if steps.why_nothing and session.exitstatus == pytest.ExitCode.OK:
-            self._last.append(steps.why_nothing)
+        if steps.why_unclear and session.exitstatus == pytest.ExitCode.OK:
+            self._last.append(steps.why_unclear)
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     @pytest.hookimpl(trylast=True)
