@@ -1,5 +1,6 @@
 import dataclasses
 from dataclasses import replace
+from statistics import median
 
 import pytest
 
@@ -125,6 +126,37 @@ def test_too_few_rounds_decide_nothing_and_say_how_many_would(timed):
     (difference,) = found.differences
     assert difference.verdict == "inconclusive"
     assert difference.reason == "1 and 1 processes measured it; 4 each are needed"
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "verdict", "reason"),
+    [
+        (
+            8,
+            "inconclusive",
+            "8 and 0 undisturbed processes measured it; 4 each are needed",
+        ),
+        (2, "unchanged", ""),
+        (0, "regressed", ""),
+    ],
+)
+def test_what_slowed_a_process_from_outside_is_no_change(
+    summary_of, timed, disturbed, verdict, reason
+):
+    """Processes of the new run were slow. What the records say of others decides what that means."""
+    slow = [1.3] * (disturbed or 8) + STEADY[disturbed or 8 :]
+    records = [
+        dataclasses.replace(
+            each, details={"foreign_cpu_share": 0.5 if each.key.round <= disturbed else 0.0}
+        )
+        for each in timed_records("b", slow)
+    ]
+    new = summary_of(records, planned(CELL), dataclasses.replace(timed("a", STEADY).run, id="b"))
+    (difference,) = compare(timed("a", STEADY), new).differences
+    assert (difference.verdict, difference.reason) == (verdict, reason)
+    assert difference.new == median(slow[disturbed % 8 :])
+    swapped = compare(new, timed("a", STEADY))
+    assert swapped.counts["improved"] == (verdict == "regressed")
 
 
 def test_the_ratio_lies_in_its_interval_where_that_of_the_medians_does_not(timed):

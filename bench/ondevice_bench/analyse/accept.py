@@ -1,7 +1,6 @@
 """The values of a run that somebody accepts in place of those of a baseline."""
 
 from dataclasses import replace
-from statistics import median
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import (
@@ -13,6 +12,7 @@ from ondevice_bench.analyse.compare import (
     claims_on,
     compare,
     join_cells,
+    undisturbed,
 )
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, unknown
@@ -65,8 +65,8 @@ def _values(
         if difference.verdict in ("unchanged", "accepted"):
             raise BadInput(f"{what} is unchanged: nothing to accept")
         return (found.estimates[metric].estimate,)
-    values = _by_process(found, metric)
-    if len(values) < min(fewest, len(_by_process(cell, metric))):
+    values = tuple(undisturbed(found, metric))
+    if len(values) < min(fewest, len(undisturbed(cell, metric))):
         raise BadInput(
             f"{what}: {len(values)} processes measured it; "
             f"{fewest} are needed, or no later change would be seen"
@@ -84,7 +84,3 @@ def _compared(comparison: Comparison, metric: str, what: str) -> Difference:
     if found.reason and not found.rounds_needed:  # more rounds would not help
         raise BadInput(f"{what} cannot be accepted: {found.reason}")
     return found
-
-
-def _by_process(cell: CellSummary, metric: str) -> tuple[float, ...]:
-    return tuple(median(samples) for samples in cell.samples[metric] if samples)

@@ -4,9 +4,10 @@ Exact metrics are compared by equality. Noisy metrics are compared by rounds, be
 differ more than the samples of one process. A difference is claimed if the whole interval of the
 ratio lies beyond the metric's threshold. The confidence grows with the number of comparisons
 (Bonferroni). Noisy metrics are not compared between different machines, between forked and spawned
-processes, or between different boards of a fleet. A run that was not interleaved does not show a
-drift of the machine, so its threshold is twice as high. If more rounds failed in the new run, it is
-worse, whatever the other rounds show.
+processes, or between different boards of a fleet. Processes that other programs or a quota
+disturbed are left out: what slowed them is not the code. A run that was not interleaved does not
+show a drift of the machine, so its threshold is twice as high. If more rounds failed in the new
+run, it is worse, whatever the other rounds show.
 """
 
 from collections import Counter
@@ -306,17 +307,18 @@ def _noisy(
 ) -> Difference:
     metric = metrics.BY_NAME[name]
     acceptance = accepted.get((base.id, name))
-    measured, after = _rounds(base, name), _rounds(new, name)
-    before = list(acceptance.values) if acceptance else measured
+    measured, everything = _rounds(base, name), _rounds(new, name)
+    quiet, after = undisturbed(base, name), undisturbed(new, name)
+    before = list(acceptance.values) if acceptance else quiet
     found = Difference(
         base.id,
         name,
-        median(before),
-        median(after) if after else None,
+        median(before or measured),
+        median(after or everything) if everything else None,
         "inconclusive",
         accepted=acceptance.text if acceptance else "",
     )
-    if not after:
+    if not everything:
         return replace(found, verdict="missing", reason=new.unavailable[name])
     if base.launches[name] != new.launches[name]:
         return replace(
@@ -327,13 +329,15 @@ def _noisy(
     if why := why_not_together(name, base.meters, new.meters):
         return replace(found, reason=f"{why}: such numbers are not compared")
     bases, news = ([metric.for_ratio(value) for value in side] for side in (before, after))
-    if min(*bases, *news) <= 0:
+    if min((*bases, *news), default=1) <= 0:
         return replace(found, reason="a reading is not positive, so there is no ratio")
     threshold = drift * metric.threshold
-    change = shift(bases, news, threshold, confidence)
-    if change.upper == float("inf"):
+    change = shift(bases, news, threshold, confidence) if bases and news else None
+    if change is None or change.upper == float("inf"):
         fewest = fewest_rounds(confidence)
-        reason = f"{len(before)} and {len(after)} processes measured it; {fewest} each are needed"
+        is_less = len(after) < len(everything) or (not acceptance and len(quiet) < len(measured))
+        which = "undisturbed processes" if is_less else "processes"
+        reason = f"{len(before)} and {len(after)} {which} measured it; {fewest} each are needed"
         return replace(found, reason=reason, rounds_needed=fewest)
     verdict = noisy_verdict(metric, change)
     if acceptance and verdict == "unchanged":
@@ -354,6 +358,17 @@ def _noisy(
 def _rounds(cell: CellSummary, name: str) -> list[float]:
     """One reading for each process: the median of its samples."""
     return [median(samples) for samples in cell.samples.get(name, ()) if samples]
+
+
+def undisturbed(cell: CellSummary, name: str) -> list[float]:
+    """The same of the processes from which nothing took processors: only these count as proof."""
+    samples = cell.samples.get(name, ())
+    disturbed = cell.disturbances.get(name) or [False] * len(samples)
+    return [
+        median(each)
+        for each, is_lost in zip(samples, disturbed, strict=True)
+        if each and not is_lost
+    ]
 
 
 def kernels_of(run: Run) -> tuple[object, ...]:

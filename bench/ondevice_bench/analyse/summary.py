@@ -64,6 +64,8 @@ class CellEstimates:
     origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict, kw_only=True)
     # by metric of energy: what its meter counts
     meters: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    # by metric: whether others disturbed each process in `samples`; empty if they disturbed none
+    disturbances: Mapping[str, tuple[bool, ...]] = field(default_factory=dict, kw_only=True)
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -322,6 +324,7 @@ def _estimated(
     """The estimates of these metrics or of all, and why a metric that was measured has none."""
     rounds: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     origins: dict[str, list[Origin]] = defaultdict(list)
+    disturbances: dict[str, list[bool]] = defaultdict(list)
     launches: dict[str, str] = {}
     meters: dict[str, str] = {}
     exclusions: dict[str, str] = {}
@@ -331,6 +334,7 @@ def _estimated(
                 continue
             rounds[name].append(samples)
             origins[name].append((record.key.round, record.details.unit))
+            disturbances[name].append(is_disturbed(record.details))
             if launches.setdefault(name, record.launch) != record.launch:
                 exclusions[name] = MIXED_LAUNCHES
             meter = record.details.meter if is_metered(name) else ""
@@ -357,6 +361,9 @@ def _estimated(
             if any(unit for _, unit in origins[name])
         },
         meters=meters,
+        disturbances={
+            name: tuple(disturbances[name]) for name in comparable if any(disturbances[name])
+        },
     )
     return estimated, exclusions
 
