@@ -1,6 +1,6 @@
 """Text inside Markdown."""
 
-_MARKS = "\\|*_`<>[]"
+_MARKS = "\\|*_`<>[]&~"
 
 
 def escaped(text: str) -> str:
