@@ -56,6 +56,10 @@ def test_a_reason_stands_once_below_the_tables_and_no_word_is_cut(summary_of):
         "step_seconds": "[1]",
         "peak_rss_over_runtime_bytes": "[2]",
     }
+    same = "both sides are the same run, so nothing was measured a second time"
+    assert same in comparison_notes(comparison)
+    other = dataclasses.replace(summary, run=dataclasses.replace(summary.run, id="other"))
+    assert same not in comparison_notes(compare(summary, other))
     first, second = reasons(comparison)
     assert first.startswith("[1] 5 and 5 processes measured it; ")
     assert second.startswith("[2] 3 and 3 processes measured it; ")

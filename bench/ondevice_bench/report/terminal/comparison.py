@@ -130,6 +130,8 @@ def _only_in(run: str, cells: Sequence[str]) -> list[str]:
 def other_notes(comparison: Comparison) -> list[str]:
     """What could not be compared and why, and what differs between the runs."""
     lines = []
+    if comparison.base == comparison.new:
+        lines.append("both sides are the same run, so nothing was measured a second time")
     if comparison.ambiguous:
         lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
     lines += _not_judged(comparison.not_judged)
