@@ -119,6 +119,7 @@ class Runner:
         values = {f"inputs.{k}": str(v.get("default", "")) for k, v in action["inputs"].items()}
         values |= {f"inputs.{name}": value for name, value in inputs.items()}
         values |= {f"github.{name}": str(value) for name, value in self.event.items()}
+        values |= {"github.job": "ab", "runner.os": "Linux", "runner.arch": "X64"}
         ended: dict[str, StepEnded] = {}
         for step in action["runs"]["steps"]:
             assert step["shell"] == "bash"

@@ -164,13 +164,16 @@ def test_the_action_compares_two_commits_and_keeps_one_comment(toy):
     page = Path(compare.outputs["page"]).read_text()
     assert page.index("<h1>Worse: ") < page.index("<td>activation_bytes</td>")
     comment = (toy.folder / "comment.md").read_text()
-    assert comment == f"<!-- ondevice-bench: mine -->\n{compare.summary}"
+    where = "job ab on Linux X64"
+    marker = f"<!-- ondevice-bench: mine, {where} -->"
+    assert comment == f"{marker}\n{compare.summary}\n\nSuite `mine`, {where}.\n"
     told = (toy.folder / "gh.log").read_text().splitlines()
     assert "--method POST repos/somebody/toy/issues/7/comments" in told[-1]
 
     there = [
         {"id": 1, "user": {"type": "User"}, "body": comment},
         {"id": 2, "user": {"type": "Bot"}, "body": "something else"},
+        {"id": 4, "user": {"type": "Bot"}, "body": comment.replace("X64", "ARM64")},  # of a board
         {"id": 3, "user": {"type": "Bot"}, "body": comment},
     ]
     (toy.folder / "gh.answer").write_text(json.dumps(there))
@@ -208,12 +211,13 @@ def test_the_action_needs_no_pull_request_and_then_comments_nowhere():
 def test_the_comment_is_found_whoever_has_the_token_and_never_written_twice(toy):
     steps = YAML(typ="safe").load((ROOT / "action.yml").read_text())["runs"]["steps"]
     (script,) = [step["run"] for step in steps if step["name"] == "Comment"]
-    env = {"NUMBER": "7", "MARKER": "<!-- ondevice-bench: mine -->"}
+    env = {"NUMBER": "7", "SUITE": "mine", "WHERE": "job ab on Linux X64"}
+    body = "<!-- ondevice-bench: mine, job ab on Linux X64 -->\n## Worse"
     (toy.folder / ".runner").mkdir(exist_ok=True)
     (toy.folder / ".runner/bench-ab.md").write_text("## Not worse\n")
     there = [
-        {"id": 1, "user": {"type": "User", "login": "stranger"}, "body": env["MARKER"]},
-        {"id": 2, "user": {"type": "User", "login": "ada"}, "body": env["MARKER"]},
+        {"id": 1, "user": {"type": "User", "login": "stranger"}, "body": body},
+        {"id": 2, "user": {"type": "User", "login": "ada"}, "body": body},
     ]
     (toy.folder / "gh.answer").write_text(json.dumps(there))
     (toy.folder / "gh.user").write_text("ada\n")
