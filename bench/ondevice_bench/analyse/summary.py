@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.alternation import Begun, Origin
 from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
 from ondevice_bench.analyse.meters import is_metered
 from ondevice_bench.analyse.missing_metrics import (
@@ -46,8 +47,6 @@ NOT_WATCHED = (
     "of the run, or run again"
 )
 
-Origin = tuple[int, str]  # a round, and the unit of the board that measured it
-
 
 @dataclass(frozen=True)
 class CellEstimates:
@@ -64,6 +63,8 @@ class CellEstimates:
     origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict, kw_only=True)
     # by metric of energy: what its meter counts
     meters: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    # by pass: when each process that succeeded began
+    begun: Mapping[str, Begun] = field(default_factory=dict, kw_only=True)
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -325,7 +326,10 @@ def _estimated(
     launches: dict[str, str] = {}
     meters: dict[str, str] = {}
     exclusions: dict[str, str] = {}
+    begun: dict[str, dict[Origin, str]] = defaultdict(dict)
     for record in records:
+        if record.status == "ok":
+            begun[record.key.pass_name][record.key.round, record.details.unit] = record.started
         for name, samples in _readings(record).items():
             if names is not None and name not in names:
                 continue
@@ -357,6 +361,7 @@ def _estimated(
             if any(unit for _, unit in origins[name])
         },
         meters=meters,
+        begun=begun,
     )
     return estimated, exclusions
 
