@@ -150,6 +150,20 @@ def test_failures_are_repeated_only_when_asked(world, stored, host):
         pass
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"filters": ("mcunet",)}, "plan or settings"), ({"commit": "def"}, "commit")],
+)
+def test_failures_of_a_plan_that_was_edited_since_cannot_be_repeated(world, host, change, words):
+    """The user mends the method that failed: its cells have other fingerprints."""
+    host.answer = lambda _: Reply("failed", reason="no")
+    with world() as session:
+        session.perform(session.pending()[0])
+    says = pytest.raises(NothingRan, match=f"another {words} than {session.run.id}, so nothing")
+    with says, world(retry=NOT_OK, **change):
+        pass
+
+
 def test_a_retry_that_fails_again_ends_an_unfinished_run(world, host):
     host.answer = lambda _: Reply("failed", reason="no")
     with world() as session:

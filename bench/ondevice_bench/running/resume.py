@@ -57,7 +57,7 @@ def find_or_add_run(
         progress.note(f"continuing {earlier.id}")
         return _with_settings_of(store, earlier, run)
     if request.retry:
-        raise nothing_to_retry(store.path)
+        raise _cannot_retry(store, run, request) or nothing_to_retry(store.path)
     store.add_run(run, request.plan)
     return run
 
@@ -79,6 +79,18 @@ def nothing_to_retry(store: Path) -> NothingRan:
     return NothingRan(f"{store}: nothing failed, timed out or ran out of memory in the latest run")
 
 
+def _cannot_retry(store: Store, new: Run, request: Request) -> NothingRan | None:
+    """The error if the latest run has records to repeat, but another plan; None if it has none."""
+    latest = _latest_of_kind(store, new)
+    if latest is None or not request.retry & set(store.statuses(latest.id).values()):
+        return None
+    new, unlike = _differences(latest, new, request)
+    return NothingRan(
+        f"{store.path}: this run has another {_listed(unlike)} than {latest.id}, so nothing of it "
+        "can be repeated: give the command without --retry, which measures all again"
+    )
+
+
 def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress) -> Run | None:
     """The latest run of the kind, if it is like the new one in everything that matters.
 
@@ -88,23 +100,28 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
     latest = _latest_of_kind(store, new)
     if latest is None:
         return None
-    if latest.profile in request.host.profile.lineage:
-        definition = request.definition_under(latest.profile)
-        new = replace(new, profile=latest.profile, definition=definition)
-    unlike = [
-        name
-        for name in ("definition", "profile", "machine", "software", "commit")
-        if getattr(latest, name) != getattr(new, name)
-    ]
+    new, unlike = _differences(latest, new, request)
     if not unlike:
         goes_on = latest.finished is None or request.extends
         return latest if goes_on or _has_to_repeat(store, latest, request) else None
     if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
         return latest
     if latest.finished is None:
-        differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
-        progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
+        progress.note(f"{latest.id} stays unfinished: this run has another {_listed(unlike)}")
     return None
+
+
+def _differences(latest: Run, new: Run, request: Request) -> tuple[Run, list[str]]:
+    """The new run under the profile of the latest one, if it extends that, and what differs."""
+    if latest.profile in request.host.profile.lineage:
+        definition = request.definition_under(latest.profile)
+        new = replace(new, profile=latest.profile, definition=definition)
+    names = ("definition", "profile", "machine", "software", "commit")
+    return new, [name for name in names if getattr(latest, name) != getattr(new, name)]
+
+
+def _listed(unlike: Iterable[str]) -> str:
+    return ", ".join(_UNLIKE.get(name, name) for name in unlike)
 
 
 def _with_settings_of(store: Store, earlier: Run, new: Run) -> Run:
