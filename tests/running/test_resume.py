@@ -118,6 +118,21 @@ def test_an_unfinished_run_is_left_alone_if_anything_that_matters_changed(world,
     assert len(stored()) == 2
 
 
+def test_a_run_of_a_part_in_between_ends_no_run(world, stored):
+    """Ctrl-C, a look at one model, and the first command again."""
+    with world() as session:
+        session.perform(session.pending()[0])
+        first = session.run.id
+    with world(filters=("mcunet",)) as session:
+        session.perform_all(Silent())
+    with world() as session:
+        assert session.run.id == first
+        session.perform_all(Silent())
+    with world() as session:  # all of it was measured since
+        assert session.run.id not in (first, None)
+    assert len(stored()) == 3
+
+
 def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch, host):
     with world() as session:
         session.perform(session.pending()[0])

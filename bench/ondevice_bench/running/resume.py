@@ -81,7 +81,7 @@ def nothing_to_retry(store: Path) -> NothingRan:
 
 def _cannot_retry(store: Store, new: Run, request: Request) -> NothingRan | None:
     """The error if the latest run has records to repeat, but another plan; None if it has none."""
-    latest = _latest_of_kind(store, new)
+    latest = next(iter(_of_kind(store, new)), None)
     if latest is None or not request.retry & set(store.statuses(latest.id).values()):
         return None
     new, unlike = _differences(latest, new, request)
@@ -92,18 +92,21 @@ def _cannot_retry(store: Store, new: Run, request: Request) -> NothingRan | None
 
 
 def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress) -> Run | None:
-    """The latest run of the kind, if it is like the new one in everything that matters.
+    """The latest run that is like the new one in everything that matters, if it has work left.
 
     The latest is the one that was stored last: the clock may have gone back since an earlier one.
-    Its profile may be one that the profile of the new run extends.
+    Its profile may be one that the profile of the new run extends. Another plan in between, such as
+    one with `--filter`, ends no run. But only the latest run of all is extended.
     """
-    latest = _latest_of_kind(store, new)
-    if latest is None:
+    runs = _of_kind(store, new)
+    for run in runs[:1] if request.extends else runs:
+        if not _differences(run, new, request)[1]:
+            goes_on = run.finished is None or request.extends
+            return run if goes_on or _has_to_repeat(store, run, request) else None
+    if not runs:
         return None
+    latest = runs[0]
     new, unlike = _differences(latest, new, request)
-    if not unlike:
-        goes_on = latest.finished is None or request.extends
-        return latest if goes_on or _has_to_repeat(store, latest, request) else None
     if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
         return latest
     if latest.finished is None:
@@ -150,13 +153,16 @@ def _has_to_repeat(store: Store, latest: Run, request: Request) -> bool:
     return bool(request.retry and left_to_do(tuple(statuses), statuses, request.retry))
 
 
-def _latest_of_kind(store: Store, new: Run) -> Run | None:
-    """The latest run that may be continued. A fleet has one run for each profile of its boards."""
+def _of_kind(store: Store, new: Run) -> Sequence[Run]:
+    """The runs that may be continued, the latest first.
+
+    A fleet has one run for each profile of its boards.
+    """
     if new.origin == RUN:
         return store.last_added(new.suite, new.origin)
     if new.origin == FLEET:
         return store.last_added(new.suite, new.origin, new.profile)
-    return None
+    return ()
 
 
 def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:
