@@ -95,19 +95,20 @@ def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress)
     """The latest run that is like the new one in everything that matters, if it has work left.
 
     The latest is the one that was stored last: the clock may have gone back since an earlier one.
-    Its profile may be one that the profile of the new run extends. Another plan in between, such as
-    one with `--filter`, ends no run. But only the latest run of all is extended.
+    Its profile may be one that the profile of the new run extends. A run of another plan in
+    between, such as one with `--filter`, changes nothing for an unfinished one.
     """
-    runs = _of_kind(store, new)
-    for run in runs[:1] if request.extends else runs:
-        if not _differences(run, new, request)[1]:
-            goes_on = run.finished is None or request.extends
-            return run if goes_on or _has_to_repeat(store, run, request) else None
-    if not runs:
+    if not (runs := _of_kind(store, new)):
         return None
-    latest = runs[0]
-    new, unlike = _differences(latest, new, request)
-    if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
+    latest, *before = runs
+    as_latest, unlike = _differences(latest, new, request)
+    if not unlike:
+        goes_on = latest.finished is None or request.extends
+        return latest if goes_on or _has_to_repeat(store, latest, request) else None
+    like = (run for run in before if not request.extends and not _differences(run, new, request)[1])
+    if (run := next(like, None)) is not None and run.finished is None:
+        return run
+    if unlike == ["definition"] and request.extends and _joins(store, latest, as_latest, request):
         return latest
     if latest.finished is None:
         progress.note(f"{latest.id} stays unfinished: this run has another {_listed(unlike)}")
