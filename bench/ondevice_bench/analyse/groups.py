@@ -21,9 +21,9 @@ from ondevice_bench.suite.layers import freezes
 
 APART = (
     "not interleaved: its rounds did not alternate with those of {baseline}, because some were "
-    "measured apart (`--retry`, a run with `--budget` that went on, or a search). So a drift of the "
-    "machine looks like a difference between them, and a difference of times or memory counts only "
-    "from twice the usual threshold. Use `bench run --fresh`"
+    "measured apart (`--retry`, a run with `--budget` that went on, or a search). So a drift of "
+    "the machine looks like a difference between them, and a difference of times or memory counts "
+    "only from twice the usual threshold. Use `bench run --fresh`"
 )
 # the passes of noisy metrics
 _PROVING = tuple(dict.fromkeys(m.pass_name for m in metrics.ALL if m.kind == "noisy"))
