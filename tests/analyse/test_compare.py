@@ -269,9 +269,19 @@ def test_a_cell_that_was_repeated_alone_is_not_interleaved(summary_of, repeated,
         ]
         return summary_of(records, planned(CELL, SECOND), make_run(name))
 
-    found = compare(measured("a", 1.0), measured("b", 1.08, repeated))
+    base, new = measured("a", 1.0), measured("b", 1.08, repeated)
+    found = compare(base, new)
     assert [item.verdict for item in found.differences] == verdicts
     assert found.not_interleaved == named
+    parts = [  # as pytest compares them
+        compare(
+            dataclasses.replace(base, cells=(before,)),
+            dataclasses.replace(new, cells=(after,)),
+            claims=claims_on(base.cells),
+        )
+        for before, after in zip(base.cells, new.cells, strict=True)
+    ]
+    assert join_comparisons(parts) == found
 
 
 def test_exact_metrics_do_not_care_for_the_order_of_a_run(run_with):

@@ -5,7 +5,7 @@ the machine in between looks like a difference between cells.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import chain, pairwise
 
@@ -13,6 +13,7 @@ from ondevice_bench.units import by_time, instant
 
 Origin = tuple[int, str]  # a round, and the unit of the board that measured it
 Begun = Mapping[Origin, str]  # when each process of a pass over a cell began
+_NEAR = 8  # cells on each side that are looked at: a run may have thousands
 
 
 def alternated(one: Begun, other: Begun) -> bool:
@@ -31,19 +32,18 @@ def alternated(one: Begun, other: Begun) -> bool:
     )
 
 
-def is_apart(cell: Begun, others: Iterable[Begun]) -> bool:
-    """Whether a cell alternated with none of the others that have its rounds, and ended later.
+def apart(cells: Mapping[str, Begun]) -> frozenset[str]:
+    """The cells that alternated with none of those begun about when they were, and ended later.
 
     The one that ended earlier was measured in turn, with processes that were repeated since.
     """
-    found = False
-    for other in others:
-        if other is not cell and len(cell.keys() & other.keys()) > 1:
-            if alternated(cell, other):
-                return False
-            found = found or _end(cell) > _end(other)
-    return found
-
-
-def _end(cell: Begun) -> datetime:
-    return max(map(by_time, cell.values()))
+    times = {name: [by_time(text) for text in begun.values()] for name, begun in cells.items()}
+    ordered = sorted((name for name in cells if len(times[name]) > 1), key=lambda n: min(times[n]))
+    found = set()
+    for place, name in enumerate(ordered):
+        near = ordered[max(0, place - _NEAR) : place] + ordered[place + 1 : place + 1 + _NEAR]
+        others = [each for each in near if len(cells[name].keys() & cells[each].keys()) > 1]
+        ends_later = any(max(times[name]) > max(times[each]) for each in others)
+        if ends_later and not any(alternated(cells[name], cells[each]) for each in others):
+            found.add(name)
+    return frozenset(found)

@@ -17,7 +17,6 @@ from statistics import median
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.alternation import is_apart
 from ondevice_bench.analyse.changed_settings import changed_settings
 from ondevice_bench.analyse.failed_rounds import MoreFailed, more_failed
 from ondevice_bench.analyse.judgement import DRIFT, Verdict, exact_verdict, noisy_verdict
@@ -161,8 +160,8 @@ def compare(
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(timed) if claims is None else claims)
     sides = (base, new) if timed else ()
     one_by_one = tuple(dict.fromkeys(side.run.id for side in sides if not side.is_interleaved))
-    apart = () if one_by_one else tuple(dict.fromkeys(_apart(base, new, timed)))
-    drifting = {(cell, name) for _, cell, name in apart}
+    alone = () if one_by_one else tuple(_measured_apart(base, new, timed))
+    drifting = {(cell, name) for _, cell, name in alone}
     accepted = {(each.cell, each.metric): each for each in base.accepted}
     changes = {cell.id: changes_between(cell, other) for cell, other in joined.pairs}
     units = (base.run.unit, new.run.unit)
@@ -195,7 +194,7 @@ def compare(
         of_other_kernels=tuple(
             name for name in left_out if any(name in cell.estimates for cell, _ in both)
         ),
-        not_interleaved=one_by_one or tuple(dict.fromkeys(where for where, _, _ in apart)),
+        not_interleaved=one_by_one or tuple(dict.fromkeys(where for where, _, _ in alone)),
         ambiguous=tuple(cell.id for cell in joined.ambiguous),
         code={cell: change for cell, change in changes.items() if change},
         lost=metrics_of(of_base[cell.id] for cell in joined.only_in_base),
@@ -206,7 +205,7 @@ def compare(
     )
 
 
-def _apart(
+def _measured_apart(
     base: RunSummary, new: RunSummary, timed: Iterable[tuple[CellSummary, CellSummary, str]]
 ) -> Iterator[tuple[str, str, str]]:
     """Where a cell was measured apart from the others of its run, its id in the base, the metric.
@@ -214,10 +213,8 @@ def _apart(
     Its rounds then show as little of a drift as those of a run that was not interleaved.
     """
     for cell, other, name in timed:
-        pass_name = metrics.BY_NAME[name].pass_name
         for side, one in ((base, cell), (new, other)):
-            others = (each.begun.get(pass_name, {}) for each in side.planned)
-            if is_apart(one.begun.get(pass_name, {}), others):
+            if metrics.BY_NAME[name].pass_name in one.apart:
                 yield f"{side.run.id}: {one.id}", cell.id, name
 
 

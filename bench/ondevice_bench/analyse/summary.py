@@ -2,11 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.alternation import Begun, Origin
+from ondevice_bench.analyse.alternation import Begun, Origin, apart
 from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
 from ondevice_bench.analyse.meters import is_metered
 from ondevice_bench.analyse.missing_metrics import (
@@ -85,6 +85,8 @@ class CellSummary(CellEstimates):
     )
     units: Mapping[str, int] = field(default_factory=dict)  # processes on each board of a fleet
     rounds: Mapping[str, Rounds] = field(default_factory=dict)  # by pass: how many failed
+    # the passes whose rounds alternated with those of no other cell of the run
+    apart: frozenset[str] = frozenset()
 
     @property
     def is_disturbed(self) -> bool:
@@ -234,7 +236,30 @@ def warnings_in(findings: Iterable[DoctorFinding]) -> tuple[str, ...]:
 
 def summarise(store: Store, run: Run) -> RunSummary:
     """Every planned, skipped and pending cell of the run."""
-    return RunSummary(run, tuple(cell_summaries(store, run)))
+    return whole_run(run, cell_summaries(store, run))
+
+
+def whole_run(
+    run: Run, cells: Iterable[CellSummary], accepted: tuple[Acceptance, ...] = ()
+) -> RunSummary:
+    """The summary of all cells of a run. Only together they show which were measured apart."""
+    found = RunSummary(run, tuple(cells), accepted)
+    if not found.is_interleaved:
+        return found
+    names = dict.fromkeys(name for cell in found.planned for name in cell.begun)
+    passes_apart: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        for cell_id in apart({cell.id: cell.begun.get(name, {}) for cell in found.planned}):
+            passes_apart[cell_id].add(name)
+    return replace(
+        found,
+        cells=tuple(
+            replace(cell, apart=frozenset(passes_apart[cell.id]))
+            if cell.id in passes_apart
+            else cell
+            for cell in found.cells
+        ),
+    )
 
 
 def cell_summaries(store: Store, run: Run) -> Iterator[CellSummary]:
@@ -265,7 +290,7 @@ def summarise_content(content: RunContent) -> RunSummary:
     cells = (
         _summarised(content.run, item, by_cell.get(item.cell.id, [])) for item in content.cells
     )
-    return RunSummary(content.run, tuple(cells), content.accepted)
+    return whole_run(content.run, cells, content.accepted)
 
 
 def _summarised(run: Run, item: PlannedCell, found: Sequence[Measurement]) -> CellSummary:

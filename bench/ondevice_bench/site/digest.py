@@ -14,7 +14,7 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.alternation import Origin
 from ondevice_bench.analyse.failed_rounds import Rounds
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, whole_run
 from ondevice_bench.errors import BadInput
 from ondevice_bench.passes import OF_BOARD
 from ondevice_bench.record.merging import replaces
@@ -140,9 +140,7 @@ class Digest:
 
     def summary(self) -> RunSummary:
         """The run in the form that a comparison reads."""
-        return RunSummary(
-            self.run, tuple(_summary_of(each, self.facts.profile) for each in self.cells)
-        )
+        return whole_run(self.run, (_summary_of(each, self.facts.profile) for each in self.cells))
 
 
 def mark_of(
