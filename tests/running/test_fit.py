@@ -8,7 +8,7 @@ from ondevice_bench.cli.app import app
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.running.hosts import local
 from ondevice_bench.running.hosts.fake import FakeHost
-from ondevice_bench.running.queries.fit import Unfit, edge, fits, largest
+from ondevice_bench.running.queries.fit import MOST_OF_TORCH, Unfit, edge, fits, largest
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.fit import LARGEST
 from ondevice_bench.suite.from_flags import Words
@@ -155,9 +155,9 @@ def test_only_the_asked_batch_is_confirmed_and_only_where_it_fits(of_torch, cap)
         for job in host.jobs
         if job.pass_name == "memory"
     ]
-    again = [] if of_torch else [("microbatch", 2, None)]
+    again = [] if of_torch else [("microbatch", 2, 400 + MOST_OF_TORCH)]
     assert real == [
-        ("saved_bf16", 2, None),
+        ("saved_bf16", 2, 400 + MOST_OF_TORCH),
         ("saved_bf16", 12, cap),
         *again,
         ("microbatch", 12, cap),
