@@ -9,26 +9,27 @@ from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.suite.cell import Cell
 
+FIRST, ORIGINAL = "gradient_cosine_first", "gradient_cosine_original"
 # the moment of each comparison, by the metric that holds its cosine
 MOMENTS: Mapping[str, str] = {
-    "gradient_cosine_first": "at step 1",
+    FIRST: "at step 1",
     "gradient_cosine": "at step 10",
-    "gradient_cosine_original": "at step 1, against the uncompressed network",
+    ORIGINAL: "at step 1, against the uncompressed network",
 }
 # the same moments in a table
 SHORT: Mapping[str, str] = {
-    "gradient_cosine_first": "step 1",
+    FIRST: "step 1",
     "gradient_cosine": "step 10",
-    "gradient_cosine_original": "uncompressed",
+    ORIGINAL: "uncompressed",
 }
 
 ROUNDING = 0.99  # rounding alone never brings a cosine below this, in any type of number
 
 # the same moments in the details of a record, which has a cosine for each layer
 _OF_LAYERS: Mapping[str, str] = {
-    "_first": "gradient_cosine_first",
+    "_first": FIRST,
     "_after": "gradient_cosine",
-    "_original": "gradient_cosine_original",
+    "_original": ORIGINAL,
 }
 
 
@@ -95,15 +96,22 @@ def lowest_cosine(member: CellWithBaseline) -> float | None:
 
 
 def lowest_cosine_of_layers(member: CellWithBaseline) -> dict[str, tuple[float, str]]:
-    """The lowest cosine of each layer over all moments, with the moment in words."""
+    """The lowest cosine of each layer over all moments, with the metric of its first moment."""
     lowest: dict[str, tuple[float, str]] = {}
     layers = member.cell.details_of("fidelity").layers
     for moment, metric in _OF_LAYERS.items():
         for name, gradient in layers.get(moment, {}).items():
             if gradient.cosine is not None:
-                found = (gradient.cosine, MOMENTS[metric])
-                lowest[name] = min(found, lowest.get(name, found), key=lambda each: each[0])
+                found = (gradient.cosine, metric)
+                lowest[name] = min(lowest.get(name, found), found, key=lambda each: each[0])
     return lowest
+
+
+def cosines_of_layers(member: CellWithBaseline, metric: str) -> list[float]:
+    """The cosine of each layer at the moment of this metric."""
+    layers = member.cell.details_of("fidelity").layers
+    (moment,) = (moment for moment, of_metric in _OF_LAYERS.items() if of_metric == metric)
+    return [each.cosine for each in layers.get(moment, {}).values() if each.cosine is not None]
 
 
 def has_exact_gradient(method: str) -> bool:

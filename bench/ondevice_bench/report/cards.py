@@ -5,17 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
+from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice, direction
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.verdict import Verdict, about_as_low, first, listing
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import quantity_of, ratio_quantity
+from ondevice_bench.report.shares import share_of
 from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.goal import Goal
 
-# `undecided`: no method is the lowest, but the noise may hide that one is. Readers see "not proven"
-Badge = Literal["proven", "not proven", "undecided", "no gain", "unknown"]
+Badge = Literal["proven", "not proven", "no gain", "unknown"]
+# what a method that is not proven to be lower than the baseline may still be
+MAY_BE: Mapping[str, str] = {STEP: "may be faster", PEAK: "may need less"}
 # what each badge means, also those that stand beside another one
 GRADIENT_UNKNOWN = "gradient unknown"
 BADGES: Mapping[str, str] = {
@@ -39,9 +41,11 @@ class Card:
     of: str  # whose value, and of which metric
     values: str  # the values behind the number
     price: tuple[str, ...]
-    badge: Badge
+    badge: Badge  # of the whole answer
     missing: str = ""  # what would prove it, or why there is no answer
-    names: str = ""  # all methods that the answer may be, if the text leaves some out
+    # the part of the answer that is not proven although the number is, and what would prove it
+    condition: str = ""
+    names: str = ""  # all methods that may be as good, if the text leaves some out
     cell: str = ""
     # why the gradient is not known, and the answer without such methods; empty if it is known
     unknown_gradient: str = ""
@@ -51,9 +55,14 @@ class Card:
 
     @property
     def badges(self) -> tuple[str, ...]:
-        """How sure the answer is, in the words that readers see."""
-        own = "not proven" if self.badge == "undecided" else self.badge
+        """How sure the number is, in the words that readers see."""
+        own = "proven" if self.condition else self.badge
         return (own, *([GRADIENT_UNKNOWN] if self.unknown_gradient else []))
+
+    @property
+    def look(self) -> str:
+        """The badge that decides how the whole card looks."""
+        return GRADIENT_UNKNOWN if self.unknown_gradient else self.badge
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class _Question:
     choice: Choice | None
     none_better: str
     unknown: str
+    condition: str = ""  # what the choice needs besides the metric
 
 
 def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
@@ -74,7 +84,8 @@ def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
 
 def about_badges(found: Iterable[Card], baseline: str) -> tuple[tuple[str, str], ...]:
     """The badges of these cards, each with its meaning."""
-    shown = {badge for card in found for badge in card.badges}
+    of_conditions = {"not proven" for card in found if card.condition}
+    shown = of_conditions.union(*(card.badges for card in found))
     return tuple(
         (badge, meaning.format(baseline=baseline))
         for badge, meaning in BADGES.items()
@@ -124,6 +135,7 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
         f"No method surely saves memory with a step that is at most {longer} longer than "
         f"{found.baseline}'s.",
         "No step time was measured, or all of them are too noisy to use.",
+        f"At most {longer} more time",
     )
 
 
@@ -147,6 +159,8 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
     if member is None or ratio is None:
         return _without_winner(question, choice, found.baseline)
     quality = gradient_quality(member)
+    # the number is proven, but not what the answer needs besides
+    is_open = choice.proof != "proven" and direction(member, question.metric) == "less"
     return Card(
         title=title,
         method=member.full_label,
@@ -155,7 +169,8 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
         values=_values(member, question.metric, ratio, limit),
         price=tuple(_price(member, question.metric)),
         badge="proven" if choice.proof == "proven" else "not proven",
-        missing=_missing(choice),
+        missing="" if is_open else _missing(choice),
+        condition=f"{question.condition}: {choice.missing}" if is_open else "",
         names=_all_names(choice.near),
         cell=member.cell.id,
         unknown_gradient="" if quality.is_known else quality.why_unknown or "it was not measured",
@@ -181,18 +196,23 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
     if not choice.unclear:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
-    labels = [member.label for member in choice.unclear]
+    labels = first([member.label for member in choice.unclear], MOST_NAMED)
     return Card(
         title=question.title,
-        method=f"{baseline}, or one of: {first(labels, MOST_NAMED)}",
-        number="?",
+        method=baseline,
+        number="1×",
         of=noun,
         values="",
         price=(),
-        badge="undecided",
-        missing=f"It is not proven which of them is the lowest: {choice.missing}",
+        badge="not proven",
+        missing=f"These {may_be(choice.metric)}: {labels}. The reason: {choice.missing}",
         names=_all_names(choice.unclear),
     )
+
+
+def may_be(metric: str) -> str:
+    """What a method may be of which nobody knows whether it is lower than the baseline."""
+    return MAY_BE.get(metric, "may be lower")
 
 
 def _values(member: CellWithBaseline, metric: str, ratio: Estimate, limit: int | None) -> str:
@@ -233,9 +253,3 @@ def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     quality = gradient_quality(member)
     if quality.is_known:
         yield quality.text
-
-
-def share_of(member: CellWithBaseline, limit: int) -> str:
-    """The peak as a share of the memory that a step may use."""
-    peak = member.cell.estimates[PEAK].estimate
-    return units.share(peak, limit)
