@@ -222,18 +222,18 @@ def test_a_retry_that_is_interrupted_after_it_chose_ranks_goes_on(world, workpla
         assert set(session.store.statuses(first).values()) == {"ok"}
 
 
-def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host, fresh):
     def answer(job):
         if len(host.jobs) == 3:
             raise KeyboardInterrupt
         return well(job)
 
     host.answer = answer
+    how = "`bench run x` without `fresh`" if fresh else "`bench run x`"
     with (
-        pytest.raises(
-            Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` continues"
-        ),
-        world() as session,
+        pytest.raises(Interrupted, match=rf"2 of 9 measurements are stored .*{how} continues"),
+        world(fresh=fresh) as session,
     ):
         session.perform_all(Silent())
     ((_, statuses),) = stored().items()

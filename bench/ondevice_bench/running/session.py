@@ -217,9 +217,10 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             yield session
         except KeyboardInterrupt:
             left, whole = len(session.missing()), len(session.tasks())
+            command = f"`{request.command}`{' without `fresh`' if request.fresh else ''}"
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
-                f"`{request.command}` continues from there"
+                f"{command} continues from there"
             ) from None
 
 
