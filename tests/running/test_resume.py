@@ -222,18 +222,18 @@ def test_a_retry_that_is_interrupted_after_it_chose_ranks_goes_on(world, workpla
         assert set(session.store.statuses(first).values()) == {"ok"}
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host, fresh):
+@pytest.mark.parametrize("command", ["bench run x", "bench run --fresh x", "bench run x --fresh"])
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host, command):
     def answer(job):
         if len(host.jobs) == 3:
             raise KeyboardInterrupt
         return well(job)
 
     host.answer = answer
-    how = "`bench run x` without `fresh`" if fresh else "`bench run x`"
+    how = "`bench run x`"  # `--fresh` would start another run
     with (
         pytest.raises(Interrupted, match=rf"2 of 9 measurements are stored .*{how} continues"),
-        world(fresh=fresh) as session,
+        world(command=command) as session,
     ):
         session.perform_all(Silent())
     ((_, statuses),) = stored().items()

@@ -13,6 +13,7 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
 from ondevice_bench.passes import PILOT
 from ondevice_bench.protocol.turns import Turns
+from ondevice_bench.record.command import continuing
 from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running.budget import Budget
@@ -217,10 +218,9 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             yield session
         except KeyboardInterrupt:
             left, whole = len(session.missing()), len(session.tasks())
-            command = f"`{request.command}`{' without `fresh`' if request.fresh else ''}"
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
-                f"{command} continues from there"
+                f"`{continuing(request.command)}` continues from there"
             ) from None
 
 
