@@ -322,3 +322,58 @@ def test_a_gradient_that_the_loop_sets_itself_is_applied_as_it_is(network, batch
             optimizer.step()
             optimizer.zero_grad()
     assert all(map(torch.equal, weights(network), weights(twin)))
+
+
+class Branching(Tied):
+    """Each second step leaves out a layer."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x if self.calls % 2 else self.unused(x))
+
+
+def kept_by_the_optimizer(network, optimizer):
+    optimizer.zero_grad(set_to_none=False)
+
+
+def kept_by_the_network(network, optimizer):
+    network.zero_grad(set_to_none=False)
+
+
+def kept_and_then_taken_away(network, optimizer):
+    optimizer.zero_grad(set_to_none=False)
+    if network.calls % 2 == 0:
+        network.zero_grad()
+
+
+@pytest.mark.parametrize(
+    "clear", [kept_by_the_optimizer, kept_by_the_network, kept_and_then_taken_away]
+)
+@pytest.mark.parametrize("slices", [1, 3])
+def test_zeros_in_the_place_of_gradients_decay_until_they_are_taken_away(batch, clear, slices):
+    torch.manual_seed(0)
+    twin = Branching()
+    parts = [("microbatch", {"slices": slices})]
+    early = treat(copy.deepcopy(twin), [*parts, IN_BACKWARD])
+    plain = treat(twin, parts)
+    for treatment in (plain, early):
+        optimizer = treatment.optimizer(lr=0.1, weight_decay=0.1, momentum=0.9)
+        for _ in range(4):
+            treatment.backward(batch)
+            optimizer.step()
+            clear(treatment.module, optimizer)
+        treatment.merge()
+        clear(treatment.module, optimizer)
+    assert all(map(torch.equal, weights(early.module), weights(plain.module)))
+    zeros = [[p.grad is not None for p in each.module.parameters()] for each in (early, plain)]
+    assert zeros[0] == zeros[1]
+
+
+def test_zeros_are_refused_before_the_step(network, batch):
+    treatment = treat(network, "update_in_backward")
+    treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+    with pytest.raises(Refusal, match="clearing the gradients does not undo it"):
+        network.zero_grad(set_to_none=False)

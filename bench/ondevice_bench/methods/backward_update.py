@@ -22,6 +22,7 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.applied_gradient import (
     NAME,
     AppliedGradient,
+    early_clearing,
     second_gradient,
     uncleared_gradient,
 )
@@ -57,7 +58,6 @@ class BackwardUpdates:
         self._optimizer = optimizer
         self._is_last_part = is_last_part
         self._options: list[dict[str, Any]] | None = None  # of the updates since the last step()
-        self._zeros: set[nn.Parameter] = set()  # those that would have zeros as gradients
         self._shown: dict[nn.Parameter, AppliedGradient] = {}  # during a step
 
     def begin(self) -> None:
@@ -70,15 +70,10 @@ class BackwardUpdates:
                 hook = parameter.register_post_accumulate_grad_hook(self._update)
                 _hooks[parameter] = hook
 
-    def clear(self, *, set_to_none: bool) -> None:
-        """Note what `zero_grad` does. A Refusal if it comes before step()."""
+    def require_step(self) -> None:
+        """Before `zero_grad`: a Refusal if step() has not come yet."""
         if self._options is not None:
-            raise Refusal(
-                f"{NAME}: backward has updated the weights already, so clearing the gradients "
-                "does not undo it: call step() after each backward pass, then zero_grad()"
-            )
-        shown = self._take_shown()
-        self._zeros = set() if set_to_none else self._zeros | shown.keys()
+            raise early_clearing()
 
     def finish(self) -> None:
         """The loop has called step(): the next backward pass may update again."""
@@ -86,14 +81,13 @@ class BackwardUpdates:
         _passes.clear()
         self._shown = self._take_shown()
         versions = {each: _updated.pop(each) for each in self._parameters() if each in _updated}
-        self._zeros -= versions.keys()
         try:
             self._require_untouched(versions, used)
         except Refusal:
             self.end_step()
             raise
-        for parameter in self._zeros:  # it decays, and its momentum goes on
-            if parameter.grad is None:
+        for parameter, shown in self._shown.items():
+            if shown.is_zero:  # it decays, and its momentum goes on
                 parameter.grad = torch.zeros_like(parameter)
                 self._optimizer.update_alone(parameter)
                 parameter.grad = None
@@ -118,7 +112,8 @@ class BackwardUpdates:
                 f"{NAME}: the options of the optimizer (such as the learning rate) changed between "
                 "backward and step(), and backward has used the old ones: change them after step()"
             )
-        if not self._shown.keys() <= versions.keys():
+        uncleared = {each for each, shown in self._shown.items() if not shown.is_zero}
+        if not uncleared <= versions.keys():
             raise uncleared_gradient()
         if has_content() and not versions.keys() <= self._shown.keys():
             raise Refusal(
@@ -150,7 +145,13 @@ class BackwardUpdates:
     def _update(self, parameter: Tensor) -> None:
         if is_distributed():
             raise Refusal(f"{NAME}: gradients cannot be averaged over processes: train without it")
-        if not self._is_last_part() or parameter.grad is None:
+        is_last = self._is_last_part()
+        if isinstance(parameter.grad, AppliedGradient):  # it is zero, and has a gradient now
+            added = parameter.grad.added
+            assert added is not None
+            # the next part is added in place, and other code may hold this tensor
+            parameter.grad = added if is_last else added.clone()
+        if not is_last or parameter.grad is None:
             return
         if parameter in _updated:
             raise second_gradient()
@@ -204,7 +205,7 @@ def end_updates(parameters: Iterable[Tensor]) -> None:
     for parameter in parameters:
         _updated.pop(parameter, None)
         if isinstance(parameter.grad, AppliedGradient):
-            parameter.grad = None
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad.is_zero else None
         hook = _hooks.pop(parameter, None)
         if hook is not None:
             hook.remove()
