@@ -12,7 +12,11 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
 from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
-from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
+from ondevice_bench.methods.batch_parts import (
+    number_of_parts,
+    require_mean_of_examples,
+    share_of_loss,
+)
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.effect import LayersCalled, expect_no_more
@@ -268,6 +272,8 @@ class Treatment:
         in its first dimension.
         """
         total, parts = torch.zeros(()), self.parts(batch)
+        if parts > 1 and loss is cross_entropy:
+            require_mean_of_examples(batch)
         with run_on_sums(self.module) if parts > 1 else nullcontext():
             for part in range(parts):
                 share = self.share_of_loss(batch, loss, part)
