@@ -8,6 +8,7 @@ import pickle
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -115,9 +116,9 @@ def _parts(held: Any) -> list[Any]:
 def _way(value: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:
     """How to read and to write what this object holds; None if it holds nothing known."""
     if type(value) is list:
-        return value.copy, lambda held: value.__setitem__(slice(None), held)
+        return value.copy, partial(_fill_list, value)
     if type(value) is dict:
-        return value.copy, lambda held: (value.clear(), value.update(held))
+        return value.copy, partial(_fill_dict, value)
     if isinstance(value, Tensor):
         return lambda: None if value.is_inference() else value._version, lambda _: None
     if isinstance(value, torch.Generator):
@@ -131,3 +132,12 @@ def _way(value: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:
         source = value.bit_generator
         return lambda: source.state, lambda held: setattr(source, "state", held)
     return None
+
+
+def _fill_list(own: list[Any], held: list[Any]) -> None:
+    own[:] = held
+
+
+def _fill_dict(own: dict[Any, Any], held: dict[Any, Any]) -> None:
+    own.clear()
+    own.update(held)
