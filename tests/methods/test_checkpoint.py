@@ -275,6 +275,19 @@ def test_a_block_that_keeps_a_state_in_itself_runs_again_from_the_same_state(fac
         same(ours, plain)
 
 
+def test_a_block_whose_second_run_has_another_output_is_refused_in_the_first_backward():
+    numbers = iter(range(1, 9))  # nothing of the block's own
+
+    class Depending(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * next(numbers)
+
+    network = nn.Sequential(nn.Linear(6, 6), Depending(6, 6), nn.Linear(6, 2))
+    treat(network, "checkpoint", layout=ModelLayout(blocks="1"))
+    with pytest.raises(Refusal, match=r"^1: checkpoint runs this block again in backward, and its"):
+        network(torch.ones(4, 6)).sum().backward()
+
+
 def test_a_block_that_the_network_calls_twice_is_exact():
     class Twice(nn.Module):
         def __init__(self):

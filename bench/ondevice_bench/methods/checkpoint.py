@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from ondevice_bench.errors import Refusal
@@ -34,6 +34,7 @@ from ondevice_bench.methods.own_state import (
     set_back,
 )
 from ondevice_bench.methods.refusals import require_values
+from ondevice_bench.methods.sampled import sampled_numbers
 from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.models.layers import NoSuchPart, attention_names, block_names, mlp_names
 from ondevice_bench.specs.layout import ModelLayout
@@ -75,7 +76,7 @@ class Recomputing:
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first, drawn = [(call, given)], list[host_generators.State]()
-        own = list[OwnState]()
+        own, outputs = list[OwnState](), list[list[list[float]]]()
         weights = _weights(module)
         if not all(isinstance(each, nn.Parameter) for each, _ in weights):
             raise self._other_weights()
@@ -88,7 +89,9 @@ class Recomputing:
                     _noting_draws(module, drawn),
                     _noting_changes(self, module, own),
                 ):
-                    return begun.run()
+                    output = begun.run()
+                _note_output(module, output, outputs)
+                return output
             if weights and not _same(weights, _weights(module)):
                 raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
@@ -100,7 +103,14 @@ class Recomputing:
             ):
                 if has_content():
                     torch.set_rng_state(generator)
-                return forward(*positional, **named)
+                output = forward(*positional, **named)
+            if outputs and _differ(outputs.pop(), _numbers_of(output)):
+                raise Refusal(
+                    f"{self.name}: checkpoint runs this {_SCOPES[self.scope].noun} again in "
+                    "backward, and its output is another one there. It depends on something that "
+                    f"has changed since its first run: {self.take_out}"
+                )
+            return output
 
         # The state of the generator is an input, so that saved-tensor hooks see it. An accelerator
         # has a generator of its own. The second run does not stop early: hooks of modules are
@@ -272,6 +282,30 @@ def _noting_changes(what: Recomputing, module: nn.Module, own: list[OwnState]) -
         _changing[module] = list(before)
     if before:
         own.append(before)
+
+
+_compared: WeakSet[nn.Module] = WeakSet()  # modules whose two runs were compared one time
+_APART = 0.01  # of the largest number: more than rounding
+
+
+def _note_output(module: nn.Module, output: Any, outputs: list[list[list[float]]]) -> None:
+    """Note some numbers of the first output of the module, for its second run."""
+    if module not in _compared and has_content() and not torch.compiler.is_compiling():
+        _compared.add(module)
+        outputs.append(_numbers_of(output))
+
+
+def _numbers_of(output: Any) -> list[list[float]]:
+    return [sampled_numbers(each) for each in tree_leaves(output) if isinstance(each, Tensor)]
+
+
+def _differ(first: list[list[float]], second: list[list[float]]) -> bool:
+    """Whether numbers of two outputs differ by more than rounding."""
+    return any(
+        abs(a - b) > _APART * max(map(abs, old))
+        for old, new in zip(first, second, strict=False)
+        for a, b in zip(old, new, strict=False)
+    )
 
 
 _Held = list[tuple[Tensor, int | None]]
