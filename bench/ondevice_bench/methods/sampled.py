@@ -30,4 +30,4 @@ def sampled_numbers(tensor: Tensor) -> list[float]:
     if code is None or not is_strided(tensor) or not tensor.is_contiguous():
         return []
     found = sampled_bytes(tensor)
-    return [] if found is None else array(code, found[1]).tolist()
+    return [] if found is None else [float(each) for each in array(code, found[1])]
