@@ -57,7 +57,11 @@ def run_on_sums(network: nn.Module) -> Iterator[None]:
 
     A Refusal if this cannot be done. Hooks on factors stay as they are: their layer refuses them.
     """
-    factors = {id(each) for layer in subspace_layers() for each in (layer.left, layer.right)}
+    factors = {
+        id(each)
+        for layer in subspace_layers()
+        for each in (layer.left, layer.right, layer.pending.norm)
+    }
     hooked = []
     for name, parameter in network.named_parameters():
         registered = parameter._backward_hooks or {}
