@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.utils.checkpoint import checkpoint
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.treatment import treat
@@ -377,3 +378,32 @@ def test_zeros_are_refused_before_the_step(network, batch):
     loss_of(network, batch).backward()
     with pytest.raises(Refusal, match="clearing the gradients does not undo it"):
         network.zero_grad(set_to_none=False)
+
+
+class Gated(nn.Module):
+    """A checkpointed part asks a later layer, without its gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.later = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def part(self, x):
+        y = torch.tanh(self.first(x))
+        with torch.no_grad():
+            gate = torch.sigmoid(self.later(y))
+        return y * gate
+
+    def forward(self, x):
+        return self.later(checkpoint(self.part, x, use_reentrant=False))
+
+
+def test_a_second_run_with_a_weight_that_is_updated_already_is_refused(batch):
+    network = Gated()
+    treatment = treat(network, "update_in_backward")
+    optimizer = treatment.optimizer(lr=0.1)
+    before = network.first.weight.clone()
+    with pytest.raises(Refusal, match=r"uses a Linear that is updated already: leave this layer"):
+        network(batch[0]).square().mean().backward()
+    assert torch.equal(network.first.weight, before)
+    optimizer.step()
+    assert not torch.nn.modules.module._global_forward_pre_hooks

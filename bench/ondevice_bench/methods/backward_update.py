@@ -15,7 +15,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
@@ -36,6 +38,7 @@ _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each para
 _updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 # by network: the backward pass that began the updates
 _passes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_watching: list[RemovableHandle] = []  # of modules that run in backward, since the first update
 
 
 class UpdatesAlone(Protocol):
@@ -81,6 +84,8 @@ class BackwardUpdates:
         _passes.clear()
         self._shown = self._take_shown()
         versions = {each: _updated.pop(each) for each in self._parameters() if each in _updated}
+        if _watching:  # backward has ended
+            _watching.pop().remove()
         try:
             self._require_untouched(versions, used)
         except Refusal:
@@ -161,6 +166,8 @@ class BackwardUpdates:
         if self._optimizer.update_alone(parameter):
             self._options, parameter.grad = options, None
             _updated[parameter] = parameter._version
+            if not _watching:
+                _watching.append(register_module_forward_pre_hook(_refuse_updated_weights))
             if has_content():
                 _show(parameter)
 
@@ -182,6 +189,21 @@ def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
         for each in tree_leaves(output):
             if isinstance(each, Tensor) and each.requires_grad:
                 each.register_hook(check)
+
+
+def _refuse_updated_weights(module: nn.Module, _: Any) -> None:
+    """Before a module runs within backward, in a checkpointed part: a Refusal if it is updated.
+
+    Its first run needed no gradient of its weights, or they would not be updated yet.
+    """
+    if torch._C._current_graph_task_id() == -1:
+        return
+    if any(each in _updated for each in module._parameters.values() if each is not None):
+        raise Refusal(
+            f"{NAME}: a checkpointed part of the network runs again in backward, and uses a "
+            f"{type(module).__name__} that is updated already: leave this layer out of the part, "
+            "or train without it"
+        )
 
 
 def _show(parameter: nn.Parameter) -> None:
