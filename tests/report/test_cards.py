@@ -51,10 +51,14 @@ def test_least_memory_in_the_same_time_is_proven_only_if_the_time_is(decided):
         else record
         for record in synthetic.records(cells)
     ]
-    *_, both = decided(cells=cells, records=wide).cards
+    found = decided(cells=cells, records=wide)
+    *_, both = found.cards
+    assert {"proven", "not proven"} == {name for name, _ in found.badges}
     assert (both.method, both.badge) == ("wasi fraction=0.25", "not proven")
-    assert both.missing.startswith("Its step may take up to 2.")
-    assert both.missing.endswith("as long as vanilla's. Use a quieter machine and run again")
+    assert (both.badges, both.look) == (("proven",), "not proven")  # the memory is, the time is not
+    assert both.condition.startswith("At most 10 % more time: its step may take up to 2.")
+    assert both.condition.endswith("as long as vanilla's. Use a quieter machine and run again")
+    assert both.missing == ""
 
 
 @pytest.mark.parametrize(("most", "text"), [(1.1004, "more than 1.10×"), (1.11, "up to 1.11×")])
@@ -67,7 +71,8 @@ def test_a_step_just_beyond_the_limit_is_not_rounded_to_it(decided, most, text):
         for number, pace in enumerate(paces, 1)
     ]
     *_, both = decided(cells=cells, records=records).cards
-    assert both.missing.startswith(f"Its step may take {text} as long as vanilla's.")
+    more = "At most 10 % more time: its step may take"
+    assert both.condition.startswith(f"{more} {text} as long as vanilla's.")
 
 
 def test_a_step_that_is_not_known_may_be_short_enough(decided):

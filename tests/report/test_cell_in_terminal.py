@@ -28,7 +28,7 @@ def table_of(summary, place):
 def test_the_most_important_numbers_come_first(whole):
     table = table_of(whole, 1)
     first = [row[0] for row in table.rows]
-    assert first[:4] == ["step", "peak RSS over runtime", "activations", "forward"]
+    assert first[:4] == ["step", "peak memory", "activations", "forward"]
     assert first.index("parameters") < first.index("activations of normalisation")
     assert first.index("activations of normalisation") < first.index("operator traffic")
 

@@ -10,7 +10,7 @@ from ondevice_bench.report.chips import chips
 from ondevice_bench.report.folding import unmeasured
 from ondevice_bench.report.sections.remarks import reading
 from ondevice_bench.report.sections.section import ReportData
-from ondevice_bench.report.sections.verdict import about_shares
+from ondevice_bench.report.shares import about_shares
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
 from tests.report import synthetic
@@ -66,9 +66,24 @@ def test_a_container_may_allow_less_than_the_board_has(limited, limit, expected)
 @pytest.mark.parametrize(
     ("gib", "cap", "of_torch", "text"),
     [
-        (4, None, 200, "The share is of the 3.5 GiB that a step may use: the memory of the board "),
-        (4, 8192, 200, "The share is of the 3.5 GiB that a step may use: the memory of the board "),
-        (4, 1024, 200, "The share is of the 824 MiB that a step may use: the memory cap of 1 GiB "),
+        (
+            4,
+            None,
+            200,
+            "The share is of the 3.5 GiB that a step may use. The system and torch get ",
+        ),
+        (
+            4,
+            8192,
+            200,
+            "The share is of the 3.5 GiB that a step may use. The system and torch get ",
+        ),
+        (
+            4,
+            1024,
+            200,
+            "The share is of the 824 MiB that a step may use. That is the memory cap of 1 ",
+        ),
         (4, 1024, None, "There is no share: the memory cap of 1 GiB counts what torch itself "),
         (None, None, 200, "There is no share: the memory of the board is not known."),
     ],
@@ -121,7 +136,7 @@ def test_a_machine_on_which_nothing_was_measured_is_not_called_calm(summary_of):
 def test_the_page_says_when_it_was_measured_how_long_and_of_which_code(summary_of):
     run = make_run(finished="2026-01-01T00:09:00+00:00", commit="0123456789")
     assert chip_of(summary_of([], planned(CELL), run), "when").text == (
-        "2026-01-01, in 9 min, commit 0123456"
+        "2026-01-01, took 9 min, commit 0123456"
     )
     run = make_run(commit="nocommit")
     assert chip_of(summary_of([], planned(CELL), run), "when").text == "2026-01-01, unfinished"

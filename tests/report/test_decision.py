@@ -44,6 +44,23 @@ def test_the_lowest_cosine_of_all_moments_counts(summary_of):
         "0.05 at step 1, against the uncompressed network, but the goal asks for at least 0.9"
     )
     assert "wasi" not in found.cards[1].method
+    assert found.has_uncompressed
+
+
+def test_a_method_that_keeps_the_weights_has_no_cosine_with_the_network_before_it(decided):
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "svd")]
+    cosines = {
+        "gradient_cosine_first": 0.5,
+        "gradient_cosine": 0.6,
+        "gradient_cosine_original": 0.5,
+    }
+    records = [
+        dataclasses.replace(each, metrics=cosines) if each.key.pass_name == "fidelity" else each
+        for each in synthetic.records(cells)
+    ]
+    found = decided(cells=cells, records=records)
+    assert found.methods[1][0].gradient.interval == "step 1: 0.50, step 10: 0.60"
+    assert not found.has_uncompressed
 
 
 def test_the_baseline_is_first_then_the_best_and_ranks_stand_together(decided):
@@ -57,6 +74,11 @@ def test_the_baseline_is_first_then_the_best_and_ranks_stand_together(decided):
         ["checkpoint"],
     ]
     assert found.methods[0][0].is_baseline
+    assert found.order == "vanilla; then the other methods, the lowest step time first"
+    assert decided().order == (
+        "vanilla; then the methods that meet the goal, the lowest step time first; then the others"
+    )
+    assert decided(cells=synthetic.cells()[:2]).order == ""
 
 
 def test_colours_say_only_what_is_proven(decided):
@@ -105,6 +127,34 @@ def test_a_step_time_that_other_programs_disturbed_is_marked(decided):
     found = decided(cells=cells, records=records)
     rows = {row.label: row.is_disturbed for rows in found.methods for row in rows}
     assert rows == {"vanilla": False, "asi fraction=0.125": True}
+
+
+def test_a_cell_that_was_measured_too_shortly_is_marked(decided):
+    cells = synthetic.cells()[:2]
+    reached = {"asked": 0.1, "reached": 0.2, "ended_by": "max_seconds"}
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, details=details)
+        for cell, details in zip(cells, ({}, {"precision": reached}), strict=True)
+    ]
+    found = decided(cells=cells, records=records)
+    assert [row.is_imprecise for rows in found.methods for row in rows] == [False, True]
+
+
+def test_the_page_says_what_an_exact_gradient_does_not_cover(decided):
+    found = decided()
+    assert found.has_exact
+    assert found.about_exact == (
+        "Batch-norm, where the network has it, is frozen in this run, also in plain training."
+    )
+    cells = synthetic.cells()[:2]
+    sliced = dataclasses.replace(
+        cells[1], method="microbatch", method_options=(), id="mcunet/microbatch/all/b8/s0"
+    )
+    records = [make_record(cell=cell, metrics={"step_seconds": 1.0}) for cell in (cells[0], sliced)]
+    found = decided(cells=[cells[0], sliced], records=records)
+    assert "each slice of microbatch has its own statistics" in found.about_exact
+    trains = [dataclasses.replace(cell, train=Train(freeze_bn=False)) for cell in cells]
+    assert decided(cells=trains).about_exact == ""
 
 
 def test_a_training_that_other_programs_disturbed_says_nothing_of_the_step_time(decided):

@@ -22,9 +22,9 @@ Run `r1` on profile x86.
 - mcunet, batch 8: It has 0.775× (0.769× … 0.781×) of vanilla's peak memory, a gradient cosine of 0.95 at step 1.
 - mcunet, batch 8: checkpoint has the lowest peak memory of those that meet the goal: 0.375× (0.372× … 0.378×) of vanilla's, at 1.30× (1.27× … 1.33×) of its step time.
 - mcunet, batch 8: svd fraction=0.25 does not meet the goal: a gradient cosine of at least 0.9 where it was measured.
-- mcunet, batch 8: By its peak here, vanilla fits a board of 1 GB and more: it needs 16 % of the 512 MiB that a step may use there. No other method is needed to fit.
+- mcunet, batch 8: By its peak in this run, vanilla fits a board of 1 GB and more: it needs 16 % of the 512 MiB that a step may use there. No other method is needed to fit.
 
-| cell | step | peak RSS over runtime | activations | status |
+| cell | step | peak memory | activations | status |
 | --- | --- | --- | --- | --- |
 | mcunet/vanilla/all/b8/s0 | 100 ms (99.0 … 101 ms) | 80.00 MiB (79.68 … 80.32 MiB) | 40.00 MiB | ok |
 | mcunet/asi(fraction=0.125)/all/b8/s0 | 110 ms (109 … 111 ms) | 60.00 MiB (59.76 … 60.24 MiB) | 25.00 MiB | ok |

@@ -7,7 +7,7 @@ import pytest
 from ondevice_bench import units
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.quantities import Quantity, with_share
-from ondevice_bench.report.sections import anatomy, curve, fronts, growth, times
+from ondevice_bench.report.sections import anatomy, curve, fronts, growth, times, verdict
 from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.report.sections.table import content
 from tests.report import synthetic
@@ -67,6 +67,22 @@ def test_tables_have_the_share_in_numbers(summary_under):
     assert shares["vanilla"] == "4.0 % of 3.91 GiB"  # of batch 16, the last one
     others = [q for row in found["rows"] for n, q in enumerate(row.quantities) if n != place]
     assert {each.share for each in others} == {""}
+
+
+@pytest.mark.parametrize("usable", [16_000, 16_100])  # the highest peak is 160.64 MiB
+def test_shares_that_are_all_below_one_percent_are_one_sentence(summary_under, usable):
+    summary = summary_under(usable * MIB)
+    machine = {**summary.run.machine, "memory_gib": 64}
+    run = dataclasses.replace(summary.run, machine=machine)
+    data = ReportData.from_summaries((dataclasses.replace(summary, run=run),))
+    has_shares = usable == 16_000
+    quantities = [each for row in content(data)["rows"] for each in row.quantities]
+    assert any(each.share for each in quantities) == has_shares
+    found = verdict.content(data)
+    rows = [row for each in found["decisions"] for of in each.methods for row in of]
+    assert any(row.share for row in rows) == has_shares
+    assert any("% of" in c.values for d in found["decisions"] for c in d.cards) == has_shares
+    assert found["share"].startswith("Every peak here is less than 1 % of the 15") != has_shares
 
 
 def test_what_was_not_measured_or_has_no_limit_has_no_share():

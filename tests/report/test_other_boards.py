@@ -94,7 +94,7 @@ CLOSE = "That is close: measure it there."
 def test_the_smallest_board_is_named_for_the_baseline_and_for_the_best_method(
     said, vanilla, checkpoint, fits, share, rest
 ):
-    needs = f"By its peak here, vanilla {fits}: it needs {share} that a step may use there."
+    needs = f"By its peak in this run, vanilla {fits}: it needs {share} that a step may use there."
     assert said(vanilla, checkpoint).sentence == f"{needs} {rest}".strip()
 
 
@@ -119,7 +119,16 @@ def test_a_faster_method_with_a_higher_peak_is_no_way_to_a_smaller_board(decided
         records.append(make_record(cell=cell, metrics={"step_seconds": step}))
     found = decided(cells=chosen, records=records).other_boards
     assert [need.label for need in found.needs] == ["vanilla", "checkpoint"]
+    assert found.all_needs == found.needs
     assert found.sentence.endswith(f"there. {NONE_SMALLER}")
+
+
+def test_all_methods_with_a_peak_are_listed_the_lowest_first(decided):
+    found = decided().other_boards
+    assert [need.label for need in found.needs] == ["vanilla", "checkpoint", "wasi fraction=0.25"]
+    peaks = [need.peak for need in found.all_needs]
+    assert len(peaks) == len(synthetic.METHODS)
+    assert peaks == [peaks[0], *sorted(peaks[1:])]
 
 
 def test_without_a_known_peak_of_the_baseline_nothing_is_said(said):

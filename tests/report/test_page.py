@@ -332,6 +332,25 @@ def test_a_run_without_numbers_says_that_there_is_nothing_to_decide(summary_of):
     assert 'class="card' not in section
 
 
+def test_a_badge_stands_at_what_it_judges(summary_of, tmp_path):
+    layout = tmp_path / "one.yaml"
+    layout.write_text("schema: 1\ntitle: One\nsections: [verdict]\n")
+    cells = [cell for cell in synthetic.cells() if cell.method in ("vanilla", "wasi")]
+    records = [
+        dataclasses.replace(each, samples={"step_seconds": (0.06, 0.08, 0.08, 0.08, 0.15, 0.08)})
+        if each.key.pass_name == "time" and "/wasi" in each.key.cell
+        else each
+        for each in synthetic.records(cells)
+    ]
+    summary = summary_of(records, synthetic.planned(cells))
+    page = body(render(summary, layout=str(layout))).replace("\u00a0", " ")
+    card = page[page.index("10 % more time allowed") :]
+    card = re.sub(r"\s+", " ", card[: card.index("</div>")])
+    number, condition = re.findall(r'<p class="card-(?:number|missing)">.*?</p>', card)
+    assert '<span class="badge proven">' in number
+    assert '<span class="badge not-proven">not proven</span> At most 10 % more time' in condition
+
+
 def test_pending_cells_are_named_never_drawn(summary_of):
     page = body(render(summary_of([], [PlannedCell(CELL, "pi5", "pending", "pending on pi5")])))
     assert "pending on pi5" in page

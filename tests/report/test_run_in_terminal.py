@@ -180,7 +180,7 @@ def test_a_verdict_is_two_sentences_at_most_then_who_misses_the_goal_and_which_b
     assert lines[0].startswith("wasi fraction=0.25 has the lowest step time of those that meet ")
     assert lines[1].startswith("checkpoint has the lowest peak memory of those that meet the goal")
     assert lines[2].startswith("svd fraction=0.25 does not meet the goal: a gradient cosine of ")
-    assert lines[3].startswith("By its peak here, vanilla fits a board of 1 GB and more: ")
+    assert lines[3].startswith("By its peak in this run, vanilla fits a board of 1 GB and more: ")
 
 
 def test_a_method_that_loses_accuracy_is_chosen_neither_here_nor_on_the_page(summary_of):

@@ -21,6 +21,7 @@ def test_some_cells_have_the_figures_that_ship(bench, workplace):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3000)
 def test_a_desk_passes_what_it_has_and_validates_no_pi(bench, workplace):
     ended = bench("board", "validate", "-q", "-o", "desk.bundle", "--json", timeout=3000)
     found = json.loads(ended.out)

@@ -9,26 +9,27 @@ from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.suite.cell import Cell
 
+FIRST, ORIGINAL = "gradient_cosine_first", "gradient_cosine_original"
 # the moment of each comparison, by the metric that holds its cosine
 MOMENTS: Mapping[str, str] = {
-    "gradient_cosine_first": "at step 1",
+    FIRST: "at step 1",
     "gradient_cosine": "at step 10",
-    "gradient_cosine_original": "at step 1, against the uncompressed network",
+    ORIGINAL: "at step 1, against the uncompressed network",
 }
 # the same moments in a table
 SHORT: Mapping[str, str] = {
-    "gradient_cosine_first": "step 1",
+    FIRST: "step 1",
     "gradient_cosine": "step 10",
-    "gradient_cosine_original": "uncompressed",
+    ORIGINAL: "uncompressed",
 }
 
 ROUNDING = 0.99  # rounding alone never brings a cosine below this, in any type of number
 
 # the same moments in the details of a record, which has a cosine for each layer
 _OF_LAYERS: Mapping[str, str] = {
-    "_first": "gradient_cosine_first",
+    "_first": FIRST,
     "_after": "gradient_cosine",
-    "_original": "gradient_cosine_original",
+    "_original": ORIGINAL,
 }
 
 

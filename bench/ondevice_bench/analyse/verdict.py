@@ -225,20 +225,21 @@ def _about_memory(
     choice: Choice | None, by_goal: Choice | None, baseline: str, among: Mapping[str, str]
 ) -> tuple[str, ...]:
     """The sentence about the method with the lowest peak, if the goal chose another method."""
-    if choice is None or choice.member is None or choice.proof != "proven":
+    if choice is None or choice.member is None:
         return ()
     if by_goal is not None and by_goal.proof == "proven" and by_goal.member is choice.member:
         return ()
+    values = {"method": choice.member.full_label, "ratio": _ratio(choice.ratio)}
+    values |= {"baseline": baseline, **among}
+    if choice.proof != "proven":
+        if by_goal is not None and by_goal.metric == PEAK:
+            return ()
+        noun = metrics.BY_NAME[PEAK].noun
+        return (SENTENCES["best unsure"].format(metric=noun, missing=choice.missing, **values),)
     step = choice.member.ratio(STEP)
     lacking = "compared" if STEP in choice.member.cell.estimates else "measured"
     time = f"{_ratio(step)} of its step time" if step else f"a step time that was not {lacking}"
-    sentence = SENTENCES["other"].format(
-        method=choice.member.full_label,
-        ratio=_ratio(choice.ratio),
-        baseline=baseline,
-        step=time,
-        **among,
-    )
+    sentence = SENTENCES["other"].format(step=time, **values)
     return (_with_near(sentence, choice),)
 
 
@@ -246,7 +247,7 @@ def bounds(goal: Goal) -> str:
     """What a goal asks for besides the lowest value of its metric."""
     asked = [f"gradient cosine of at least {goal.min_cosine:g} where it was measured"]
     if goal.max_peak_bytes is not None:
-        asked.append(f"peak RSS over runtime of at most {units.size(goal.max_peak_bytes)}")
+        asked.append(f"peak memory of at most {units.size(goal.max_peak_bytes)}")
     if goal.max_slowdown is not None:
         asked.append(f"step of at most {goal.max_slowdown:g} times the baseline's")
     return f"a {', a '.join(asked)}"

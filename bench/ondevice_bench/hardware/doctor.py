@@ -106,7 +106,7 @@ def _governor(profile: Profile, root: Path) -> DoctorFinding:
         "warning",
         f"{', '.join(governors)}, not {wanted}",
         "the clock rate follows the load, so times of the same step differ",
-        f"echo {wanted} | sudo tee /{_CPUS}/cpu*/cpufreq/scaling_governor",
+        f"`echo {wanted} | sudo tee /{_CPUS}/cpu*/cpufreq/scaling_governor`",
     )
 
 
@@ -119,7 +119,7 @@ def _turbo(root: Path) -> DoctorFinding:
                 "warning",
                 "on",
                 "the clock rate is higher on a cool chip, so early samples are faster",
-                f"echo {off} | sudo tee /{_CPUS}/{name}",
+                f"`echo {off} | sudo tee /{_CPUS}/{name}`",
             )
         if switch == off:
             return DoctorFinding("turbo", "ok", "off")
@@ -163,7 +163,7 @@ def _swap(state: HardwareState) -> DoctorFinding:
         "warning",
         f"{units.mib(used)} used",
         "resident memory does not include swap, so a pass that swaps has no peak",
-        "sudo swapoff -a",
+        "`sudo swapoff -a`",
     )
 
 
@@ -178,7 +178,7 @@ def _load(state: HardwareState) -> DoctorFinding:
         "warning",
         f"{load:g} in the last minute",
         "programs used the CPU, perhaps an earlier run; disturbed samples are measured again",
-        "ps -eo pcpu,comm --sort=-pcpu | head",
+        "`ps -eo pcpu,comm --sort=-pcpu | head` lists these programs",
     )
 
 

@@ -18,7 +18,7 @@ def _peak_part(name: str, label: str, title: str, colour: str) -> Metric:
 MEMORY = (
     _rss(
         "peak_rss_over_runtime_bytes",
-        "peak RSS over runtime",
+        "peak memory",
         "most resident memory of the process during a step, minus that of a process that has only "
         "loaded torch",
         "headline",
@@ -28,7 +28,6 @@ MEMORY = (
         "scope",
         "carried",
         "step line",
-        phrase="peak memory",
     ),
     _rss(
         "peak_rss_bytes",

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
+from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice, direction
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.verdict import Verdict, about_as_low, first, listing
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import quantity_of, ratio_quantity
+from ondevice_bench.report.shares import share_of
 from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.goal import Goal
 
@@ -39,8 +40,10 @@ class Card:
     of: str  # whose value, and of which metric
     values: str  # the values behind the number
     price: tuple[str, ...]
-    badge: Badge
+    badge: Badge  # of the whole answer
     missing: str = ""  # what would prove it, or why there is no answer
+    # the part of the answer that is not proven although the number is, and what would prove it
+    condition: str = ""
     names: str = ""  # all methods that the answer may be, if the text leaves some out
     cell: str = ""
     # why the gradient is not known, and the answer without such methods; empty if it is known
@@ -51,9 +54,18 @@ class Card:
 
     @property
     def badges(self) -> tuple[str, ...]:
-        """How sure the answer is, in the words that readers see."""
-        own = "not proven" if self.badge == "undecided" else self.badge
+        """How sure the number is, in the words that readers see."""
+        own = "proven" if self.condition else self._own
         return (own, *([GRADIENT_UNKNOWN] if self.unknown_gradient else []))
+
+    @property
+    def look(self) -> str:
+        """The badge that decides how the whole card looks."""
+        return GRADIENT_UNKNOWN if self.unknown_gradient else self._own
+
+    @property
+    def _own(self) -> str:
+        return "not proven" if self.badge == "undecided" else self.badge
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class _Question:
     choice: Choice | None
     none_better: str
     unknown: str
+    condition: str = ""  # what the choice needs besides the metric
 
 
 def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
@@ -74,7 +87,8 @@ def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
 
 def about_badges(found: Iterable[Card], baseline: str) -> tuple[tuple[str, str], ...]:
     """The badges of these cards, each with its meaning."""
-    shown = {badge for card in found for badge in card.badges}
+    of_conditions = {"not proven" for card in found if card.condition}
+    shown = of_conditions.union(*(card.badges for card in found))
     return tuple(
         (badge, meaning.format(baseline=baseline))
         for badge, meaning in BADGES.items()
@@ -124,6 +138,7 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
         f"No method surely saves memory with a step that is at most {longer} longer than "
         f"{found.baseline}'s.",
         "No step time was measured, or all of them are too noisy to use.",
+        f"At most {longer} more time",
     )
 
 
@@ -147,6 +162,8 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
     if member is None or ratio is None:
         return _without_winner(question, choice, found.baseline)
     quality = gradient_quality(member)
+    # the number is proven, but not what the answer needs besides
+    is_open = choice.proof != "proven" and direction(member, question.metric) == "less"
     return Card(
         title=title,
         method=member.full_label,
@@ -155,7 +172,8 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
         values=_values(member, question.metric, ratio, limit),
         price=tuple(_price(member, question.metric)),
         badge="proven" if choice.proof == "proven" else "not proven",
-        missing=_missing(choice),
+        missing="" if is_open else _missing(choice),
+        condition=f"{question.condition}: {choice.missing}" if is_open else "",
         names=_all_names(choice.near),
         cell=member.cell.id,
         unknown_gradient="" if quality.is_known else quality.why_unknown or "it was not measured",
@@ -233,9 +251,3 @@ def _price(member: CellWithBaseline, metric: str) -> Iterable[str]:
     quality = gradient_quality(member)
     if quality.is_known:
         yield quality.text
-
-
-def share_of(member: CellWithBaseline, limit: int) -> str:
-    """The peak as a share of the memory that a step may use."""
-    peak = member.cell.estimates[PEAK].estimate
-    return units.share(peak, limit)

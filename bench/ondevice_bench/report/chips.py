@@ -85,7 +85,7 @@ def _when(summary: RunSummary) -> str:
     """The day, how long the run took, and the commit of the code if there is one."""
     run = summary.run
     took = (
-        f"in {units.about(units.seconds_between(run.created, run.finished))}"
+        f"took {units.about(units.seconds_between(run.created, run.finished))}"
         if run.finished
         else "unfinished"
     )

@@ -7,7 +7,9 @@ from ondevice_bench import metrics, units
 from ondevice_bench.analyse.choice import PEAK, STEP
 from ondevice_bench.analyse.epoch import epoch_of
 from ondevice_bench.analyse.gradient import (
+    FIRST,
     MOMENTS,
+    ORIGINAL,
     SHORT,
     GradientQuality,
     cosine_text,
@@ -18,12 +20,13 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
-from ondevice_bench.report.cards import Card, about_badges, cards, share_of, without_repeats
+from ondevice_bench.report.cards import Card, about_badges, cards, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.method_words import MethodWords, about_methods, about_options
 from ondevice_bench.report.other_boards import OtherBoards, other_boards
 from ondevice_bench.report.quantities import Quantity, quantity_of
-from ondevice_bench.specs import registry
+from ondevice_bench.report.shares import share_of
+from ondevice_bench.specs import composition, registry
 from ondevice_bench.stats import is_too_wide
 from ondevice_bench.suite.cell import Cell, Train
 from ondevice_bench.suite.goal import Goal
@@ -49,6 +52,7 @@ class Row:
     pace: str  # the time of an epoch, or else examples in a second; empty without a step time
     refusal: str
     is_disturbed: bool  # whether other programs or a quota took processors from the step
+    is_imprecise: bool  # whether a process ended before its median was as precise as asked for
     beside: str = ""  # the ratios to the baseline under the default allocator, if it has another
     is_baseline: bool = False
 
@@ -66,10 +70,14 @@ class Decision:
     cards: tuple[Card, ...]
     badges: tuple[tuple[str, str], ...]  # those of the cards, and their meanings
     other_boards: OtherBoards | None  # None if the peak of the baseline is not known
+    order: str  # how the rows are sorted
     methods: tuple[tuple[Row, ...], ...]
     columns: tuple[metrics.Metric, ...]
     has_accuracy: bool  # whether a method was trained
     has_gradients: bool  # whether the gradient of a method is known
+    has_uncompressed: bool  # whether a gradient is also compared with the network before the method
+    has_exact: bool  # whether the gradient of a method is exact by design
+    about_exact: str  # what this does not cover
     extra: tuple[metrics.Metric, ...]
     sentences: tuple[str, ...]
     epoch: str  # what the time of an epoch is of, or why it is not known
@@ -91,16 +99,25 @@ def decide(
     baseline: str,
     lost_accuracy: Mapping[str, str] | None = None,
     accuracy: Mapping[str, Quantity] | None = None,
+    *,
+    has_shares: bool = True,
 ) -> tuple[Decision, ...]:
     """The cards and the table of a group of a run's cells, for each baseline.
 
     `lost_accuracy` says which cells do not keep the accuracy, and why. `accuracy` has that of each
-    trained cell.
+    trained cell. `has_shares` says whether peaks have their shares of what a step may use.
     """
     seed = _seed(group, has_accuracy=bool(accuracy))
+    limit = group.limit_bytes if has_shares else None
     return tuple(
         _decision(
-            part, run, verdict(part, goal, baseline, lost_accuracy), goal, accuracy or {}, seed
+            part,
+            run,
+            verdict(part, goal, baseline, lost_accuracy),
+            goal,
+            accuracy or {},
+            seed,
+            limit,
         )
         for part in group.by_baseline
     )
@@ -113,17 +130,18 @@ def _decision(
     goal: Goal,
     trained: Mapping[str, Quantity],
     seed: str,
+    limit: int | None,
 ) -> Decision:
-    """The cards and the table of cells with one baseline."""
+    """The cards and the table of cells with one baseline. Shares are of `limit`."""
     members = group.members
     planned = [member.cell.planned.cell for member in members]
     columns = tuple(dict.fromkeys((PEAK, STEP, "activation_bytes", goal.minimise)))
     extra = tuple(n for n in EXTRA if any(n in m.cell.estimates for m in members))
     extra = tuple(name for name in extra if name not in columns)
-    limit = group.limit_bytes
     rows = {m.label: _row(m, run, limit, columns, extra, found, trained) for m in members}
     shown = cards(found, goal, limit)
     answers = without_repeats(shown)
+    qualities = [gradient_quality(member) for member in members if not member.is_baseline]
     return Decision(
         title=group.title,
         baseline=found.baseline,
@@ -135,9 +153,15 @@ def _decision(
         has_gradients=any(
             row.gradient.value is not None for row in rows.values() if not row.is_baseline
         ),
+        has_uncompressed=any(
+            not quality.is_exact and ORIGINAL in _shown_moments(quality) for quality in qualities
+        ),
+        has_exact=any(quality.is_exact for quality in qualities),
+        about_exact=_about_exact(planned),
         cards=answers,
         badges=about_badges(answers, found.baseline),
         other_boards=other_boards(group, shown),
+        order=_order(members, goal, found),
         methods=tuple(
             tuple(rows[member.label] for member in ranks)
             for ranks in _sorted(members, goal, found.refused)
@@ -173,6 +197,7 @@ def _row(
         pace=_pace(run, member),
         refusal=found.refused.get(member.label, ""),
         is_disturbed=TIME in member.cell.disturbed and STEP in member.cell.estimates,
+        is_imprecise=member.cell.is_imprecise,
         beside=against_default(member),
         is_baseline=member.is_baseline,
     )
@@ -205,12 +230,33 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     if quality.lowest is None:
         return Quantity("unknown", "", f"the gradient was not compared: {quality.why_unknown}")
     listing = "; ".join(f"{cosine_text(v)} {MOMENTS[name]}" for name, v in quality.cosines.items())
-    others = ", ".join(f"{SHORT[name]}: {cosine_text(v)}" for name, v in quality.cosines.items())
+    shown = _shown_moments(quality)
+    others = ", ".join(f"{SHORT[name]}: {text}" for name, text in shown.items())
     meaning = (
         f"the lowest cosine between its weight gradients and those of plain training: {listing}"
     )
-    several = others if len(quality.cosines) > 1 else ""
+    several = others if len(shown) > 1 else ""
     return Quantity(cosine_text(quality.lowest), several, meaning, quality.lowest)
+
+
+def _shown_moments(quality: GradientQuality) -> Mapping[str, str]:
+    """The cosines as text. Before a method that keeps the weights, the network is the same."""
+    texts = {name: cosine_text(value) for name, value in quality.cosines.items()}
+    if texts.get(ORIGINAL) == texts.get(FIRST):
+        texts.pop(ORIGINAL, None)
+    return texts
+
+
+def _about_exact(cells: Sequence[Cell]) -> str:
+    """What `exact` means for batch-norm: plain training of this run may freeze it."""
+    if not all(cell.train.freeze_bn for cell in cells):
+        return ""
+    sliced = any("microbatch" in composition.names(cell.method) for cell in cells)
+    text = "Batch-norm, where the network has it, is frozen in this run, also in plain training."
+    of_slices = (
+        " Where it trains, each slice of microbatch has its own statistics: no exact gradient."
+    )
+    return text + of_slices if sliced else text
 
 
 def _exact_meaning(quality: GradientQuality) -> str:
@@ -265,6 +311,17 @@ def _about_epochs(run: Run, members: Sequence[CellWithBaseline]) -> str:
         f"An epoch is {epoch.steps:,} steps over {epoch.examples:,} examples. Its time is that of "
         "the steps alone."
     )
+
+
+def _order(members: Sequence[CellWithBaseline], goal: Goal, found: Verdict) -> str:
+    """How the rows are sorted, in words; empty if there are less than two to sort."""
+    compared = [m for m in members if m.ratio(goal.minimise) is not None]
+    if len(compared) < 3 or not any(member.is_baseline for member in compared):
+        return ""
+    lowest = f"the lowest {metrics.BY_NAME[goal.minimise].noun} first"
+    if not found.refused:
+        return f"{found.baseline}; then the other methods, {lowest}"
+    return f"{found.baseline}; then the methods that meet the goal, {lowest}; then the others"
 
 
 def _sorted(

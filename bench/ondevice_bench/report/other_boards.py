@@ -1,4 +1,4 @@
-"""Whether the baseline and the methods of the cards fit boards of other sizes: an estimate."""
+"""Whether the methods of a run fit boards of other sizes: an estimate."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ SIZES = ((1, ""), (2, "pi5-2gb"), (4, "pi5-4gb"), (8, "pi5-8gb"))
 CLOSE = 0.9  # kernels and allocators of a board may need some more than those here
 
 SENTENCES = {
-    "fits": "By its peak here, {cell} fits a board of {size} GB{more}: it needs {share} of the "
-    "{usable} that a step may use there.",
-    "no need": " No other method is needed to fit.",
-    "too large": "By its peak here, {cell} does not fit a board of {size} GB: it needs {share} of "
+    "fits": "By its peak in this run, {cell} fits a board of {size} GB{more}: it needs {share} of "
     "the {usable} that a step may use there.",
+    "no need": " No other method is needed to fit.",
+    "too large": "By its peak in this run, {cell} does not fit a board of {size} GB: it needs "
+    "{share} of the {usable} that a step may use there.",
     "method": " With {cell}, a board of {size} GB is enough: {share} of {usable}.",
     "no method": " No method of the cards fits a smaller board.",
     "none": " No method of the cards fits it.",
@@ -77,7 +77,8 @@ class OtherBoards:
     """What the peaks of a run say of boards of other sizes. The baseline is the first need."""
 
     sentence: str
-    needs: tuple[Need, ...]
+    needs: tuple[Need, ...]  # of the methods on the cards
+    all_needs: tuple[Need, ...]  # of all methods
     boards: tuple[BoardSize, ...] = BOARDS
 
 
@@ -91,9 +92,10 @@ def other_boards(part: Group, found: Sequence[Card]) -> OtherBoards | None:
     if len(bases) != 1:
         return None
     chosen = {card.cell for card in found if card.cell}
-    methods = _needs(m for m in members if m.cell.id in chosen and not m.is_baseline)
-    needs = (*bases, *sorted(methods, key=lambda need: need.peak))
-    return OtherBoards(_sentence(needs), needs)
+    methods = _needs(member for member in members if not member.is_baseline)
+    methods = sorted(methods, key=lambda need: need.peak)
+    needs = (*bases, *(need for need in methods if need.cell in chosen))
+    return OtherBoards(_sentence(needs), needs, (*bases, *methods))
 
 
 def _needs(members: Iterable[CellWithBaseline]) -> Iterable[Need]:

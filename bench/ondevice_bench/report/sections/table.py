@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.folding import unmeasured
 from ondevice_bench.report.quantities import (
     Quantity,
@@ -15,6 +14,7 @@ from ondevice_bench.report.quantities import (
     with_share,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
+from ondevice_bench.report.shares import limit_of_shares
 from ondevice_bench.suite.labels import labelled
 from ondevice_bench.suite.training_script import training_lines
 
@@ -37,7 +37,7 @@ class Row:
 def content(data: ReportData) -> Mapping[str, Any]:
     """A line for each cell of the run. What was not meant to be measured here is folded."""
     planned = data.summary.planned
-    limit = usable_memory(data.summary)
+    limit = limit_of_shares(data.summary)
     groups = labelled(cell.planned.cell for cell in planned)
     names = {
         cell: (label, group.heading)
