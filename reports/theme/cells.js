@@ -19,8 +19,10 @@ const byId = new Map(cells.map((cell) => [cell.id, cell]));
 
 const table = document.querySelector("table.cells");
 const several = new Set(cells.map((cell) => cell.workload)).size > 1;
-let columns = data.columns.map((_, place) => place); // those that are shown
+const allColumns = data.columns.map((_, place) => place);
+let columns = allColumns; // those that are shown
 let isUsual = true; // whether nobody has chosen columns: paper has room for the main ones only
+let isFitted = false; // whether columns are left out because the screen has no room for them
 let words = [];
 let order = null; // [column, rises]
 let shown = [];
@@ -106,6 +108,19 @@ function showHead() {
   if (focused !== null) row.querySelector(`[data-key="${focused}"] button`)?.focus();
 }
 
+// leave out the last columns if the screen has no room for them; the main ones stay
+function fitColumns() {
+  const room = table.parentElement.clientWidth;
+  const heads = [...table.tHead.rows[0].cells].slice(-columns.length);
+  const left = table.getBoundingClientRect().left;
+  const fits = (place) => data.columns[place][2] || heads[place].getBoundingClientRect().right - left <= room + 1;
+  columns = allColumns.filter(fits);
+  isFitted = columns.length < allColumns.length;
+  if (!isFitted) return;
+  showHead();
+  showRows();
+}
+
 function sortBy(key) {
   const column = keyOf(key);
   order = [column, !(order && order[0] === column && order[1])];
@@ -116,9 +131,11 @@ function sortBy(key) {
 // one checkbox for each column of numbers
 function addColumnChooser(tools) {
   const box = tools.querySelector(".columns-of-numbers");
+  const summary = tools.querySelector(".columns summary");
+  const count = () => { summary.textContent = columns.length < allColumns.length ? `Columns: ${columns.length} of ${allColumns.length}` : "Columns"; };
   data.columns.forEach(([label], place) => {
     const input = element("input");
-    Object.assign(input, { type: "checkbox", checked: true, value: place });
+    Object.assign(input, { type: "checkbox", checked: columns.includes(place), value: place });
     box.append(element("label", "", input, ` ${label}`));
   });
   box.addEventListener("change", () => {
@@ -127,6 +144,8 @@ function addColumnChooser(tools) {
     showHead();
     showRows();
   });
+  box.addEventListener("change", () => { isFitted = false; count(); });
+  count();
 }
 
 // a quote stands before a text that a spreadsheet would take for a formula
@@ -136,12 +155,13 @@ const csvField = (text) => quoted(notFormula(text));
 const together = (...texts) => texts.filter(Boolean).join(" ");
 
 function tableText(form) {
-  const head = ["cell", "method", "workload", "status", ...columns.map((column) => data.columns[column][0])];
+  const copied = isFitted ? allColumns : columns;
+  const head = ["cell", "method", "workload", "status", ...copied.map((column) => data.columns[column][0])];
   const rows = shown.map((cell) => {
     const numbers = numbersOf(cell.row);
     return [
       cell.id, together(cell.label, cell.basis), cell.workload, cell.status,
-      ...columns.map((column) => together(numbers[column].estimate, numbers[column].interval, numbers[column].share)),
+      ...copied.map((column) => together(numbers[column].estimate, numbers[column].interval, numbers[column].share)),
     ];
   });
   if (form === "csv") return [head, ...rows].map((row) => row.map(csvField).join(",")).join("\n");
@@ -222,6 +242,7 @@ function addPanels(root) {
 if (table) {
   showHead();
   showRows();
+  fitColumns();
   document.querySelectorAll(".tools.of-cells").forEach(addTableTools);
   table.tHead.addEventListener("click", (event) => event.target.closest("button") && sortBy(event.target.closest("th").dataset.key));
   addEventListener("beforeprint", () => makeRows(shown.length));

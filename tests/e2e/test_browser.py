@@ -72,6 +72,8 @@ def test_the_table_sorts_filters_and_is_copied(used):
     used.wait("document.querySelector('[role=status]').textContent === 'copied'")
     head, line = page.evaluate("navigator.clipboard.readText()").splitlines()
     assert head.startswith("cell,method,workload,status,step,")
+    shown = page.locator("table.cells thead th").count()
+    assert len(head.split(",")) > shown + 1  # also those for which the screen has no room
     assert line.startswith(
         'mcunet/svd(fraction=0.25)/all/b16/s0,svd fraction=0.25,"mcunet, batch 16, seed 0",ok,'
         "140 ms"
@@ -82,6 +84,12 @@ def test_a_reader_chooses_the_columns_by_keyboard(desk):
     page = desk.page
     heads = "[...document.querySelectorAll('table.cells thead th')].map(e => e.textContent)"
     before = page.evaluate(heads)
+    room, width = page.evaluate(
+        "(t => [t.parentElement.clientWidth, t.offsetWidth])(document.querySelector('table.cells'))"
+    )
+    assert width <= room
+    shown = f"Columns: {len(before) - 3} of "
+    assert page.locator(".columns summary").inner_text().startswith(shown)
     numbers = "document.querySelectorAll('table.cells tbody tr:first-child td.number').length"
     assert page.evaluate(numbers) == len(before) - 3
     page.locator(".columns summary").focus()

@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from pypdf import PdfReader
 
+from ondevice_bench.report.module_names import in_lines
 from ondevice_bench.report.page import write_report
 from tests.e2e.browsing import DESK, PHONE, Visit
 from tests.report import synthetic
@@ -288,7 +289,10 @@ def test_a_click_on_a_part_of_a_map_names_its_module(browser, tmp_path):
     with Visit(browser, tmp_path / "map.html", viewport=PHONE) as visit:
         visit.page.get_by_role("heading", name="Which modules").click()
         words = visit.page.locator(".map text").first
-        assert words.inner_html() == "first"
+        assert words.text_content() == "first"
+        for letters in (8, 9, 14, 22):
+            lines = visit.page.evaluate(f"linesOfName('blocks.1.depth_conv.bn', {letters}, 3)")
+            assert tuple(lines) == in_lines("blocks.1.depth_conv.bn", letters, 3)
         assert words.bounding_box()["height"] > 9  # pixels: a third of that if the map lay flat
 
 

@@ -112,6 +112,12 @@ def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
     record = make_record(**timed, details={"foreign_cpu_share": 0.9})
     busy = summary_of([record], planned(CELL, SECOND), run)
     assert chip_of(busy, "machine").text == "times of 1 of 1 cells disturbed"
+    busy_too = {**timed, "details": {"foreign_cpu_share": 0.9}}
+    lora = dataclasses.replace(CELL, id="net/lora/all/b2/s0", method="lora")
+    for other, which in ((lora, "lora"), (SECOND, "1 of 2 cells")):
+        both = [make_record(**quiet), make_record(cell=other, **busy_too)]
+        busy = summary_of(both, planned(CELL, other), run)
+        assert chip_of(busy, "machine").text == f"times of {which} disturbed"
     finding = {"level": "warning", "subject": "load", "said": "9", "effect": "slow", "cure": "top"}
     warned = dataclasses.replace(
         calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})

@@ -6,8 +6,10 @@ import pytest
 
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.decision import decide
+from ondevice_bench.report.gauge import beyond
 from ondevice_bench.report.method_words import about_methods
 from ondevice_bench.report.quantities import Quantity
+from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Train
 from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
@@ -92,11 +94,25 @@ def test_a_bar_begins_at_one_and_equal_factors_are_equally_wide(decided):
     rows = {row.label: row for method in decided().methods for row in method}
     activations = rows["checkpoint"].gauges[2]  # 0.15 times: beyond the end of the bar
     assert (activations.bar.left, activations.bar.width) == (0.0, 50.0)
-    assert activations.beyond == "less"
+    assert activations.beyond == ("less",)
     step = rows["wasi fraction=0.25"].gauges[1]
     assert step.bar.left + step.bar.width == 50.0
-    assert step.beyond == ""
+    assert step.beyond == ()
     assert step.whisker.left < step.bar.left < step.whisker.left + step.whisker.width
+
+
+@pytest.mark.parametrize(
+    ("lower", "estimate", "upper", "ends"),
+    [
+        (0.25, 1.0, 4.0, ()),
+        (0.9, 3.9, 4.1, ("more",)),
+        (0.2, 0.5, 0.7, ("less",)),
+        (0.1, 1.0, 5.0, ("less", "more")),
+        (None, 5.0, None, ("more",)),
+    ],
+)
+def test_an_arrow_says_where_a_number_or_its_interval_goes_on(lower, estimate, upper, ends):
+    assert beyond(Estimate(estimate, lower, upper, "")) == ends
 
 
 def test_an_interval_without_use_is_noisy(decided):

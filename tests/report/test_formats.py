@@ -56,6 +56,9 @@ def test_text_has_the_table_the_verdict_and_the_scopes(whole):
     text = formatted([whole], "text")
     assert "wasi fraction=0.25 has the lowest step time" in text
     assert "step: wall time of one training step (whole network)" in text
+    other = replace(whole, run=replace(whole.run, id="r2", profile="pi5"))
+    both = formatted([whole, other], "text")
+    assert both == f"x86: run r1\n\n{text}\n\npi5: run r2\n\n{text}"
 
 
 @pytest.mark.parametrize(

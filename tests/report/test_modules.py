@@ -1,6 +1,7 @@
 """The map of modules: the baseline and the cells of the cards."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -19,10 +20,16 @@ SAVED = {
 
 @pytest.fixture
 def summary_with(summary_of):
-    def make(saved):
+    def make(saved, **of_methods):
         cells = synthetic.cells()
         records = [
-            dataclasses.replace(each, details={**each.details, "saved": saved})
+            dataclasses.replace(
+                each,
+                details={
+                    **each.details,
+                    "saved": of_methods.get(re.split(r"[/(]", each.key.cell)[1], saved),
+                },
+            )
             if each.key.pass_name == "trace"
             else each
             for each in synthetic.records(cells)
@@ -42,7 +49,7 @@ def test_there_is_a_map_for_the_baseline_and_for_each_card(summary_with):
     (vanilla, *_) = maps
     assert [part.name for part in vanilla.parts] == ["first", "second", modules.OUTSIDE]
     assert vanilla.parts[0].size.endswith(", 60.0 %")
-    assert "The largest module is first: 60.0 %." in vanilla.says
+    assert vanilla.more == "The largest module is first: 60.0 %."
     assert [name for name, _ in vanilla.kinds] == ["changed layers", "normalisation", "the loss"]
 
 
@@ -50,31 +57,26 @@ def test_each_map_says_whose_bytes_it_shows(summary_with):
     """The theme hides a sentence without a strong part."""
     page = render(summary_with(SAVED))
     assert page.count('<figure class="full map"><p class="says"><strong>') == 3
+    assert page.count("Each module has the same share as with vanilla.") == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "letters", "others", "shown"),
-    [
-        ("layers.3.conv", 20, ("layers.4.conv",), "layers.3.conv"),
-        ("layers.3.conv", 8, ("layers.4.conv",), "l.3.conv"),
-        ("layers.3.attn.query.dense", 12, ("layers.4.attn.query.dense",), "l.3.a.q.d"),
-        ("layers.3.attn.query", 12, ("layers.4.attn.query",), "l.3.a.query"),
-        ("layers.3.conv", 4, ("layers.4.conv",), "…3.c"),
-        ("a.3.c", 4, ("b.3.c", "c.3.c"), ""),
-        ("head", 4, ("layers.head",), "head"),
-    ],
-)
-def test_a_short_name_means_one_module_or_is_left_out(name, letters, others, shown):
-    assert modules.short_name(name, letters, (name, *others)) == shown
-
-
-def test_small_modules_share_a_part_of_no_kind(summary_with):
+def test_small_modules_share_the_last_box_of_no_kind_and_an_entry_of_the_legend(summary_with):
     count = modules.MOST + 5
     saved = {f"m{n}": {"bytes": 1000 - n, "kind": "attention"} for n in range(count)}
     (maps,) = maps_of(summary_with(saved))["groups"]
     assert len(maps[0].parts) == modules.MOST + 1
-    (shared,) = (part for part in maps[0].parts if part.name == "5 smaller modules")
-    assert shared.colour == modules.SMALLER_COLOUR
+    shared = maps[0].parts[-1]
+    assert (shared.name, shared.colour) == ("5 smaller modules", modules.SMALLER_COLOUR)
+    assert maps[0].kinds[-1] == ("smaller modules", modules.SMALLER_COLOUR)
+    assert maps[0].more.endswith(" 5 smaller modules together: 7.5 %.")
+
+
+def test_equal_shares_are_said_and_not_drawn_again(summary_with):
+    half = {name: {**each, "bytes": each["bytes"] // 2} for name, each in SAVED.items()}
+    other = {**SAVED, "first": {"bytes": 1000, "kind": "treated_layers"}}
+    (maps,) = maps_of(summary_with(SAVED, checkpoint=half, wasi=other))["groups"]
+    assert [bool(each.parts) for each in maps] == [True, False, True]
+    assert maps[1].more == "Each module has the same share as with vanilla."
 
 
 def test_the_page_has_the_map_and_a_run_without_modules_has_none(summary_with):

@@ -213,7 +213,7 @@ def test_plots_hold_the_figures_of_the_table(summary):
     (parts,) = drawn(render(summary))["by-kernel"]
     assert {trace["name"]: trace["x"] for trace in bars(parts)} == {
         "batch": [1.0],
-        "weights": [2.0],
+        "model": [2.0],
         "after warm-up": [3.0],
         "step's own memory": [4.0],
     }

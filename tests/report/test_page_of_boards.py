@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from ondevice_bench.analyse.choice import PEAK
 from ondevice_bench.report import page as pages
+from ondevice_bench.report.board_answers import DISTURBED
 from ondevice_bench.report.sections.boards import content
 from ondevice_bench.report.sections.section import ReportData
 from tests.record.conftest import make_record
@@ -41,10 +43,10 @@ def test_boards_say_whether_the_same_method_wins(whole, summary_of):
     slow = dict.fromkeys(("wasi", "svd"), 4.0)
     other = summary_of(synthetic.records(cells, "r2", slow), synthetic.planned(cells, "pi5"), run)
     page = body(pages.render([whole, other], "hardware"))
-    (answers,) = re.findall('<table class="answers">.*?</table>', page, re.DOTALL)[:1]
+    (answers,) = re.findall('<table class="answers".*?</table>', page, re.DOTALL)[:1]
     rows = [
         [re.sub(r"<.*?>", "", cell).split(" ")[0] for cell in re.findall("<td.*?</td>", row)]
-        for row in re.findall("<tr>(.*?)</tr>", answers)[1:]
+        for row in re.findall("<tr>(.*?)</tr>", answers)[1:]  # without the head
     ]
     assert rows[0] == ["0.375×", "0.375×", "yes"]
     assert rows[1] == ["0.520×", "1×", "no"]
@@ -65,7 +67,12 @@ def test_boards_say_whether_the_same_method_wins(whole, summary_of):
             "not known",
             "asi fraction=0.125",
         ),
-        ({"layers": "mlp"}, ["mcunet, batch 8"], "no", "mcunet/asi(fraction=0.125)/all/b8/s0"),
+        (
+            {"layers": "mlp"},
+            ["mcunet, batch 8"],
+            "not known",
+            "mcunet/asi(fraction=0.125)/all/b8/s0",
+        ),
     ],
 )
 def test_boards_agree_only_on_the_same_cell(summary_of, there, titles, agreement, method):
@@ -85,7 +92,9 @@ def test_boards_agree_only_on_the_same_cell(summary_of, there, titles, agreement
     workloads = content(ReportData.from_summaries(tuple(summaries)))["workloads"]
     assert [workload.title for workload in workloads] == titles
     (least_memory, *_) = workloads[0].answers
-    assert (least_memory.agreement, least_memory.on_boards[0].card.method) == (agreement, method)
+    assert (least_memory.agreement, least_memory.on_boards[0].method) == (agreement, method)
+    if "layers" in there:
+        assert least_memory.doubt == "mcunet/asi(fraction=0.125)/mlp/b8/s0 not measured on x86"
 
 
 def test_exact_numbers_that_are_the_same_on_all_boards_stand_once(summary_of):
@@ -163,12 +172,13 @@ def machine_of(unit):
 def test_a_disturbed_board_shows_it_beside_its_badges_and_in_the_caveats(quiet_and_busy):
     data = ReportData.from_summaries(tuple(quiet_and_busy), compares_boards=True)
     (workload,) = content(data)["workloads"]
-    memory, fastest, both = (
-        [(each.is_disturbed, each.has_disturbed_price) for each in answer.on_boards]
+    marks = [
+        [(DISTURBED in each.badges, DISTURBED in each.all_badges) for each in answer.on_boards]
         for answer in workload.answers
-    )
-    assert memory == [(False, False), (False, True)]
-    assert fastest == both == [(False, False), (True, False)]
+    ]
+    assert [of_quiet for of_quiet, _ in marks] == [(False, False)] * 3
+    memory, fastest, both = (of_busy for _, of_busy in marks)
+    assert (memory, fastest, both) == ((False, True), (True, True), (False, True))
 
 
 def test_a_page_of_boards_says_which_board_each_part_is_about(quiet_and_busy):
@@ -176,7 +186,7 @@ def test_a_page_of_boards_says_which_board_each_part_is_about(quiet_and_busy):
     titles = {re.sub("<.*?>", "", each) for each in re.findall("<h2>(.*?)</h2>", page)}
     assert {"Decision on pi5, unit a", "Every cell on pi5, unit a", "Caveats"} < titles
     assert {"Board by board", "How to read this report", "Environment"} < titles
-    assert page.count("times disturbed</a></span>") == 2
+    assert page.count("times disturbed</a></span>") == 3
     assert 'machine pi5, unit b</span> <a href="#notes">times of 5 of 5 cells' in page
     (caveats,) = re.findall('<section id="notes">.*?</section>', page, re.DOTALL)
     assert re.findall("<h3>(.*?)</h3>", caveats)[-1] == "pi5, unit b"
@@ -199,6 +209,74 @@ def test_a_number_that_failed_says_why(quiet_and_busy, summary_of):
     assert "ValueError: no such batch" in page
     assert 'href="#problems"' in page
     assert "the list above" not in page
+
+
+@pytest.mark.parametrize(
+    ("left_out", "agreement", "doubt", "steps"),
+    [
+        (None, "yes", "", ()),
+        (4, "yes", "", ("Measure svd fraction=0.25 here, too",)),
+        (5, "not known", "checkpoint not measured on pi5", ("Measure checkpoint here, too",)),
+    ],
+)
+def test_boards_do_not_disagree_about_a_method_that_one_did_not_measure(
+    summary_of, left_out, agreement, doubt, steps
+):
+    summaries = []
+    for profile in ("x86", "pi5"):
+        cells = synthetic.cells(8)
+        if profile == "pi5" and left_out is not None:
+            del cells[left_out]
+        run = synthetic.run_of(f"r-{profile}", profile=profile)
+        found = synthetic.records(cells, run.id)
+        summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
+    (workload,) = content(ReportData.from_summaries(tuple(summaries)))["workloads"]
+    assert (workload.answers[0].agreement, workload.answers[0].doubt) == (agreement, doubt)
+    assert workload.next_steps == ((), steps)
+
+
+def test_what_is_not_proven_is_not_known_to_agree(summary_of):
+    cells, summaries = synthetic.cells(8), []
+    for profile, interleaved in (("x86", True), ("pi5", False)):
+        settings = {**synthetic.SETTINGS, "interleaved": interleaved}
+        run = synthetic.run_of(f"r-{profile}", profile=profile, settings=settings)
+        found = [
+            each
+            for each in synthetic.records(cells, run.id)
+            if interleaved or each.key.pass_name != "memory" or each.key.round < 3
+        ]
+        summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
+    found = content(ReportData.from_summaries(tuple(summaries)))
+    (workload,) = found["workloads"]
+    memory, fastest, _ = workload.answers
+    assert [each.method for each in memory.on_boards] == ["checkpoint", "checkpoint"]
+    assert (memory.agreement, memory.doubt) == ("not known", "not proven on pi5")
+    assert (fastest.agreement, fastest.doubt) == ("yes", "")
+    assert workload.next_steps == ((), ("Set `rounds: {memory: 3}` and run again",))
+    meanings = dict(found["badges"])
+    assert "(peak memory 8 %, step time 5 %; 2× that on pi5)" in meanings["proven"]
+    assert "(peak memory 3, step time 5)" in meanings["proven"]
+
+
+def test_the_ratio_between_two_boards_is_not_doubted_for_a_third_one(summary_of):
+    cells, summaries = synthetic.cells(8)[:2], []
+    for profile, torch, gib in (("x86", "2.4", 4), ("pi4", "2.4", 64), ("pi5", "2.5", 4)):
+        run = synthetic.run_of(f"r-{profile}", profile=profile)
+        machine, software = {**run.machine, "memory_gib": gib}, {**run.software, "torch": torch}
+        run = dataclasses.replace(run, machine=machine, software=software)
+        found = synthetic.records(cells, run.id)
+        summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
+    found = content(ReportData.from_summaries(tuple(summaries)))
+    assert found["differ"] == []
+    assert {each.name for each in found["differences"]} == {"memory of the machine", "torch"}
+    peaks = next(each for each in found["tables"] if each["metric"].name == PEAK)
+    assert peaks["shares"] == [
+        "share of 3.5 GiB",
+        "all below 1 % of 63.5 GiB",
+        "share of 3.5 GiB",
+    ]
+    (_, numbers), *_ = peaks["lines"]
+    assert [each.share for each in numbers[:5:2]] == ["2.2 %", "", "2.2 %"]
 
 
 def test_a_number_is_grey_by_one_rule_for_values_and_ratios(summary_of):
@@ -230,11 +308,13 @@ def test_a_board_on_which_the_baseline_does_not_fit_stands_beside_the_others(sum
         summaries.append(summary_of(found, synthetic.planned(cells, profile), run))
     (workload,) = content(ReportData.from_summaries(tuple(summaries)))["workloads"]
     assert workload.title == "mcunet, batch 8"
-    assert [each.card.badge for each in workload.answers[0].on_boards] == ["proven", "unknown"]
+    assert [each.proof for each in workload.answers[0].on_boards] == ["proven", "unknown"]
     assert (workload.answers[0].agreement, workload.answers[0].doubt) == (
         "not known",
         "no answer on pi5",
     )
-    (_, here), (_, there) = workload.in_words
-    assert "Out of memory" not in here
-    assert there.endswith("none can be judged. Out of memory here: vanilla.")
+    assert workload.lacking == ("", "out of memory: vanilla")
+    judged, lowest = workload.answers[0].on_boards[1].lines
+    assert judged.text.endswith("none can be judged.")
+    assert lowest.text.startswith("lowest peak: checkpoint; fits: 30.00 MiB, ")
+    assert workload.next_steps == ((), None)

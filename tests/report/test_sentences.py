@@ -26,7 +26,9 @@ TESTED = {
     "largest part",
     "limit",
     "stored",
+    "same layers",
     "cosine",
+    "cosine of all",
     "growth",
     "least growth",
     "rank",
@@ -83,8 +85,8 @@ def test_memory_says_who_needs_least_and_what_is_largest(group):
         "checkpoint has the fewest bytes of tensors at the peak of a step: "
     )
     assert says(anatomy, "by-tensors", group).endswith(
-        "The largest part of vanilla is what unchanged layers stored: 60 % of all that is stored for "
-        "backward."
+        "The largest part of vanilla is what linear/conv layers stored: 60 % of all that "
+        "is stored for backward."
     )
 
 
@@ -143,11 +145,53 @@ def test_a_number_that_is_too_noisy_may_be_below_the_baseline(summary_of):
 
 def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
     assert says(layers, "stored-shares", group) == (
-        "asi fraction=0.125 stores the least: 37.5 % of the inputs of its changed layers."
+        "The smallest stored share is 37.5 % of the inputs of the changed layers: asi "
+        "fraction=0.125, asi fraction=0.25, wasi fraction=0.25, svd fraction=0.25."
     )
     assert says(layers, "layer-cosines", group) == (
-        "The worst layer is blocks.0.conv with svd fraction=0.25: a cosine of 0.50 at step 1."
+        "The lowest cosine of a single layer is 0.50: blocks.0.conv with svd fraction=0.25 at step "
+        "1, against plain training with the same weights."
     )
+
+
+AT_STEP_1 = (
+    "-0.40: a with svd fraction=0.25 at step 1, against plain training with the same weights.\n"
+    "All 3 compared layers together have a cosine of 0.97: layers with large gradients count most. "
+    "Below 0.9 are 2 of the 3."
+)
+UNCOMPRESSED = (
+    "-0.41: a with svd fraction=0.25 at step 1, against the uncompressed network.\n"
+    "All 3 compared layers together have a cosine of 0.60: layers with large gradients count most. "
+    "Below 0.9 are 1 of the 3."
+)
+
+
+# of two equal cosines, the first counts
+@pytest.mark.parametrize(
+    ("original", "said"),
+    [((-0.4, 0.5, 0.95), AT_STEP_1), ((-0.41, 0.92, 0.95), UNCOMPRESSED)],
+)
+def test_the_worst_layer_stands_beside_all_layers_at_the_same_moment(summary_of, original, said):
+    cells = synthetic.cells()
+    moments = {"_first": (-0.4, 0.5, 0.95), "_after": (0.99, 0.99, 0.99), "_original": original}
+    layers_at = {
+        moment: {"abc"[at]: {"cosine": each, "error": 0.1} for at, each in enumerate(values)}
+        for moment, values in moments.items()
+    }
+    whole = {
+        "gradient_cosine_first": 0.97,
+        "gradient_cosine": 0.98,
+        "gradient_cosine_original": 0.60,
+    }
+    records = [
+        replace(each, metrics=whole, details={"layers": layers_at})
+        if each.key.pass_name == "fidelity" and "svd" in each.key.cell
+        else each
+        for each in synthetic.records(cells)
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    expected = f"The lowest cosine of a single layer is {said}"
+    assert says(layers, "layer-cosines", group) == expected
 
 
 @pytest.fixture
@@ -280,6 +324,7 @@ def test_a_large_layer_counts_more_than_a_small_one_and_equal_layers_are_compare
         is_member=lambda cell: True,
     )
     assert says(layers, "stored-shares", group) == (
-        "asi fraction=0.125 stores the least: 94.7 % of the inputs of its changed layers, among "
-        "those that change the same layers."
+        "The smallest stored share is 94.7 % of the inputs of the changed layers: asi "
+        "fraction=0.125, asi fraction=0.25.\n"
+        "Only cells that change the same layers are compared here."
     )

@@ -96,15 +96,22 @@ def lowest_cosine(member: CellWithBaseline) -> float | None:
 
 
 def lowest_cosine_of_layers(member: CellWithBaseline) -> dict[str, tuple[float, str]]:
-    """The lowest cosine of each layer over all moments, with the moment in words."""
+    """The lowest cosine of each layer over all moments, with the metric of its first moment."""
     lowest: dict[str, tuple[float, str]] = {}
     layers = member.cell.details_of("fidelity").layers
     for moment, metric in _OF_LAYERS.items():
         for name, gradient in layers.get(moment, {}).items():
             if gradient.cosine is not None:
-                found = (gradient.cosine, MOMENTS[metric])
-                lowest[name] = min(found, lowest.get(name, found), key=lambda each: each[0])
+                found = (gradient.cosine, metric)
+                lowest[name] = min(lowest.get(name, found), found, key=lambda each: each[0])
     return lowest
+
+
+def cosines_of_layers(member: CellWithBaseline, metric: str) -> list[float]:
+    """The cosine of each layer at the moment of this metric."""
+    layers = member.cell.details_of("fidelity").layers
+    (moment,) = (moment for moment, of_metric in _OF_LAYERS.items() if of_metric == metric)
+    return [each.cosine for each in layers.get(moment, {}).values() if each.cosine is not None]
 
 
 def has_exact_gradient(method: str) -> bool:

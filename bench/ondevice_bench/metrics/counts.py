@@ -59,7 +59,7 @@ TRACE = (
     _saved("treated_layers", "of changed layers", "the layers that the method changes", "#C2410C"),
     _saved(
         "other_layers",
-        "of unchanged layers",
+        "of other linear/conv layers",
         "linear layers, convolutions and embeddings that the method does not change",
         "#4C86B8",
     ),

@@ -1,85 +1,236 @@
-"""The answer of each board in words: which method, whether it fits, what it costs, how sure."""
+"""The answers of one board: a method for each question, its cost, how sure it is, what to do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice
+from ondevice_bench.analyse.choice import PEAK, STEP, Choice, direction
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import CellSummary
-from ondevice_bench.analyse.verdict import Verdict, about_as_low
+from ondevice_bench.analyse.verdict import Verdict, about_as_low, first
+from ondevice_bench.report.cards import GRADIENT_UNKNOWN, Badge, Card, cards, may_be
 from ondevice_bench.report.gauge import ratio_text
+from ondevice_bench.report.quantities import ratio_quantity
+from ondevice_bench.stats import is_too_wide
 from ondevice_bench.suite.goal import Goal
 from ondevice_bench.suite.labels import row_labels
 
-SENTENCES: Mapping[str, str] = {
-    "least": "{method} needs the least memory: {value}, {ratio} of {baseline}'s. This is proven.",
-    "least unsure": "{method} had the lowest peak memory: {value}, {ratio} of {baseline}'s. This "
-    "is not proven: {missing}.",
-    "least of none": "No method needs less memory than {baseline} by more than the noise.",
-    "least unclear": "The noise hides whether a method needs less memory than {baseline}: "
-    "{missing}.",
-    "fits": "It fits: it takes {share}.",
-    "may not fit": "It may not fit: it takes up to {share}.",
-    "does not fit": "It does not fit: it takes {share}.",
-    "fit unknown": "Whether it fits is not known: this run does not say how much a step may use.",
-    "costs": "Its cost: step time {step}; {gradient}.",
-    "fastest": "{method} is the fastest: {value}, {ratio} of {baseline}'s. This is proven.",
-    "fastest unsure": "{method} had the lowest step time: {value}, {ratio} of {baseline}'s. This "
-    "is not proven: {missing}.",
-    "fastest of none": "No method is faster than {baseline} by more than the noise.",
-    "fastest unclear": "The noise hides whether a method is faster than {baseline}: {missing}.",
-    "both": "With a step that is at most {longer} longer, {method} has {ratio} of {baseline}'s "
-    "memory. This is proven.",
-    "both unsure": "If the step may be {longer} longer, {method} has {ratio} of {baseline}'s "
-    "memory. This is not proven: {missing}.",
-    "goal": "For the goal, the lowest {metric}, {method} has {ratio} of {baseline}'s. This is "
-    "proven.",
-    "goal unsure": "For the goal, the lowest {metric}, {method} has {ratio} of {baseline}'s. This "
-    "is not proven: {missing}.",
-    "goal of none": "No method that meets the goal has a lower {metric} than {baseline} by more "
-    "than the noise.",
-    "goal unclear": "The noise hides whether a method that meets the goal has a lower {metric} "
-    "than {baseline}: {missing}.",
-    "unknown": "The {metric} of no method was compared.",
-    "out of memory": " Out of memory here: {methods}.",
-    "disturbed": "Other programs disturbed these times: they may be too long, and prove nothing. "
-    "Stop these programs, and run again.",
-}
+DISTURBED = "times disturbed"
+NO_FIT, MAYBE_NO_FIT = "does not fit", "may not fit"
+STOP = "Stop other programs, and run again. They disturbed the times of {methods}"
+SMALLER = "Use a smaller batch: `bench fit` computes which one fits"
+OF_NOISE = ("Stop other programs", "Use a quieter machine")  # advice that `STOP` includes
 
 
-def in_words(
+@dataclass(frozen=True)
+class Line:
+    """A fact about an answer, and what makes it less sure."""
+
+    text: str
+    badges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BoardAnswer:
+    """The answer to a question: the method with the lowest number, or else the baseline."""
+
+    question: str
+    method: str  # its label; empty without an answer
+    number: str  # its multiple of the baseline's value
+    interval: str  # of the number
+    badges: tuple[str, ...]  # of the number
+    lines: tuple[Line, ...]
+    proof: Badge  # of all that the answer says
+    cell: str  # the id of the method's cell; empty if the answer is the baseline
+    is_noisy: bool = False
+
+    @property
+    def all_badges(self) -> tuple[str, ...]:
+        """The badges of the number and of the lines."""
+        return (*self.badges, *chain.from_iterable(line.badges for line in self.lines))
+
+
+def answers(
     found: Verdict, goal: Goal, limit: int | None, members: Sequence[CellWithBaseline]
-) -> str:
-    """The sentences about the methods of a board. `limit` is the memory that a step may use."""
-    if found.by_memory is None and found.by_time is None and found.obstacle:
-        return found.obstacle
-    sentences = [*_least(found, limit), *_fastest(found), *_third(found, goal)]
-    if any(is_disturbed(member, (STEP,)) for member in members):
-        sentences.append(SENTENCES["disturbed"])
-    return " ".join(sentences)
+) -> tuple[BoardAnswer, ...]:
+    """The answer to each question. `limit` is the memory that a step may use."""
+    three = zip(cards(found, goal, limit), _choices(found, goal), rests_on(goal), strict=True)
+    return tuple(
+        _of_method(card, choice, choice.member, limit)
+        if choice is not None and choice.member is not None
+        else _of_baseline(card, choice, decided_by, members, limit, found.baseline)
+        for card, choice, decided_by in three
+    )
+
+
+def next_steps(
+    found: Verdict,
+    goal: Goal,
+    members: Sequence[CellWithBaseline],
+    of_board: Sequence[BoardAnswer],
+) -> tuple[str, ...] | None:
+    """What makes the answers of a board surer; None if that is not known."""
+    steps = [advice(choice) for choice in _choices(found, goal) if choice is not None]
+    if those := [m.label for m in members if _is_disturbed(m.cell, (STEP,))]:
+        others = (step for step in steps if not step.startswith(OF_NOISE))
+        steps = [STOP.format(methods=first(those)), *others]
+    if {NO_FIT, MAYBE_NO_FIT}.intersection(of_board[0].badges):
+        steps.append(SMALLER)
+    needed = tuple(dict.fromkeys(filter(None, steps)))
+    has_all = all(each.proof != "unknown" for each in of_board)
+    return needed if needed or has_all else None
 
 
 def rests_on(goal: Goal) -> tuple[tuple[str, ...], ...]:
-    """The metrics that each of the three cards is decided by."""
+    """The metrics that each of the three answers is decided by."""
     if _asks_for_both(goal):
         return (PEAK,), (STEP,), (PEAK, STEP)
     bound = () if goal.max_slowdown is None else (STEP,)
     return (PEAK,), (STEP,), (goal.minimise, *bound)
 
 
+def is_disturbed(member: CellWithBaseline, names: Sequence[str]) -> bool:
+    """Whether others used the processors while one of the metrics of its ratio was measured."""
+    return any(_is_disturbed(side, names) for side in (member.cell, member.base or member.cell))
+
+
+def _is_disturbed(cell: CellSummary, names: Sequence[str]) -> bool:
+    return any(metrics.BY_NAME[name].pass_name in cell.disturbed for name in names)
+
+
+def _choices(found: Verdict, goal: Goal) -> tuple[Choice | None, ...]:
+    third = found.by_both if _asks_for_both(goal) else found.by_goal
+    return found.by_memory, found.by_time, third
+
+
 def _asks_for_both(goal: Goal) -> bool:
-    """Whether one of the first two cards is the goal's, so that the third one is about both."""
+    """Whether one of the first two questions is the goal's, so that the third is about both."""
     has_bounds = goal.max_peak_bytes is not None or goal.max_slowdown is not None
     return goal.minimise in (PEAK, STEP) and not has_bounds
 
 
-def is_disturbed(member: CellWithBaseline, names: Sequence[str]) -> bool:
-    """Whether others used the processors while one of the metrics of its ratio was measured."""
-    passes = {metrics.BY_NAME[name].pass_name for name in names}
-    sides = (member.cell, member.base or member.cell)
-    return any(passes.intersection(side.disturbed) for side in sides)
+def advice(choice: Choice) -> str:
+    """What to do, without the reason before it."""
+    return "" if choice.proof == "proven" else choice.missing.partition(". ")[2]
+
+
+def _of_method(
+    card: Card, choice: Choice, member: CellWithBaseline, limit: int | None
+) -> BoardAnswer:
+    metric = choice.metric
+    badges = ["proven" if direction(member, metric) == "less" else "not proven"]
+    badges += [DISTURBED] if metric == STEP and is_disturbed(member, (STEP,)) else []
+    badges += [GRADIENT_UNKNOWN] if card.unknown_gradient else []
+    fit = _fit(member.cell, limit)
+    quality = gradient_quality(member)
+    facts = [
+        _value(member.cell, metric),
+        fit.text,
+        quality.text if quality.is_known else "",
+    ]
+    near = about_as_low(choice.near, metric)
+    is_open = choice.proof != "proven" and badges[0] == "proven"  # whether its step is short enough
+    lines = [
+        Line("; ".join(filter(None, facts))),
+        *(_price(member, name, is_open=is_open) for name in (PEAK, STEP) if name != metric),
+        *(Line(text) for text in (near, card.with_known_gradient) if text),
+    ]
+    ratio = choice.ratio
+    interval = ratio_quantity(ratio, "").interval if ratio else ""
+    return BoardAnswer(
+        card.title,
+        card.method,
+        card.number,
+        interval,
+        (*badges, *fit.badges),
+        tuple(lines),
+        card.badge,
+        card.cell,
+        card.is_noisy,
+    )
+
+
+def _of_baseline(
+    card: Card,
+    choice: Choice | None,
+    decided_by: Sequence[str],
+    members: Sequence[CellWithBaseline],
+    limit: int | None,
+    baseline: str,
+) -> BoardAnswer:
+    """No method is lower, or the noise hides it: the baseline stays the answer."""
+    if choice is None:
+        peak = [_lowest_peak(members, limit)] if decided_by == (PEAK,) else []
+        lines = (Line(card.missing), *filter(None, peak))
+        return BoardAnswer(card.title, "", "", "", (card.badge,), lines, card.badge, "")
+    base = next(member.base for member in members if member.base)
+    fit = _fit(base, limit)
+    disturbed = [DISTURBED] if any(is_disturbed(each, decided_by) for each in members) else []
+    others = first([member.label for member in choice.unclear]) if choice.unclear else ""
+    return BoardAnswer(
+        card.title,
+        baseline,
+        "1×",
+        "",
+        (card.badge, *disturbed, *fit.badges),
+        (
+            Line("; ".join(filter(None, (_value(base, choice.metric), fit.text)))),
+            *([Line(f"{may_be(choice.metric)}: {others}")] if others else []),
+        ),
+        card.badge,
+        "",
+    )
+
+
+def _lowest_peak(members: Sequence[CellWithBaseline], limit: int | None) -> Line | None:
+    """The lowest peak where the baseline has none, for example because it ran out of memory."""
+    measured = [member for member in members if PEAK in member.cell.estimates]
+    if not measured or any(member.base for member in members):
+        return None
+    lowest = min(measured, key=lambda member: member.cell.estimates[PEAK].estimate)
+    fit, gradient = _fit(lowest.cell, limit), gradient_quality(lowest).text
+    return Line(f"lowest peak: {lowest.full_label}; {fit.text}; {gradient}", fit.badges)
+
+
+def _price(member: CellWithBaseline, metric: str, *, is_open: bool) -> Line:
+    """Another metric of the method as a multiple of the baseline's."""
+    noun, ratio = metrics.BY_NAME[metric].noun, member.ratio(metric)
+    disturbed = [DISTURBED] if metric == STEP and is_disturbed(member, (STEP,)) else []
+    if ratio is None or is_too_wide(ratio):
+        return Line(f"{noun} {ratio_text(member, metric)}", tuple(disturbed))
+    text = f"{noun} {units.ratio(ratio.estimate)}"
+    if direction(member, metric) != "unknown" and not is_open:
+        return Line(text, tuple(disturbed))
+    interval = ratio_quantity(ratio, "").interval
+    return Line(f"{text} ({interval})" if interval else text, ("not proven", *disturbed))
+
+
+def _value(cell: CellSummary, metric: str) -> str:
+    """The value, unless it is the peak, which stands where it fits."""
+    return "" if metric == PEAK else _text(cell, metric)
+
+
+def _text(cell: CellSummary, metric: str) -> str:
+    return units.quantity(cell.estimates[metric].estimate, metrics.BY_NAME[metric].unit)
+
+
+def _fit(cell: CellSummary, limit: int | None) -> Line:
+    """Whether the peak is below the limit, with the whole of its interval."""
+    peak = cell.estimates.get(PEAK)
+    if peak is None:
+        return Line("peak memory not measured")
+    size = _text(cell, PEAK)
+    if not limit:
+        return Line(f"{size}; whether it fits is not known")
+    most, share = max(peak.estimate, peak.upper or 0.0), units.share(peak.estimate, limit)
+    if most <= limit:
+        return Line(f"fits: {size}, {share}")
+    if peak.estimate > limit:
+        return Line(f"{size}, {share}", (NO_FIT,))
+    return Line(f"{size}, up to {units.share(most, limit)}", (MAYBE_NO_FIT,))
 
 
 def out_of_memory(cells: Sequence[CellSummary], workload: tuple[Any, ...]) -> str:
@@ -87,88 +238,4 @@ def out_of_memory(cells: Sequence[CellSummary], workload: tuple[Any, ...]) -> st
     those = [cell for cell in cells if cell.planned.cell.of_any_method == workload]
     labels = row_labels([cell.planned.cell for cell in those])
     found = [label for cell, label in zip(those, labels, strict=True) if cell.status == "oom"]
-    return SENTENCES["out of memory"].format(methods=", ".join(found)) if found else ""
-
-
-def _least(found: Verdict, limit: int | None) -> Iterator[str]:
-    choice = found.by_memory
-    yield _chosen("least", choice, found.baseline, PEAK)
-    if choice is None or choice.member is None:
-        return
-    if near := about_as_low(choice.near, choice.metric):
-        yield near
-    peak = choice.member.cell.estimates[PEAK]
-    yield _fit(peak.estimate, max(peak.estimate, peak.upper or 0.0), limit)
-    yield SENTENCES["costs"].format(
-        step=ratio_text(choice.member, STEP), gradient=gradient_quality(choice.member).text
-    )
-
-
-def _fit(peak: float, most: float, limit: int | None) -> str:
-    """Whether a peak is below the limit, with the whole of its interval."""
-    if not limit:
-        return SENTENCES["fit unknown"]
-    if most <= limit:
-        return SENTENCES["fits"].format(share=units.share(peak, limit))
-    if peak > limit:
-        return SENTENCES["does not fit"].format(share=units.share(peak, limit))
-    return SENTENCES["may not fit"].format(share=units.share(most, limit))
-
-
-def _fastest(found: Verdict) -> Iterator[str]:
-    choice = found.by_time
-    yield _chosen("fastest", choice, found.baseline, STEP)
-    if choice is not None and (near := about_as_low(choice.near, choice.metric)):
-        yield near
-
-
-def _third(found: Verdict, goal: Goal) -> Iterator[str]:
-    """The method that saves memory and is about as fast as the baseline, or the goal's."""
-    if not _asks_for_both(goal):
-        yield _of_goal(found, goal)
-        return
-    choice = found.by_both
-    if choice is not None and choice.member is not None:
-        yield SENTENCES[_sure("both", choice)].format(
-            longer=units.percent(SLOWEST - 1), **_values(choice, choice.member, found.baseline)
-        )
-
-
-def _of_goal(found: Verdict, goal: Goal) -> str:
-    noun, choice = metrics.BY_NAME[goal.minimise].noun, found.by_goal
-    if choice is None:
-        return found.obstacle or SENTENCES["unknown"].format(metric=noun)
-    if choice.member is None:
-        kind = "goal unclear" if choice.unclear else "goal of none"
-        values = {"baseline": found.baseline, "missing": choice.missing}
-        return SENTENCES[kind].format(metric=noun, **values)
-    sentence = SENTENCES[_sure("goal", choice)]
-    return sentence.format(metric=noun, **_values(choice, choice.member, found.baseline))
-
-
-def _sure(name: str, choice: Choice) -> str:
-    """The name of the sentence: a choice that is not proven has one of its own."""
-    return name if choice.proof == "proven" else f"{name} unsure"
-
-
-def _chosen(name: str, choice: Choice | None, baseline: str, metric: str) -> str:
-    described = metrics.BY_NAME[metric]
-    if choice is None:
-        return SENTENCES["unknown"].format(metric=described.noun)
-    if choice.member is None:
-        kind = "unclear" if choice.unclear else "of none"
-        return SENTENCES[f"{name} {kind}"].format(baseline=baseline, missing=choice.missing)
-    sentence = SENTENCES[_sure(name, choice)]
-    value = choice.member.cell.estimates[metric].estimate
-    values = _values(choice, choice.member, baseline)
-    return sentence.format(value=units.quantity(value, described.unit), **values)
-
-
-def _values(choice: Choice, member: CellWithBaseline, baseline: str) -> dict[str, str]:
-    assert choice.ratio is not None  # a method is chosen by it
-    return {
-        "method": member.full_label,
-        "ratio": units.ratio(choice.ratio.estimate),
-        "baseline": baseline,
-        "missing": choice.missing,
-    }
+    return f"out of memory: {', '.join(found)}" if found else ""

@@ -5,30 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ondevice_bench.analyse.choice import STEP
-from ondevice_bench.analyse.groups import CellWithBaseline, Group, groups
+from ondevice_bench.analyse.groups import Group, groups
 from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
-from ondevice_bench.analyse.verdict import verdict
-from ondevice_bench.report.board_answers import in_words, is_disturbed, out_of_memory, rests_on
-from ondevice_bench.report.cards import Card, cards
+from ondevice_bench.analyse.verdict import first, verdict
+from ondevice_bench.report.board_answers import BoardAnswer, answers, next_steps, out_of_memory
 from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.code import join_key
 
-NO_ANSWER = ("unknown", "undecided")  # badges
-NOT_MEASURED = "This workload was not measured here."
-
-
-@dataclass(frozen=True)
-class BoardAnswer:
-    """The answer of one board to a question, and whether others disturbed its measurement."""
-
-    card: Card
-    method: str  # its key, which is the same on all boards
-    is_disturbed: bool  # the numbers that decide the answer
-    has_disturbed_price: bool  # only the step time beside the answer
+NO_ANSWER = "unknown"  # a badge
 
 
 @dataclass(frozen=True)
@@ -43,26 +30,31 @@ class Answer:
 
 @dataclass(frozen=True)
 class Workload:
-    """The questions about a workload, and the answer of each board in words."""
+    """The questions about a workload, and what to do next on each board."""
 
     title: str
     answers: tuple[Answer, ...]
-    in_words: tuple[tuple[str, str], ...]  # board and text
+    lacking: tuple[str, ...]  # for each board: the methods that ran out of memory
+    next_steps: tuple[tuple[str, ...] | None, ...]  # None if that is not known
 
     @property
-    def on_boards(self) -> tuple[BoardAnswer, ...]:
-        """All answers of all boards."""
-        return tuple(each for answer in self.answers for each in answer.on_boards if each)
+    def badges(self) -> frozenset[str]:
+        """The badges of all answers."""
+        found = (each for answer in self.answers for each in answer.on_boards if each)
+        return frozenset(badge for each in found for badge in each.all_badges)
 
 
 @dataclass(frozen=True)
 class _Decided:
-    """A workload on one board: the answer to each question, and all of them in words."""
+    """A workload on one board: the answer to each question, and what to do next."""
 
     title: str
     workload: Cell
     answers: tuple[BoardAnswer, ...]
-    in_words: str
+    methods: Mapping[str, str]  # the key of a method, which is the same on all boards, by cell
+    labels: Mapping[str, str]  # of the measured methods, by key
+    planned: frozenset[str]  # keys; a method that failed is one of them
+    next_steps: tuple[str, ...] | None
 
 
 _OfBoard = dict[tuple[tuple[Any, ...], tuple[Any, ...]], _Decided]  # by workload and baseline
@@ -112,23 +104,22 @@ def _join_without_baseline(of_board: _OfBoard, by_board: Sequence[_OfBoard]) -> 
 def _decided(part: Group, one: RunSummary, data: ReportData) -> _Decided:
     losing = lost_accuracy(one, data.baseline)
     found, limit = verdict(part, data.goal, data.baseline, losing), usable_memory(one)
-    members = {member.cell.id: member for member in part.members}
-    answers = []
-    for card, decided_by in zip(cards(found, data.goal, limit), rests_on(data.goal), strict=True):
-        about = [members[card.cell]] if card.cell else part.members
-        is_decided = any(is_disturbed(member, decided_by) for member in about)
-        has_price = bool(card.cell) and is_disturbed(about[0], (STEP,))
-        answers.append(
-            BoardAnswer(card, _method(members, card.cell), is_decided, has_price and not is_decided)
-        )
-    first = part.members[0].cell.planned.cell
+    methods = {each.cell.id: _key(each.cell.planned.cell) for each in part.members}
+    three = answers(found, data.goal, limit, part.members)
     return _Decided(
-        part.title, first, tuple(answers), in_words(found, data.goal, limit, part.members)
+        part.title,
+        part.members[0].cell.planned.cell,
+        three,
+        methods,
+        {methods[each.cell.id]: each.full_label for each in part.members},
+        frozenset(_key(cell.planned.cell) for cell in one.cells),
+        next_steps(found, data.goal, part.members, three),
     )
 
 
-def _method(members: Mapping[str, CellWithBaseline], cell: str) -> str:
-    return join_key(replace(members[cell].cell.planned.cell, seed=0)) if cell else ""
+def _key(cell: Cell) -> str:
+    """The same for a cell on all boards, with any seed."""
+    return join_key(replace(cell, seed=0))
 
 
 def _long_title(found: _Decided) -> str:
@@ -143,45 +134,81 @@ def _of_workload(
     names: Sequence[str],
     lacking: Sequence[str],
 ) -> Workload:
-    questions = [each.card.title for each in next(filter(None, on_boards)).answers]
-    answers = []
+    questions = [each.question for each in next(filter(None, on_boards)).answers]
+    rows = []
     for place, question in enumerate(questions):
-        row = _told_apart([each.answers[place] if each else None for each in on_boards])
-        answers.append(Answer(question, row, *_agreement(row, names)))
+        row = [each.answers[place] if each else None for each in on_boards]
+        methods = [
+            each.methods.get(answer.cell, "") if each and answer else None
+            for each, answer in zip(on_boards, row, strict=True)
+        ]
+        said = _agreement(row, methods, on_boards, names)
+        rows.append(Answer(question, _told_apart(row, methods), *said))
     return Workload(
         title,
-        tuple(answers),
-        tuple(
-            (name, f"{each.in_words if each else NOT_MEASURED}{text}")
-            for name, each, text in zip(names, on_boards, lacking, strict=True)
-        ),
+        tuple(rows),
+        tuple(lacking),
+        tuple(_steps(each, on_boards) if each else None for each in on_boards),
     )
 
 
-def _told_apart(row: Sequence[BoardAnswer | None]) -> tuple[BoardAnswer | None, ...]:
+def _steps(own: _Decided, on_boards: Sequence[_Decided | None]) -> tuple[str, ...] | None:
+    """What to do next on a board. A method that only other boards planned is to be measured."""
+    missing = _only_on_others(own, on_boards).values()
+    if not missing:
+        return own.next_steps
+    return (*(own.next_steps or ()), f"Measure {first(list(missing))} here, too")
+
+
+def _only_on_others(own: _Decided, on_boards: Sequence[_Decided | None]) -> dict[str, str]:
+    """The methods that a board did not plan, by key. An equal label gives way to the cell's id."""
+    return {
+        key: each.labels[key] if each.labels[key] not in own.labels.values() else cell
+        for each in on_boards
+        if each
+        for cell, key in each.methods.items()
+        if key not in own.planned
+    }
+
+
+def _told_apart(
+    row: Sequence[BoardAnswer | None], methods: Sequence[str | None]
+) -> tuple[BoardAnswer | None, ...]:
     """The answers. Labels leave out the layers of a run, so two methods may have one label."""
     by_label: dict[str, set[str]] = {}
-    for each in row:
-        if each is not None and each.card.cell:
-            by_label.setdefault(each.card.method, set()).add(each.method)
+    for each, method in zip(row, methods, strict=True):
+        if each is not None and method:
+            by_label.setdefault(each.method, set()).add(method)
     return tuple(
-        replace(each, card=replace(each.card, method=each.card.cell))
-        if each is not None and len(by_label.get(each.card.method, ())) > 1
+        replace(each, method=each.cell)
+        if each is not None and each.cell and len(by_label[each.method]) > 1
         else each
         for each in row
     )
 
 
-def _agreement(row: Sequence[BoardAnswer | None], names: Sequence[str]) -> tuple[str, str]:
-    """Whether the same method wins on each board, and where this is not proven."""
+def _agreement(
+    row: Sequence[BoardAnswer | None],
+    methods: Sequence[str | None],
+    on_boards: Sequence[_Decided | None],
+    names: Sequence[str],
+) -> tuple[str, str]:
+    """Whether the same method wins on each board. What is not proven is not known.
+
+    Neither is it known if a board did not measure the method of another one.
+    """
     named = list(zip(names, row, strict=True))
-    open_on = [n for n, each in named if each is None or each.card.badge in NO_ANSWER]
+    open_on = [name for name, each in named if each is None or each.proof == NO_ANSWER]
     if open_on:
         return "not known", f"no answer on {_where(open_on, names)}"
-    found = [(name, each) for name, each in named if each is not None]
-    unproven = [name for name, each in found if each.card.badge not in ("proven", "no gain")]
-    doubt = f"not proven on {_where(unproven, names)}" if unproven else ""
-    return "yes" if len({each.method for _, each in found}) == 1 else "no", doubt
+    unproven = [n for n, each in named if each and each.proof not in ("proven", "no gain")]
+    if unproven:
+        return "not known", f"not proven on {_where(unproven, names)}"
+    for name, board in zip(names, on_boards, strict=True):
+        missing = _only_on_others(board, on_boards) if board else {}
+        if lacking := [missing[key] for key in methods if key in missing]:
+            return "not known", f"{lacking[0]} not measured on {name}"
+    return "yes" if len(set(methods)) == 1 else "no", ""
 
 
 def _where(those: Sequence[str], names: Sequence[str]) -> str:

@@ -15,8 +15,9 @@ from ondevice_bench.report.shares import share_of
 from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.goal import Goal
 
-# `undecided`: no method is the lowest, but the noise may hide that one is. Readers see "not proven"
-Badge = Literal["proven", "not proven", "undecided", "no gain", "unknown"]
+Badge = Literal["proven", "not proven", "no gain", "unknown"]
+# what a method that is not proven to be lower than the baseline may still be
+MAY_BE: Mapping[str, str] = {STEP: "may be faster", PEAK: "may need less"}
 # what each badge means, also those that stand beside another one
 GRADIENT_UNKNOWN = "gradient unknown"
 BADGES: Mapping[str, str] = {
@@ -44,7 +45,7 @@ class Card:
     missing: str = ""  # what would prove it, or why there is no answer
     # the part of the answer that is not proven although the number is, and what would prove it
     condition: str = ""
-    names: str = ""  # all methods that the answer may be, if the text leaves some out
+    names: str = ""  # all methods that may be as good, if the text leaves some out
     cell: str = ""
     # why the gradient is not known, and the answer without such methods; empty if it is known
     unknown_gradient: str = ""
@@ -55,17 +56,13 @@ class Card:
     @property
     def badges(self) -> tuple[str, ...]:
         """How sure the number is, in the words that readers see."""
-        own = "proven" if self.condition else self._own
+        own = "proven" if self.condition else self.badge
         return (own, *([GRADIENT_UNKNOWN] if self.unknown_gradient else []))
 
     @property
     def look(self) -> str:
         """The badge that decides how the whole card looks."""
-        return GRADIENT_UNKNOWN if self.unknown_gradient else self._own
-
-    @property
-    def _own(self) -> str:
-        return "not proven" if self.badge == "undecided" else self.badge
+        return GRADIENT_UNKNOWN if self.unknown_gradient else self.badge
 
 
 @dataclass(frozen=True)
@@ -199,18 +196,23 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
     if not choice.unclear:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
-    labels = [member.label for member in choice.unclear]
+    labels = first([member.label for member in choice.unclear], MOST_NAMED)
     return Card(
         title=question.title,
-        method=f"{baseline}, or one of: {first(labels, MOST_NAMED)}",
-        number="?",
+        method=baseline,
+        number="1×",
         of=noun,
         values="",
         price=(),
-        badge="undecided",
-        missing=f"It is not proven which of them is the lowest: {choice.missing}",
+        badge="not proven",
+        missing=f"These {may_be(choice.metric)}: {labels}. The reason: {choice.missing}",
         names=_all_names(choice.unclear),
     )
+
+
+def may_be(metric: str) -> str:
+    """What a method may be of which nobody knows whether it is lower than the baseline."""
+    return MAY_BE.get(metric, "may be lower")
 
 
 def _values(member: CellWithBaseline, metric: str, ratio: Estimate, limit: int | None) -> str:

@@ -7,11 +7,12 @@ from typing import Literal
 
 from ondevice_bench import units
 from ondevice_bench.analyse.choice import STEP
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.passes import BY_NAME, ENERGY, rounds_of
 from ondevice_bench.record.origin import NO_COMMIT
 from ondevice_bench.report.history_text import short_commit
+from ondevice_bench.suite.labels import labelled
 
 SPREAD = 1.2  # times of equal steps that differ by more hide the differences of methods
 
@@ -100,10 +101,10 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     if disturbed := disturbed_cells(summary):
         return Chip(name, f"{disturbed} disturbed", "warning")
     warnings = len(summary.notes) + (not summary.is_interleaved)
-    imprecise = sum(cell.is_imprecise for cell in measured)
+    imprecise = [cell for cell in measured if cell.is_imprecise]
     said = [
         *([units.number_of(warnings, "warning")] if warnings else []),
-        *([f"{imprecise} of {len(measured)} cells imprecise"] if imprecise else []),
+        *([f"{_which(imprecise, measured)} imprecise"] if imprecise else []),
     ]
     if said:
         return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
@@ -117,13 +118,22 @@ def _calm(summary: RunSummary, board: str) -> Chip:
 
 
 def disturbed_cells(summary: RunSummary) -> str:
-    """Of how many cells others disturbed the times or energies; empty if there is none."""
+    """Of which cells others disturbed the times or energies; empty if there is none."""
     measured = [cell for cell in summary.cells if cell.estimates]
-    disturbed = [cell.disturbed for cell in measured if cell.is_disturbed]
+    disturbed = [cell for cell in measured if cell.is_disturbed]
     if not disturbed:
         return ""
-    what = "energies" if set().union(*disturbed) == {ENERGY} else "times"
-    return f"{what} of {len(disturbed)} of {len(measured)} cells"
+    passes = set().union(*(cell.disturbed for cell in disturbed))
+    what = "energies" if passes == {ENERGY} else "times"
+    return f"{what} of {_which(disturbed, measured)}"
+
+
+def _which(those: Sequence[CellSummary], measured: Sequence[CellSummary]) -> str:
+    """The number of cells. A single one of a workload has a short name."""
+    workload, *others = labelled(cell.planned.cell for cell in measured)
+    if len(those) > 1 or len(measured) == 1 or others:
+        return f"{len(those)} of {len(measured)} cells"
+    return workload.labels[workload.cells.index(those[0].planned.cell)]
 
 
 def spread_of_steps(summary: RunSummary) -> float:

@@ -47,6 +47,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 # 1, 2 and 5 in each power of ten, as whole numbers: plotly would show digits alone
 LOG_AXIS = {"type": "log", "dtick": "D2", "tickformat": ",~g"}
 ROW_PIXELS, FRAME_PIXELS, LEGEND_PIXELS = 30, 92, 19
+INTERVAL_COLOUR = "#6E767E"
 CROWDED = 6.0  # times the median: a higher value leaves no room for the others
 REACH = 2.0  # a limit farther away, in multiples of the highest value, leaves no room to draw
 
@@ -127,14 +128,16 @@ def totals(
 ) -> None:
     """Write the total in MiB at the end of each bar, and its ratio to the baseline's.
 
-    If the total is a metric, its ratio is that of all tables. With several rounds the parts of a
-    bar are medians of their own. So its length may differ a little from the total.
+    If the total is a metric, its ratio is that of all tables, and a thin line is its interval.
+    With several rounds the parts of a bar are medians of their own. So its length may differ a
+    little from the total.
     """
+    ends = {} if metric is None else _intervals(plot, members, metric)
     bases = {id(member.base): total(member) for member in members if member.is_baseline}
     values = [total(member) for member in members]
     plot.add(
         "scatter",
-        x=[length(member) / units.MIB for member in members],
+        x=[max(length(member) / units.MIB, ends.get(member.label, 0.0)) for member in members],
         y=[member.label for member in members],
         mode="text",
         text=[
@@ -148,6 +151,34 @@ def totals(
         hoverinfo="skip",
     )
     plot.lay_out(margin={"l": 8, "r": 120, "t": 8, "b": 44})
+
+
+def _intervals(plot: Canvas, members: Sequence[CellWithBaseline], metric: str) -> dict[str, float]:
+    """Draw the interval of each cell that has one, in MiB, and return where it ends."""
+    bounds = {
+        member.label: (estimate.lower / units.MIB, estimate.upper / units.MIB)
+        for member in members
+        if (estimate := member.cell.estimates.get(metric)) is not None
+        and estimate.lower is not None
+        and estimate.upper is not None
+    }
+    if bounds:
+        plot.add(
+            "scatter",
+            x=[end for pair in bounds.values() for end in (*pair, None)],
+            y=[label for label in bounds for _ in range(3)],
+            mode="lines+markers",
+            name=f"interval of the {metrics.BY_NAME[metric].noun}",
+            line={"color": INTERVAL_COLOUR, "width": 2},
+            marker={
+                "symbol": "line-ns-open",
+                "size": 7,
+                "color": INTERVAL_COLOUR,
+                "line": {"width": 2},
+            },
+            hovertemplate="%{y}<br>%{x:,.4~r} MiB<extra>end of the interval</extra>",
+        )
+    return {label: upper for label, (_, upper) in bounds.items()}
 
 
 def _ratio(value: float, base: float | None, member: CellWithBaseline, metric: str | None) -> str:

@@ -31,7 +31,7 @@ class Gauge:
     tone: Tone
     bar: Span | None = None
     whisker: Span | None = None
-    beyond: Literal["", "less", "more"] = ""  # where the number goes further than the bar
+    beyond: tuple[Literal["less", "more"], ...] = ()  # where number or interval go on
 
 
 def gauge(member: CellWithBaseline, metric: str) -> Gauge:
@@ -45,7 +45,7 @@ def gauge(member: CellWithBaseline, metric: str) -> Gauge:
         _tone(member, metric, ratio),
         _span(1.0, ratio.estimate),
         None if ratio.lower is None or ratio.upper is None else _span(ratio.lower, ratio.upper),
-        _beyond(ratio.estimate),
+        beyond(ratio),
     )
 
 
@@ -81,8 +81,11 @@ def _span(one: float, other: float) -> Span:
     return Span(left, round(right - left, 2))
 
 
-def _beyond(ratio: float) -> Literal["", "less", "more"]:
-    return "more" if ratio > REACH else "less" if ratio < 1 / REACH else ""
+def beyond(ratio: Estimate) -> tuple[Literal["less", "more"], ...]:
+    """The ends of the bar beyond which the number or its interval goes on."""
+    values = [each for each in (ratio.estimate, ratio.lower, ratio.upper) if each is not None]
+    less: tuple[Literal["less"], ...] = ("less",) if min(values) < 1 / REACH else ()
+    return (*less, "more") if max(values) > REACH else less
 
 
 def _place(ratio: float) -> float:

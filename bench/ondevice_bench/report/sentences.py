@@ -22,7 +22,8 @@ SENTENCES: Mapping[str, str] = {
     "is larger than the difference.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
-    "stored": "{cell} stores the least: {share} of the inputs of its changed layers{among}.",
+    "stored": "The smallest stored share is {share} of the inputs of the changed layers: {cells}.",
+    "same layers": "Only cells that change the same layers are compared here.",
     "slower": "The last minute of {cell} is {ratio} times as slow as the first{interval}; "
     "{throttled}.",
     "faster": "The last minute of {cell} is faster than the first: a step takes {ratio} times as "
@@ -41,7 +42,9 @@ SENTENCES: Mapping[str, str] = {
     "rank": "{cell}: {metric} {before} at {rule} {low}, {after} at {rule} {high}.",
     "roof": "By the median step times, {cell} comes nearest to the roof: {share} of it.",
     "roof of baseline": "{baseline} reaches {share}.",
-    "cosine": "The worst layer is {layer} with {cell}: a cosine of {value} {moment}.",
+    "cosine": "The lowest cosine of a single layer is {value}: {layer} with {cell} {moment}.",
+    "cosine of all": "All {layers} compared layers together have a cosine of {value}: layers with "
+    "large gradients count most. Below {limit} are {count} of the {layers}.",
 }
 LISTED = 4
 
@@ -52,10 +55,11 @@ def on_the_front(labels: Sequence[str], *, is_exact: bool) -> str:
         return ""
     several = "front" if is_exact else "front of medians"
     one = "front of one" if is_exact else "front of one median"
-    return SENTENCES[several if len(labels) > 1 else one].format(cells=_listing(labels))
+    return SENTENCES[several if len(labels) > 1 else one].format(cells=listing(labels))
 
 
-def _listing(labels: Sequence[str]) -> str:
+def listing(labels: Sequence[str]) -> str:
+    """The first labels, and how many more there are."""
     more = len(labels) - LISTED
     return ", ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
@@ -77,7 +81,7 @@ def lowest(group: Group, metric: str) -> str:
         unclear = [member.label for member, each in against if direction(each, metric) == "unknown"]
         if unclear:
             return SENTENCES["cannot tell"].format(
-                baseline=best.label, cells=_listing(unclear), **values
+                baseline=best.label, cells=listing(unclear), **values
             )
         text = SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
         return _with_near(text, near, metric)
@@ -187,7 +191,7 @@ def growth(by_method: Mapping[str, Growth], metric: metrics.Metric) -> str:
     same = [name for name, each in alike.items() if units.ratio(each) == least]
     if first in same:
         return text
-    return f"{text}\n{SENTENCES['least growth'].format(cells=_listing(same), ratio=least)}"
+    return f"{text}\n{SENTENCES['least growth'].format(cells=listing(same), ratio=least)}"
 
 
 def _with_interval(ratio: Estimate) -> str:

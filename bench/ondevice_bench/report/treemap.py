@@ -15,7 +15,7 @@ class Rectangle:
 
 
 def treemap(sizes: Sequence[float], width: float, height: float) -> tuple[Rectangle, ...]:
-    """A rectangle for each size. The sizes are positive and fall; together they fill the map."""
+    """A rectangle for each size; together they fill the map. All sizes but the last one fall."""
     total = sum(sizes)
     areas = [size / total * width * height for size in sizes]
     left = Rectangle(0.0, 0.0, width, height)

@@ -1,10 +1,13 @@
 """Memory anatomy: where each MiB is, as the kernel and as torch see it."""
 
+from collections.abc import Mapping, Sequence
+
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
+from ondevice_bench.report.stored_kinds import CHANGED, kind_names
 from ondevice_bench.units import MIB
 
 BEYOND_COLOUR = "#7A6250"
@@ -36,8 +39,7 @@ def by_tensors(group: Group) -> Canvas | None:
     plot = Canvas()
     for name in RESIDENT:
         drawing.bars(plot, members, name)
-    for name in STORED:
-        kind = metrics.BY_NAME[name].label.removeprefix("of ")
+    for name, kind in _kinds(members).items():
         drawing.bars(plot, members, name, f"stored: {kind}")
     plot.add(
         "bar",
@@ -65,11 +67,14 @@ def says_by_kernel(group: Group) -> str:
 
 def says_by_tensors(group: Group) -> str:
     """Who has the fewest bytes, and for which modules the baseline stores most."""
-    names = {
-        name: f"what {metrics.BY_NAME[name].label.removeprefix('of ')} stored" for name in STORED
-    }
+    bases = [member for member in group.members if member.is_baseline]
+    names = {name: f"what {kind} stored" for name, kind in _kinds(bases).items()}
     part = sentences.largest_part(group, STORED, names, "all that is stored for backward")
     return f"{sentences.fewest_tensors(_with_tensors(group), _tensors)}\n{part}".strip()
+
+
+def _kinds(members: Sequence[CellWithBaseline]) -> Mapping[str, str]:
+    return kind_names(beside_changed=any(_sum(member, (CHANGED,)) for member in members))
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:
@@ -112,25 +117,27 @@ def _beyond(member: CellWithBaseline) -> float:
 SECTION = Section(
     name="anatomy",
     title="Where the memory is",
-    text="Colour marks what methods are made to shrink. Grey marks the rest. A colour means the "
-    "same in both plots. The first plot shows the whole process, as the kernel counts it. The "
-    "second plot shows the tensors in it, as torch's allocator and autograd count them.",
+    text="The first plot shows the peak memory of the process, which decides whether training "
+    "fits. The second plot shows its tensors, counted exactly: where the memory comes from. The "
+    "process also has code of libraries, scratch memory of kernels, and memory that the allocator "
+    "keeps. A colour means the same in both plots. Grey marks what methods do not aim to shrink.",
     plots=(
         Plot(
             "by-kernel",
             "Peak resident memory of a step, minus that of a process that has only loaded torch. "
-            "The parts are the batch, the weights, the state of the optimizer, code of libraries "
-            "that were used later, what else stays after the first step, and what the step adds.",
+            "Model: what building it took, mostly parameters and buffers. Libraries: code that "
+            "was read after torch was loaded. After warm-up: what else stays after the first step. "
+            "Step's own memory: what a step adds.",
             by_kernel,
             is_wide=True,
             says=says_by_kernel,
         ),
         Plot(
             "by-tensors",
-            "Tensors at the peak of a step, in three kinds. Some stay between steps. Some are "
-            "stored by autograd for backward; their colour is the kind of module that saved them "
-            "first. The rest was also alive at the peak: gradients, and memory that kernels and "
-            "methods use for a short time.",
+            "Tensors at the peak of a step. Stored: what is kept for backward, by the kind of "
+            "module that saved it first. Changed layers are those that the method changes. More "
+            "at the peak: gradients, and what kernels and methods use for a short time. All else "
+            "stays between steps.",
             by_tensors,
             is_wide=True,
             says=says_by_tensors,

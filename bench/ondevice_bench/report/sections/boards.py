@@ -9,32 +9,50 @@ from typing import Any
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import NOT_PLANNED, BoardRow, CellOnBoard, boards
+from ondevice_bench.analyse.choice import PEAK, STEP, fewest
 from ondevice_bench.analyse.differing_boards import differences
+from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.missing_metrics import EMULATED
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.report.board_answers import DISTURBED as TIMES_DISTURBED
+from ondevice_bench.report.board_answers import MAYBE_NO_FIT, NO_FIT, rests_on
 from ondevice_bench.report.board_names import board_names
-from ondevice_bench.report.board_workloads import workloads
-from ondevice_bench.report.cards import about_badges
+from ondevice_bench.report.board_workloads import Workload, workloads
+from ondevice_bench.report.cards import BADGES as CARD_BADGES
+from ondevice_bench.report.cards import GRADIENT_UNKNOWN
 from ondevice_bench.report.folding import fold
 from ondevice_bench.report.quantities import (
     Quantity,
     dash,
     quantity_of,
     ratio_quantity,
-    with_share,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.stats import WIDEST, Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
-from ondevice_bench.units import percent
+from ondevice_bench.units import percent, size
 from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 
 SHORT_REASON = "not in that run"
 DISTURBED = "other programs disturbed one of the two numbers"
 MOST_NAMED = 4  # methods that a line names
+SMALLEST_SHARE = 0.01  # of the memory; a board on which all peaks are smaller shows no shares
+# what each badge means here
+BADGES: Mapping[str, str] = {
+    "proven": "the whole interval is below {baseline}'s number by more than the noise ({noise}), "
+    "in enough undisturbed processes ({processes})",
+    "not proven": "noise may make this difference, or hide it",
+    "no gain": "no method is below {baseline} by more than the noise",
+    "unknown": CARD_BADGES["unknown"],
+    GRADIENT_UNKNOWN: CARD_BADGES[GRADIENT_UNKNOWN],
+    TIMES_DISTURBED: "other programs or a quota took processors from some of these processes, "
+    "which prove nothing. Memory was measured in other processes",
+    NO_FIT: "the peak is above the memory that a step may use",
+    MAYBE_NO_FIT: "the interval of the peak ends above it",
+}
 
 
 def content(data: ReportData) -> Mapping[str, Any]:
@@ -49,9 +67,11 @@ def content(data: ReportData) -> Mapping[str, Any]:
         is_same = all(_is_same(line, name) for line in lines) and any(
             len(_measured(line, name)) > 1 for line in lines
         )
+        shares = [_Shares(one.cells, limit) for one, limit in zip(summaries, limits, strict=True)]
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
+                "shares": [each.heading if name == PEAK else "" for each in shares],
                 "is_same": is_same,
                 "shared": shared,
                 "layers": layers,
@@ -60,7 +80,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                         labels[line.cell],
                         _of_any_board(line, name, data.baseline)
                         if is_same
-                        else _quantities(line, name, limits, data.baseline),
+                        else _quantities(line, name, shares, data.baseline),
                     )
                     for line in lines
                 ],
@@ -70,15 +90,16 @@ def content(data: ReportData) -> Mapping[str, Any]:
                     if line.disagrees
                 ],
                 "missing": _missing(lines, labels, names),
-                "disturbed": _disturbed(lines, labels, names),
+                "unreliable": _unreliable(lines, labels, names),
             }
         )
+    first_two = differences([one.run for one in summaries[:2]])
     found = workloads(summaries, names, data) if len(summaries) > 1 else []
-    answers = [each for workload in found for each in workload.on_boards]
     return {
         "workloads": found,
-        "badges": about_badges([each.card for each in answers], data.baseline),
-        "has_disturbed": any(each.is_disturbed or each.has_disturbed_price for each in answers),
+        "badges": _badges(found, data, names, summaries),
+        "least_cosine": f"{data.goal.min_cosine:g}",
+        "times_disturbed": TIMES_DISTURBED,
         "tables": tables,
         "boards": names,
         "other_first": _other_first(data),
@@ -86,6 +107,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "baseline": data.baseline,
         **_learns_alike(summaries, names),
         "differences": differences([one.run for one in summaries]),
+        "differ": [each.name for each in first_two if each.kind != "machine"],
         "disturbed_boards": [
             name
             for name, one in zip(names, summaries, strict=True)
@@ -124,15 +146,36 @@ def _labels(cells: Sequence[Cell]) -> tuple[Mapping[Cell, str], str, str]:
     return labels, shared_text(group.cells), layers_text(group.cells)
 
 
+def _badges(
+    found: Sequence[Workload],
+    data: ReportData,
+    names: Sequence[str],
+    summaries: Sequence[RunSummary],
+) -> list[tuple[str, str]]:
+    """The badges of the answers, each with its meaning."""
+    judged = {each: metrics.BY_NAME[each] for rests in rests_on(data.goal) for each in rests}
+    noisy = {name: metric for name, metric in judged.items() if metric.kind == "noisy"}
+    noise = ", ".join(f"{m.noun} {100 * m.threshold:g} %" for m in noisy.values())
+    drifting = [n for n, one in zip(names, summaries, strict=True) if not one.is_interleaved]
+    values = {
+        "baseline": data.baseline,
+        "noise": noise + (f"; {DRIFT}× that on {' and '.join(drifting)}" if drifting else ""),
+        "processes": ", ".join(f"{m.noun} {fewest(name)}" for name, m in noisy.items()),
+    }
+    shown = frozenset().union(*(workload.badges for workload in found))
+    return [(badge, text.format(**values)) for badge, text in BADGES.items() if badge in shown]
+
+
 def _learns_alike(summaries: Sequence[RunSummary], names: Sequence[str]) -> dict[str, Any]:
     """How many losses the boards share, and those in which they differ by more than rounding."""
     losses = losses_on_boards(summaries)
     different = [each for each in losses if not each.is_alike]
     widest = max((each.spread for each in losses), default=0.0)
     labels = short_names(each.cell for each in losses)
+    at_most = math.ceil(round(1_000 * widest, 6)) / 1_000
     return {
         "losses": len(losses),
-        "largest_loss_spread": percent(math.ceil(round(1_000 * widest, 6)) / 1_000),  # at most
+        "largest_loss_spread": percent(at_most) if at_most else "",
         "different_losses": [
             {
                 "label": labels[each.cell],
@@ -166,17 +209,27 @@ def _missing(
     return found
 
 
-def _disturbed(
+def _unreliable(
     lines: Sequence[BoardRow], labels: Mapping[Cell, str], names: Sequence[str]
-) -> list[tuple[str, str]]:
-    """The boards on which others disturbed this metric, with the methods."""
+) -> list[tuple[str, str, str]]:
+    """What was disturbed or imprecise: the board, the methods, which of both."""
     found = []
     for place, name in enumerate(names):
         measured = [line for line in lines if not line.boards[place].why_not]
-        those = [labels[line.cell] for line in measured if line.boards[place].is_disturbed]
-        if those:
-            found.append((name, "all methods" if len(those) == len(measured) else _some(those)))
+        for what, is_so in (("disturbed", _is_disturbed), ("imprecise", _is_imprecise)):
+            those = [labels[line.cell] for line in measured if is_so(line.boards[place])]
+            if those:
+                whole = len(those) == len(measured)
+                found.append((name, "all methods" if whole else _some(those), what))
     return found
+
+
+def _is_disturbed(on: CellOnBoard) -> bool:
+    return on.is_disturbed
+
+
+def _is_imprecise(on: CellOnBoard) -> bool:
+    return on.cell is not None and on.metric == STEP and on.cell.is_imprecise
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -212,12 +265,32 @@ def _of_any_board(line: BoardRow, name: str, baseline: str) -> list[Quantity]:
     return [_value(on, name), _to_baseline(on, name, baseline)]
 
 
+class _Shares:
+    """Peaks as shares of the memory that a step may use on a board. The head names the memory."""
+
+    def __init__(self, cells: Sequence[CellSummary], limit: int | None) -> None:
+        found = [cell.estimates[PEAK] for cell in cells if PEAK in cell.estimates]
+        highest = max((max(each.estimate, each.upper or 0.0) for each in found), default=0.0)
+        self.heading, self._limit = "", limit
+        if limit and highest >= SMALLEST_SHARE * limit:
+            self.heading = f"share of {size(limit)}"
+        elif limit and highest:
+            self.heading = f"all below {100 * SMALLEST_SHARE:g} % of {size(limit)}"
+            self._limit = None
+
+    def beside(self, quantity: Quantity, name: str) -> Quantity:
+        """The peak with its share. Other metrics have none."""
+        if name != PEAK or not self._limit or quantity.value is None:
+            return quantity
+        return replace(quantity, share=percent(quantity.value / self._limit))
+
+
 def _quantities(
-    line: BoardRow, name: str, limits: Sequence[int | None], baseline: str
+    line: BoardRow, name: str, shares: Sequence[_Shares], baseline: str
 ) -> list[Quantity]:
     quantities = []
-    for on, limit in zip(line.boards, limits, strict=True):
-        quantities += [with_share(_value(on, name), name, limit), _to_baseline(on, name, baseline)]
+    for on, of_board in zip(line.boards, shares, strict=True):
+        quantities += [of_board.beside(_value(on, name), name), _to_baseline(on, name, baseline)]
     if len(line.boards) > 1:
         quantities.append(_between(line))
     return quantities
@@ -255,8 +328,7 @@ def _ratio(ratio: Estimate | None, meaning: str, why_not: str) -> Quantity:
 SECTION = Section(
     name="boards",
     title="Board by board",
-    text="The same questions on each board. Every ratio compares a method with the baseline on the "
-    "same board.",
+    text="Every ratio compares a method with the baseline on the same board.",
     content=content,
     about="the page",
 )

@@ -66,7 +66,7 @@ def over_time(group: Group) -> Canvas | None:
     )
     plot.x_axis("seconds")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
-    plot.y_axis("MiB more than torch alone")
+    plot.y_axis("MiB above torch alone")
     return plot
 
 
@@ -117,11 +117,11 @@ SECTION = Section(
     plots=(
         Plot(
             "memory-curve",
-            "Another process read this memory while the memory pass ran: batch, model, warm-up, "
-            "one step, inference. The time pass has other steps, so a step may take longer here. "
-            "The warm-up may need more memory than the step. The bars of peak memory show the step "
-            "alone. The curve can miss short peaks. The bars miss none. Curves that are drawn at "
-            "first: the baseline and the lowest peaks. Each curve has stages of its own.",
+            "Another process read the memory of each process during its warm-up, one step and "
+            "inference. The curves show how memory changes. They can miss short peaks, and the "
+            "warm-up may need more than the step. So take peaks and times from the other plots. "
+            "The baseline and the lowest peaks are drawn at first. Other curves reach their stages "
+            "at other times.",
             over_time,
             is_wide=True,
             hint="Click on a name in the legend to show or hide its curve. "

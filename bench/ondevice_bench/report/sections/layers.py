@@ -1,20 +1,28 @@
 """Layer by layer: the share of its input that a method stores, and the effect on its gradient."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ondevice_bench.analyse.gradient import cosine_text, lowest_cosine_of_layers
+from ondevice_bench.analyse.gradient import (
+    MOMENTS,
+    cosine_text,
+    cosines_of_layers,
+    lowest_cosine_of_layers,
+)
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.report.module_names import short_names
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
-from ondevice_bench.report.sentences import SENTENCES
+from ondevice_bench.report.sentences import SENTENCES, listing
 from ondevice_bench.units import natural_key
 
 LAYER_PIXELS, FRAME_PIXELS = 14, 190
 MOST_LAYERS = 160
 SAME = 5e-4  # the map shows three digits
-LONGEST = 26  # characters of a layer's name beside the map
+LONGEST = 36  # characters of a layer's name beside the map
+LOW = 0.9  # the cosine below which a layer is counted
+HINT = "The tooltip has the whole name."
+NAMES = "A name leaves out the words that tell no layers apart."
 
 
 def stored_shares(group: Group) -> Canvas | None:
@@ -45,26 +53,46 @@ def says_stored(group: Group) -> str:
     most = max(by_layers.values(), key=len, default={})
     if not most or len(most) == 1 < len(sizes):
         return ""
-    label = min(most, key=most.__getitem__)
-    among = "" if len(most) == len(sizes) else ", among those that change the same layers"
-    return SENTENCES["stored"].format(cell=label, share=f"{100 * most[label]:.1f} %", among=among)
+    shares = {label: f"{100 * share:.1f} %" for label, share in most.items()}
+    least = shares[min(most, key=most.__getitem__)]
+    cells = [label for label, share in shares.items() if share == least]
+    text = SENTENCES["stored"].format(cells=listing(cells), share=least)
+    return text if len(most) == len(sizes) else f"{text}\n{SENTENCES['same layers']}"
 
 
 def says_cosines(group: Group) -> str:
-    """The layer with the lowest cosine."""
+    """The layer with the lowest cosine, and what all layers have together at the same moment."""
     shown = _by_label(group, _cosines)
     found = [
-        (cosine, layer, member.label, moment)
-        for member in group.members
+        (cosine, layer, place, metric)
+        for place, member in enumerate(group.members)
         if member.label in shown
-        for layer, (cosine, moment) in lowest_cosine_of_layers(member).items()
+        for layer, (cosine, metric) in lowest_cosine_of_layers(member).items()
     ]
     if not found:
         return ""
-    cosine, layer, label, moment = min(found)
-    return SENTENCES["cosine"].format(
-        layer=layer, cell=label, value=cosine_text(cosine), moment=moment
+    cosine, layer, place, metric = min(found)
+    member = group.members[place]
+    text = SENTENCES["cosine"].format(
+        layer=layer, cell=member.label, value=cosine_text(cosine), moment=_moment(metric)
     )
+    together = member.cell.estimates.get(metric)
+    others = cosines_of_layers(member, metric)
+    if together is None or len(others) < 2:
+        return text
+    whole = SENTENCES["cosine of all"].format(
+        value=cosine_text(together.estimate),
+        count=sum(each < LOW for each in others),
+        layers=len(others),
+        limit=LOW,
+    )
+    return f"{text}\n{whole}"
+
+
+def _moment(metric: str) -> str:
+    """The moment of a comparison, and the network on its other side."""
+    words = MOMENTS[metric]
+    return words if "against" in words else f"{words}, against plain training with the same weights"
 
 
 def _by_label(
@@ -105,6 +133,7 @@ def _heat_map(
     names = sorted(layers, key=natural_key)[:MOST_LAYERS]
     if not names:
         return None
+    short = short_names(names)
     plot = Canvas()
     plot.add(
         "heatmap",
@@ -126,7 +155,7 @@ def _heat_map(
         autorange="reversed",
         automargin=True,
         tickvals=names,
-        ticktext=[_short(name) for name in names],
+        ticktext=[_cut(short[name]) for name in names],
     )
     return plot
 
@@ -144,17 +173,10 @@ def _hatch(plot: Canvas, places: Sequence[tuple[str, str]]) -> None:
         )
 
 
-def _short(name: str) -> str:
-    """The name without its middle, if it is long: the number and the last words tell most."""
+def _cut(name: str) -> str:
+    """The name without its middle, if it is still too long."""
     if len(name) <= LONGEST:
         return name
-    first, *rest = re.split(r"(?<=\d)\.", name, maxsplit=1)
-    room = LONGEST - len(first) - 1
-    if rest and room > 0:
-        words = rest[0].split(".")
-        ends = (".".join(words[at:]) for at in range(1, len(words) - 1))
-        end = next((each for each in ends if len(each) <= room), rest[0][-room:])
-        return f"{first}…{end}"
     half = (LONGEST - 1) // 2
     return f"{name[:half]}…{name[-half:]}"
 
@@ -166,21 +188,25 @@ SECTION = Section(
         Plot(
             "stored-shares",
             "How much of the input of each changed layer is stored: 1 is the whole input. Dark is "
-            "more. The colours end at the largest share here, or at 1. A stroke means that the "
-            f"method does not change the layer. At most {MOST_LAYERS} layers are drawn.",
+            "more, and values above 1 look like 1. A stroke means that the method does not change "
+            f"the layer. {NAMES} At most {MOST_LAYERS} layers are drawn.",
             stored_shares,
             is_wide=True,
             says=says_stored,
+            hint=HINT,
         ),
         Plot(
             "layer-cosines",
-            "Cosine between the weight gradients of the method and of vanilla, for each layer: the "
-            "lowest value of all comparisons. Dark is worse. All values below 0 have the darkest "
-            "colour. Methods with the exact gradient are left out. At most "
+            "Cosine between the weight gradients of the method and of plain training, for each "
+            "layer: the lowest of three comparisons. At steps 1 and 10, both have the same "
+            "weights. At step 1, the third comparison is with the uncompressed network. Dark is "
+            "worse, and values below 0 look like 0. A stroke means that there is no number. "
+            f"Methods with the exact gradient are left out. {NAMES} At most "
             f"{MOST_LAYERS} layers are drawn.",
             gradient_cosines,
             is_wide=True,
             says=says_cosines,
+            hint=HINT,
         ),
     ),
 )

@@ -8,15 +8,17 @@ from ondevice_bench import metrics, units
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.record.details import SavedByModule
+from ondevice_bench.report.module_names import in_lines, short_names
 from ondevice_bench.report.sections.section import ReportData, Section
+from ondevice_bench.report.stored_kinds import CHANGED, kind_names
 from ondevice_bench.report.treemap import Rectangle, treemap
 
 WIDTH, HEIGHT = 1000, 300
 MOST = 60  # modules of a map; the others share one part
-LETTER_WIDTH, LINE_HEIGHT = 6.4, 16
-FEWEST_LETTERS = 4
+LETTER_WIDTH, LINE_HEIGHT, EDGE = 5.8, 12, 4
 OUTSIDE = "outside of all modules"
-SMALLER, SMALLER_COLOUR, SMALLER_INK = "smaller", "var(--band)", "var(--ink)"  # of no one kind
+SMALLER, SMALLER_COLOUR, SMALLER_INK = "smaller", "var(--line)", "var(--ink)"  # of no one kind
+ALIKE = 5e-4  # shares that differ by less look alike
 LIGHT = 0.42  # above this luminance, words are dark
 
 
@@ -26,7 +28,7 @@ class Part:
 
     place: Rectangle
     name: str
-    words: str  # as much of the name as fits; empty if it could mean another module
+    lines: tuple[str, ...]  # of its short name; empty if it does not fit
     size: str
     colour: str
     ink: str
@@ -34,17 +36,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Map:
-    """The modules of one cell."""
+    """The modules of one cell. It has no parts if it would look like the map of its baseline."""
 
     label: str
     says: str
+    more: str
     parts: tuple[Part, ...]
     kinds: tuple[tuple[str, str], ...]  # each kind that is on the map, with its colour
 
 
 def content(data: ReportData) -> Mapping[str, Any] | None:
     """The maps of each group."""
-    groups = [tuple(map(_map, _cells(group, data))) for group in data.groups]
+    groups = [_maps(_cells(group, data)) for group in data.groups]
     if not any(groups):
         return None
     return {"groups": groups, "width": WIDTH, "height": HEIGHT}
@@ -67,85 +70,86 @@ def _saved(member: CellWithBaseline) -> dict[str, SavedByModule]:
     return {name: each for name, each in saved.items() if each.bytes > 0}
 
 
-def _map(member: CellWithBaseline) -> Map:
+def _maps(members: Sequence[CellWithBaseline]) -> tuple[Map, ...]:
+    """What each cell keeps. A module has the same short name on each map."""
+    short = short_names({name for member in members for name in _saved(member)} - {""})
+    by_cell = {id(member.cell): member for member in members}
+    return tuple(_shown(member, by_cell.get(id(member.base)), short) for member in members)
+
+
+def _shown(
+    member: CellWithBaseline, base: CellWithBaseline | None, short: Mapping[str, str]
+) -> Map:
+    if base is None or base is member or not _is_alike(member, base):
+        return _map(member, short)
+    more = f"Each module has the same share as with {base.label}."
+    return Map(member.label, _keeps(member), more, (), ())
+
+
+def _is_alike(member: CellWithBaseline, base: CellWithBaseline) -> bool:
+    """Whether each module has the same kind and about the same share in both cells."""
+    one, other = _saved(member), _saved(base)
+    if one.keys() != other.keys():
+        return False
+    total, of_base = _total(one), _total(other)
+    return all(
+        each.kind == other[name].kind
+        and abs(each.bytes / total - other[name].bytes / of_base) < ALIKE
+        for name, each in one.items()
+    )
+
+
+def _map(member: CellWithBaseline, short: Mapping[str, str]) -> Map:
     saved = sorted(_saved(member).items(), key=lambda item: -item[1].bytes)
+    total = _total(_saved(member))
+    (largest, first), rest = saved[0], saved[MOST:]
     parts = [(name or OUTSIDE, each.bytes, each.kind) for name, each in saved[:MOST]]
-    rest = saved[MOST:]
+    shown = {kind for _, _, kind in parts}
+    kinds = [
+        (words, metrics.BY_NAME[name].colour)
+        for name, words in kind_names(beside_changed=_kind(CHANGED) in shown).items()
+        if _kind(name) in shown
+    ]
+    more = f"The largest module is {largest or OUTSIDE}: {_percent(first.bytes, total)}."
     if rest:
-        words = f"{units.number_of(len(rest), 'smaller module')}"
-        parts.append((words, sum(each.bytes for _, each in rest), SMALLER))
-        parts.sort(key=lambda part: -part[1])
-    total = sum(size for _, size, _ in parts)
+        words, size = units.number_of(len(rest), "smaller module"), _total(dict(rest))
+        parts.append((words, size, SMALLER))
+        kinds.append(("smaller modules", SMALLER_COLOUR))
+        more += f" {words} together: {_percent(size, total)}."
     places = treemap([size for _, size, _ in parts], WIDTH, HEIGHT)
-    largest = max(saved, key=lambda item: item[1].bytes)
-    names = [name for name, _, _ in parts]
     return Map(
         label=member.label,
-        says=f"{member.label} keeps {units.mib(total)} for backward. The largest module is "
-        f"{largest[0] or OUTSIDE}: {100 * largest[1].bytes / total:.1f} %.",
+        says=_keeps(member),
+        more=more,
         parts=tuple(
-            _part(place, name, size, kind, total, names)
+            Part(
+                place=place,
+                name=name,
+                lines=in_lines(
+                    short.get(name, name),
+                    letters=int((place.width - 2 * EDGE) / LETTER_WIDTH),
+                    most=int((place.height - EDGE) / LINE_HEIGHT),
+                ),
+                size=f"{units.mib(size)}, {_percent(size, total)}",
+                colour=_colour(kind),
+                ink=_ink(kind),
+            )
             for place, (name, size, kind) in zip(places, parts, strict=True)
         ),
-        kinds=tuple(_kinds([kind for _, _, kind in parts])),
+        kinds=tuple(kinds),
     )
 
 
-def _part(
-    place: Rectangle, name: str, size: float, kind: str, total: float, names: Sequence[str]
-) -> Part:
-    letters = int((place.width - 8) / LETTER_WIDTH)
-    fits = place.height >= LINE_HEIGHT and letters >= FEWEST_LETTERS
-    return Part(
-        place=place,
-        name=name,
-        words=short_name(name, letters, names) if fits else "",
-        size=f"{units.mib(size)}, {100 * size / total:.1f} %",
-        colour=_colour(kind),
-        ink=_ink(kind),
-    )
+def _keeps(member: CellWithBaseline) -> str:
+    return f"{member.label} keeps {units.mib(_total(_saved(member)))} for backward."
 
 
-def short_name(name: str, letters: int, names: Sequence[str]) -> str:
-    """The name in at most this many letters, if no other of the names could be meant; else nothing.
-
-    `layers.3.attn.query` may become `l.3.a.query`, `l.3.a.q`, or an end of these.
-    """
-    forms = [
-        (form(name), [form(other) for other in names if other != name])
-        for form in (str, _initials, _only_initials)
-    ]
-    for text, others in forms:
-        if len(text) <= letters and text not in others:
-            return text
-    for text, others in forms:
-        end = text[-(letters - 1) :].lstrip(".")
-        if len(text) > letters and not any(other.endswith(end) for other in others):
-            return f"…{end}"
-    return ""
+def _total(saved: Mapping[str, SavedByModule]) -> float:
+    return sum(each.bytes for each in saved.values())
 
 
-def _initials(name: str) -> str:
-    """The last word of a name with the numbers and the first letters of the others."""
-    *parents, last = name.split(".")
-    return ".".join([*map(_initial, parents), last])
-
-
-def _only_initials(name: str) -> str:
-    return ".".join(map(_initial, name.split(".")))
-
-
-def _initial(word: str) -> str:
-    return word if word.isdigit() else word[:1]
-
-
-def _kinds(kinds: Sequence[str]) -> list[tuple[str, str]]:
-    """The kinds that are there, in the order of the metrics."""
-    return [
-        (metrics.BY_NAME[name].label.removeprefix("of "), metrics.BY_NAME[name].colour)
-        for name in metrics.parts_of("activations")
-        if _kind(name) in kinds
-    ]
+def _percent(size: float, total: float) -> str:
+    return f"{100 * size / total:.1f} %"
 
 
 def _kind(metric: str) -> str:
@@ -176,9 +180,9 @@ def _luminance(colour: str) -> float:
 SECTION = Section(
     name="modules",
     title="Which modules keep the most",
-    text="Each part is a module. Its area is its share of the bytes that the cell keeps for "
-    "backward. So equal areas on two maps do not mean equal bytes. Bytes count for the module that "
-    "saved them first.",
-    hint="Click on a part to see its name and its bytes.",
+    text="Each box is a module. Its area is its share of the bytes that the cell keeps for "
+    "backward. So equal areas on two maps do not mean equal bytes. Bytes count for the module "
+    "that saved them first. A name leaves out the words that tell no modules apart.",
+    hint="Click on a box to see its whole name and its bytes.",
     content=content,
 )

@@ -11,7 +11,6 @@ from ondevice_bench.stats import is_too_wide
 
 PHASES = metrics.parts_of("step")
 STEP = "step_seconds"
-NOISY = "#9AA1A8"  # of a median whose interval is too wide to use
 MOST_SAMPLES = 400  # of a cell; more would only hide each other
 
 
@@ -42,25 +41,28 @@ def samples(group: Group) -> Canvas | None:
                 marker={"size": 5, "color": shade},
                 hovertemplate="%{x:,.4~r} ms<extra>one sample</extra>",
             )
-    for method in dict.fromkeys(member.method for member in members):
-        of_method = [member for member in members if member.method == method]
-        estimates = [member.cell.estimates[STEP] for member in of_method]
-        plot.add(
-            "scatter",
-            x=[each.estimate * 1e3 for each in estimates],
-            y=[member.label for member in of_method],
-            mode="markers",
-            name=method,
-            showlegend=False,
-            marker={
-                "size": 11,
-                "color": [
-                    NOISY if is_too_wide(each) else drawing.colour(method) for each in estimates
-                ],
-            },
-            error_x=drawing.error_bars(estimates, 1e3),
-            hovertemplate="%{y}<br>%{x:,.4~r} ms<extra>median</extra>",
-        )
+    for is_noisy, words, look in (
+        (False, "median, with its interval", {"symbol": "circle"}),
+        (
+            True,
+            "median that is too noisy to use",
+            {"symbol": "circle-open", "line": {"width": 2.5}},
+        ),
+    ):
+        alike = [each for each in members if is_too_wide(each.cell.estimates[STEP]) == is_noisy]
+        estimates = [member.cell.estimates[STEP] for member in alike]
+        colours = [drawing.colour(member.method) for member in alike]
+        if alike:
+            plot.add(
+                "scatter",
+                x=[each.estimate * 1e3 for each in estimates],
+                y=[member.label for member in alike],
+                mode="markers",
+                name=words,
+                marker={"size": 11, "color": colours, **look},
+                error_x=drawing.error_bars(estimates, 1e3),
+                hovertemplate="%{y}<br>%{x:,.4~r} ms<extra>median</extra>",
+            )
     medians = [member.cell.estimates[STEP].estimate for member in members]
     return drawing.rows(plot, members, "milliseconds of a step", [*medians, *shown])
 
@@ -110,15 +112,15 @@ SECTION = Section(
     plots=(
         Plot(
             "step-samples",
-            "Wall time of one training step: each sample, and the median with its interval. A "
-            f"grey median is too noisy to use. At most {MOST_SAMPLES} samples of a cell are drawn.",
+            "Wall time of one training step. The colour of a median is that of its method. At "
+            f"most {MOST_SAMPLES} samples of a cell are drawn.",
             samples,
             says=says_samples,
         ),
         Plot(
             "step-phases",
-            "The median time of each phase of a step. Forward includes compression, backward "
-            "includes decompression. The sum of these medians can differ from the median of the "
+            "The median time of each phase of a step. Forward includes the loss and compression. "
+            "Backward includes decompression. A sum of medians can differ from the median of the "
             "whole step.",
             phases,
             says=says_phases,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import learning
 from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.report.board_names import board_names
 from ondevice_bench.report.markdown import escaped, table
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.terminal.run import (
@@ -30,7 +31,19 @@ def formatted(summaries: Sequence[RunSummary], form: str, baseline: str | None =
         case "md":
             return "\n\n".join(_markdown(one, baseline) for one in summaries)
         case _:
-            return "\n\n".join(_text(one, baseline) for one in summaries)
+            return "\n\n".join(_texts(summaries, baseline))
+
+
+def _texts(summaries: Sequence[RunSummary], baseline: str | None) -> list[str]:
+    """The text of each run; below the name of its board if there are several runs."""
+    texts = [_text(one, baseline) for one in summaries]
+    if len(texts) == 1:
+        return texts
+    names = board_names(one.run for one in summaries)
+    return [
+        f"{name}: run {one.run.id}\n\n{text}"
+        for name, one, text in zip(names, summaries, texts, strict=True)
+    ]
 
 
 def _text(summary: RunSummary, baseline: str | None) -> str:
