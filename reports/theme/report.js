@@ -273,7 +273,9 @@ function prepare(plot, width) {
   const [first, ...others] = page.sentences[page.says[plot.dataset.figure][group]].split("\n");
   const strong = document.createElement("strong");
   strong.textContent = first;
-  document.getElementById(`says-${plot.dataset.figure}`).replaceChildren(strong, ` ${others.join(" ")}`);
+  const says = document.getElementById(`says-${plot.dataset.figure}`);
+  says.replaceChildren(strong, ` ${others.join(" ")}`);
+  breakNames(says);
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;

@@ -43,12 +43,27 @@ function wholeWords(text) {
     return whole;
   });
 }
+// on a narrow screen, a long name ends a line after a mark, not between two letters
+const LONG_NAME = 16;
+function breakNames(part) {
+  if (!isNarrow()) return;
+  for (const node of [...part.childNodes].flatMap((child) => (child.localName === "strong" ? [...child.childNodes] : [child]))) {
+    if (node.nodeType !== Node.TEXT_NODE) continue;
+    node.replaceWith(...node.data.split(/(\s+)/).flatMap((word) => {
+      if (word.length <= LONG_NAME) return [word];
+      const [first, ...rest] = word.split(/(?<=[+._/])/);
+      return [first, ...rest.flatMap((piece) => [document.createElement("wbr"), piece])];
+    }));
+  }
+}
+
 function keepWords(root) {
   for (const part of root.querySelectorAll("code, .facts td, .remarks li, .claims small, .waits pre")) {
     for (const node of [...part.childNodes]) {
       if (node.nodeType === Node.TEXT_NODE && node.data.includes("-")) node.replaceWith(...wholeWords(node.data));
     }
   }
+  root.querySelectorAll(".sortable tbody th, .map .says").forEach(breakNames);
 }
 
 // the explanation of each number: its meaning, scope and basis. A mouse shows it as a tooltip, a click or a tap at the

@@ -223,6 +223,11 @@ def test_no_line_ends_within_a_word_of_a_command(phone):
     assert [phone.page.evaluate(broken, width) for width in range(180, 340, 10)] == [[]] * 16
     command = phone.page.locator(".decision .legend code").last
     assert command.inner_text().startswith("bench fit --model mcunet --batch 8 --board ")
+    parts = (
+        "(p => { p.textContent = 'blocks.1.depth_conv.conv: 0.339×'; breakNames(p);"
+        " return [...p.childNodes].map(n => n.data ?? '|').join(''); })(document.createElement('p'))"
+    )
+    assert phone.page.evaluate(parts) == "blocks.|1.|depth_|conv.|conv: 0.339×"
 
 
 def test_a_phone_explains_the_colours_of_bars_before_them(phone):
