@@ -29,6 +29,9 @@ const FEW = 20, TOGETHER = 1500;
 const NAME_LETTER = 6.6, MOST_OF_WIDTH = 0.4;
 const isTooWide = (names, width) => Math.max(...names.map((name) => name.length)) * NAME_LETTER > MOST_OF_WIDTH * width;
 
+// names beside points need more height if there is little width
+const LITTLE_WIDTH = 420, MORE_HEIGHT = 1.25;
+
 // names of a legend, and of stages, are about as wide as their letters
 const LEGEND_LETTER = 6.2, LEGEND_LINE = 19, LEGEND_COLUMNS = 3, SYMBOL = 48;
 const SMALL_LETTER = 5.7, SMALL_LINE = 12, MOST_NAME_ROWS = 3;
@@ -132,6 +135,7 @@ function fitToScreen(figure, width) {
     layout.height += 14 * rows.length;
     for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.36;
   }
+  if (figure.data.some((trace) => trace.hovertext) && width < LITTLE_WIDTH) layout.height *= MORE_HEIGHT;
   fitLegend(figure, width);
   fitStages(figure, width);
   fitMap(figure, width);
@@ -163,49 +167,74 @@ function axesOf(plot, titles) {
   });
 }
 
-// put the figure on the chosen axes; a point is pale where another is at least as good in both and better in one
+// put the figure on the chosen axes. Of the points that meet the goal, one is faint if another is at least as good in both
+// numbers and better in one. The others are joined by the front
 function onAxes(plot, figure) {
-  const { axes, more, log, logAxis, faded } = figure.layout.meta;
+  const { axes, more, log, logAxis, faded, outside } = figure.layout.meta;
   const [across, up] = axesOf(plot, axes);
-  const cost = (trace, name) => trace.meta[name].map((x) => (more.includes(name) && x !== null ? -x : x));
-  const costs = figure.data.map((trace) => {
-    const ups = cost(trace, up);
-    return cost(trace, across).map((x, place) => [x, ups[place]]);
-  });
-  const all = costs.flat().filter(([x, y]) => x !== null && y !== null);
-  const beaten = ([x, y]) => all.some(([a, b]) => a <= x && b <= y && (a < x || b < y));
-  for (const [place, trace] of figure.data.entries()) {
+  const [front, ...traces] = figure.data;
+  const cost = (name, x) => (more.includes(name) ? -x : x);
+  const points = traces.flatMap((trace) => trace.hovertext.map((name, at) => {
+    const [x, y] = [trace.meta[across][at], trace.meta[up][at]];
+    const isJudged = x !== null && y !== null && trace.marker.symbol[at] !== outside;
+    return { trace, at, x, y, isJudged, costs: [cost(across, x), cost(up, y)] };
+  }));
+  const judged = points.filter(({ isJudged }) => isJudged);
+  const beats = ([a, b], [x, y]) => a <= x && b <= y && (a < x || b < y);
+  const best = judged.filter(({ costs }) => !judged.some((other) => beats(other.costs, costs)));
+  for (const trace of traces) {
     [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
-    trace.marker.opacity = costs[place].map((point) => (beaten(point) ? faded : 1));
-    trace.text = trace.text.map((name, at) => (trace.marker.opacity[at] === 1 ? trace.hovertext[at] : name));
+    trace.marker.opacity = trace.hovertext.map(() => faded);
   }
+  for (const { trace, at } of best) {
+    trace.marker.opacity[at] = 1;
+    trace.text[at] = trace.hovertext[at];
+  }
+  best.sort((one, other) => one.x - other.x);
+  [front.x, front.y] = [best.map(({ x }) => x), best.map(({ y }) => y)];
+  front.line.shape = more.includes(across) ? "vh" : "hv";
   for (const [axis, name] of [["xaxis", across], ["yaxis", up]]) {
     if (log.includes(name)) Object.assign(figure.layout[axis], logAxis);
-    figure.layout[axis].title = { text: log.includes(name) ? `${axes[name]}, log scale` : axes[name] };
+    const scale = log.includes(name) ? ", log scale" : "";
+    figure.layout[axis].title = { text: `${axes[name]} (${more.includes(name) ? "more" : "less"} is better)${scale}` };
   }
 }
 
-// names beside points: each takes the first place where it covers no other name and no point. A pale point without such
-// a place has no name: a mouse shows it
-const LETTER = 5.7, LINE = 13, POINT = 7, AROUND = 0.06;
+// names beside points: each stands where it covers no other name, no point and no number of the axes. A name of
+// several words may take several lines. If there are many points, one without such a place has no name: a mouse shows it
+const LETTERS = "10px 'Open Sans', verdana, arial, sans-serif"; // as plotly draws them
+const LINE = 13, POINT = 7, ASIDE = 8, EDGE = 24, FEW_POINTS = 12, ROUNDS = 6, TRIES = 12, DOTS = 12;
 const PLACES = ["top center", "bottom center", "middle right", "middle left", "top right", "top left", "bottom right", "bottom left"];
+const pen = document.createElement("canvas").getContext("2d");
 
-// where a value of an axis is in pixels: about, because plotly knows only when it has drawn
-function pixels(axis, values, size) {
-  const scale = axis.type === "log" ? Math.log10 : Number;
-  const all = [...values, ...((axis.autorangeoptions || {}).include || [])].map(scale);
-  const low = Math.min(...all);
-  const span = Math.max(...all) - low || 1;
-  return (value) => ((scale(value) - low) / span) * size * (1 - 2 * AROUND) + size * AROUND;
+// a name in one line, in the two lines that are the shortest, and a word in each line
+function nameInLines(name) {
+  const words = name.split(" ");
+  if (words.length === 1) return [words];
+  const pairs = words.slice(1).map((_, at) => [words.slice(0, at + 1).join(" "), words.slice(at + 1).join(" ")]);
+  const longest = (pair) => Math.max(...pair.map((line) => line.length));
+  const pair = pairs.reduce((least, each) => (longest(each) < longest(least) ? each : least));
+  return [[name], pair, ...(words.length > 2 ? [words] : [])];
 }
 
-function boxOfName(point, place) {
+// sets the range of an axis, and says where a value is in pixels. At both ends there is room for a name
+function measure(axis, values, size) {
+  const scale = axis.type === "log" ? Math.log10 : Number;
+  const all = [...values, ...((axis.autorangeoptions || {}).include || [])].map(scale);
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const unit = (high - low || Math.abs(high) / 5 || 1) / Math.max(1, size - 2 * EDGE);
+  const middle = (low + high) / 2;
+  axis.range = [middle - (unit * size) / 2, middle + (unit * size) / 2];
+  return (value) => (scale(value) - middle) / unit + size / 2;
+}
+
+function boxOfName({ x, y }, lines, place) {
   const [up, along] = place.split(" ");
-  const width = LETTER * point.name.length;
-  const gap = up === "middle" ? POINT + 2 : 0;
-  const left = { left: point.x - width - gap, right: point.x + gap, center: point.x - width / 2 }[along];
-  const top = { top: point.y - POINT - LINE, bottom: point.y + POINT, middle: point.y - LINE / 2 }[up];
-  return [left, top, left + width, top + LINE];
+  const width = Math.max(...lines.map((line) => pen.measureText(line).width));
+  const height = LINE * lines.length;
+  const left = { left: x - width - ASIDE, right: x + ASIDE, center: x - width / 2 }[along];
+  const top = { top: y - POINT - height, bottom: y + POINT, middle: y - height / 2 }[up];
+  return [left, top, left + width, top + height];
 }
 
 const overlap = (a, b) =>
@@ -226,36 +255,87 @@ function linesOf(data, across, up) {
   });
 }
 
-function placeNames(figure, whole) {
-  const named = figure.data.filter((trace) => trace.hovertext);
+// the lines across the figure, and the words beside them
+function limitsOf({ shapes = [], annotations = [] }, across, up, width, height) {
+  const lines = shapes.map(({ xref, x0, y0 }) =>
+    xref === "paper" ? [0, up(y0) - 1, width, up(y0) + 1] : [across(x0) - 1, 0, across(x0) + 1, height]);
+  const words = annotations.map(({ text, textangle, x, y }) => {
+    const size = pen.measureText(text).width + 4;
+    return textangle ? [across(x), 0, across(x) + LINE, size] : [width - size, up(y) - LINE, width, up(y)];
+  });
+  return { lines, words };
+}
+
+// the dotted lines between the points of a trace, as small boxes
+function dotsOf(points) {
+  const pairs = points.slice(1).map((point, at) => [points[at], point]).filter(([one, other]) => one.trace === other.trace);
+  return pairs.flatMap(([one, other]) => [...Array(DOTS).keys()].map((at) => {
+    const [x, y] = ["x", "y"].map((axis) => one[axis] + ((other[axis] - one[axis]) * at) / DOTS);
+    return [x - 2, y - 2, x + 2, y + 2];
+  }));
+}
+
+function placeNames({ data, layout }, whole) {
+  const named = data.filter((trace) => trace.hovertext);
   if (!named.length) return;
   const points = named.flatMap((trace) =>
-    trace.text.map((name, at) => ({ trace, at, name, x: trace.x[at], y: trace.y[at], opacity: trace.marker.opacity[at] })),
+    trace.text.map((name, at) => ({ trace, at, name, x: trace.x[at], y: trace.y[at], isFaint: trace.marker.opacity[at] < 1 })),
   ).filter(({ x, y }) => x !== null && y !== null);
-  const [width, height] = [whole - 80, figure.layout.height - 60];
-  const across = pixels(figure.layout.xaxis, points.map(({ x }) => x), width);
-  const up = pixels(figure.layout.yaxis, points.map(({ y }) => y), height);
-  for (const point of points) [point.x, point.y] = [across(point.x), height - up(point.y)];
-  const taken = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
-  const lines = linesOf(figure.data, across, (y) => height - up(y));
-  // only a name that must be there may cover the numbers of the axis
-  const outside = ([left, , right], isPale) => Math.max(0, (isPale ? 0 : -40) - left) + Math.max(0, right - width - 12);
+  const [width, height] = [roomOf(layout, whole), layout.height - layout.margin.t - layout.margin.b];
+  const across = measure(layout.xaxis, points.map(({ x }) => x), width);
+  const fromBottom = measure(layout.yaxis, points.map(({ y }) => y), height);
+  const up = (value) => height - fromBottom(value);
+  for (const point of points) [point.x, point.y] = [across(point.x), up(point.y)];
+  const marks = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
+  pen.font = LETTERS;
+  const limits = limitsOf(layout, across, up, width, height);
+  const lines = [...linesOf(data, across, up), ...limits.lines, ...dotsOf(points)];
+  const taken = [...marks, ...limits.words];
+  const outside = ([left, top, right, bottom]) =>
+    Math.max(0, -left) + Math.max(0, right - width - layout.margin.r + 4) + Math.max(0, 2 - top - layout.margin.t) + Math.max(0, bottom - height);
+  const sum = (box, others) => others.reduce((total, other) => total + overlap(box, other), 0);
+  const names = points.filter(({ name }) => name);
+  for (const point of names) {
+    point.choices = nameInLines(point.name).flatMap((text) => PLACES.map((place, rank) => {
+      const box = boxOfName(point, text, place);
+      const covered = sum(box, taken) + outside(box) * LINE;
+      // of places that are equally free, the one that crosses least of the lines, then the one with fewer lines of text
+      return { text, place, box, covered, fallback: 0.1 * sum(box, lines) + 0.01 * rank + (text.length - 1) };
+    }));
+    point.chosen = null;
+  }
+  const covered = (point, choice) =>
+    choice.covered + sum(choice.box, names.filter((other) => other !== point && other.chosen).map(({ chosen }) => chosen.box));
+  const cost = (point, choice) => 100 * covered(point, choice) + choice.fallback;
+  // names with few free places choose first. Then each chooses again, until none moves. If a name still covers something,
+  // another name begins
+  const freedom = (point) => point.choices.filter((choice) => choice.covered === 0).length;
+  names.sort((one, other) => one.isFaint - other.isFaint || freedom(one) - freedom(other));
+  const choose = (point) => {
+    const costs = point.choices.map((choice) => cost(point, choice));
+    const least = Math.min(...costs);
+    if (point.chosen && least >= cost(point, point.chosen)) return false;
+    point.chosen = point.choices[costs.indexOf(least)];
+    return true;
+  };
+  const crowding = () => names.reduce((total, point) => total + covered(point, point.chosen), 0);
+  let best = { crowding: Infinity };
+  for (let first = 0; first < Math.min(names.length, TRIES) && best.crowding > 0; first++) {
+    for (const point of names) point.chosen = null;
+    const order = [...names.slice(first), ...names.slice(0, first)];
+    for (let round = 0; round < ROUNDS && order.map(choose).some(Boolean); round++);
+    if (crowding() < best.crowding) best = { crowding: crowding(), chosen: names.map(({ chosen }) => chosen) };
+  }
+  names.forEach((point, at) => { point.chosen = best.chosen[at]; });
   for (const trace of named) trace.textposition = trace.text.map(() => PLACES[0]);
-  for (const point of [...points].sort((a, b) => b.opacity - a.opacity)) {
-    if (!point.name) continue;
-    const choices = PLACES.map((place) => [place, boxOfName(point, place)]);
-    const covers = (box) => taken.reduce((sum, other) => sum + overlap(box, other), outside(box, point.opacity < 1) * LINE);
-    const costs = choices.map(([, box]) => covers(box));
-    // of places that are equally free, the one that crosses least of the front and of the numbers of the axis
-    const crosses = (box) => lines.reduce((sum, line) => sum + overlap(box, line), Math.max(0, -box[0]) * LINE);
-    const free = choices.filter((_, at) => costs[at] === Math.min(...costs)).map(([place, box]) => [place, crosses(box)]);
-    const [chosen] = free.reduce((least, each) => (each[1] < least[1] ? each : least));
-    const best = PLACES.indexOf(chosen);
-    if (costs[best] > 0 && point.opacity < 1) point.trace.text[point.at] = "";
-    else {
-      point.trace.textposition[point.at] = choices[best][0];
-      taken.push(choices[best][1]);
+  for (const point of [...names].reverse()) {
+    if (points.length > FEW_POINTS && covered(point, point.chosen) > 0) {
+      point.trace.text[point.at] = "";
+      point.chosen = null;
+      continue;
     }
+    point.trace.text[point.at] = point.chosen.text.join("<br>");
+    point.trace.textposition[point.at] = point.chosen.place;
   }
 }
 

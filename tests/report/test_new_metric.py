@@ -47,7 +47,7 @@ def test_the_page_has_it_in_its_table_and_among_the_axes(run_of):
     assert "0 faults" in page
     (figure,) = drawn(page)["own-axes"]
     assert figure["layout"]["meta"]["axes"][FAULTS] == "minor faults, faults"
-    assert figure["data"][1]["meta"][FAULTS] == [0.0]
+    assert figure["data"][-1]["meta"][FAULTS] == [0.0]
 
 
 def test_the_page_says_from_which_change_on_it_counts(run_of):

@@ -12,6 +12,7 @@ from ondevice_bench.report.page import write_report
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.quantities import quantity_of
 from ondevice_bench.report.sections import growth, sections
+from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.suite.cell import LearningPlan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
@@ -236,7 +237,12 @@ def trained(summary_of):
 
 def test_every_section_of_plots_draws_what_was_measured(trained):
     figures = drawn(render(trained))
-    expected = {plot.name for section in sections().values() for plot in section.plots}
+    fronts = sections()["fronts"].plots_of(ReportData.from_summaries((trained,)))
+    expected = {
+        plot.name
+        for plots in (fronts, *(each.plots for each in sections().values()))
+        for plot in plots
+    }
     assert set(figures) == expected
     assert all(len(groups) == 2 and all(groups) for groups in figures.values())
     kinds = {trace["type"] for groups in figures.values() for f in groups for trace in f["data"]}

@@ -9,15 +9,23 @@ from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report import sentences
 from ondevice_bench.report.sections import anatomy, fronts, growth, layers, ranks, roofline, times
 from ondevice_bench.stats import Estimate
+from ondevice_bench.suite.goal import Goal
 from tests.record.conftest import make_record
 from tests.report import synthetic
 
+GOAL = Goal()
 WORDS = ("mlp", "attention")
 TESTED = {
     "front",
     "front of one",
     "front of medians",
     "front of one median",
+    "front of none",
+    "front of exact",
+    "front unknown",
+    "front unproven",
+    "front all unproven",
+    "front some unproven",
     "tensors",
     "lowest",
     "lowest unproven",
@@ -53,8 +61,9 @@ def group(summary_of):
     return found
 
 
-def says(section, name, group):
-    (plot,) = (plot for plot in section.SECTION.plots if plot.name == name)
+def says(section, name, group, goal=GOAL):
+    plots = section.SECTION.plots or fronts.plots(fronts.Judge(goal, {}))
+    (plot,) = (plot for plot in plots if plot.name == name)
     return plot.says(group)
 
 
@@ -64,15 +73,64 @@ def test_every_sentence_of_the_table_is_tested_here():
 
 def test_the_front_names_its_cells_from_left_to_right(group):
     assert says(fronts, "memory-time", group) == (
-        "The best trade-offs by their medians: checkpoint, asi fraction=0.125, wasi fraction=0.25."
+        "By the medians, the best trade-offs that meet the goal are checkpoint, asi fraction=0.125 "
+        "and wasi fraction=0.25.\n"
+        "It is not proven that asi fraction=0.125 and wasi fraction=0.25 differ in peak memory."
     )
-    assert says(fronts, "activations-flops", group) == "checkpoint is the best in both numbers."
-    several = sentences.on_the_front(["lean", "asi"], is_exact=True)
-    assert several == "The best trade-offs: lean, asi."
-    one = sentences.on_the_front(["lean"], is_exact=True)
-    assert one == "lean is the best in both numbers."
-    one = sentences.on_the_front(["lean"], is_exact=False)
-    assert one == "lean has the best medians of both numbers."
+    assert says(fronts, "activations-flops", group) == (
+        "checkpoint is the best in both numbers of those that meet the goal."
+    )
+    vanilla, asi, *_ = group.members
+    for best, noisy, expected in (
+        ((vanilla, asi), (), "The best trade-offs are vanilla and asi fraction=0.125."),
+        ((vanilla,), (), "vanilla is the best in both numbers."),
+        ((vanilla,), ("step_seconds",), "vanilla has the best medians of both numbers."),
+        ((), (), ""),
+    ):
+        assert sentences.on_the_front(best, noisy) == expected
+
+
+@pytest.mark.parametrize("name", ["memory-time", "activations-flops", "cosine-time"])
+def test_a_front_has_only_cells_that_meet_the_goal(group, name):
+    def best(goal):
+        return says(fronts, name, group, goal)
+
+    assert "wasi" not in best(Goal(min_cosine=0.96))
+    assert "wasi" in says(fronts, "memory-time", group, Goal(min_cosine=0.95))
+    assert best(Goal(max_peak_bytes=1)) == "None of these cells meets the goal."
+    assert "vanilla" in best(Goal(max_peak_bytes=10**9, min_cosine=0.99, max_slowdown=1.0))
+    assert "vanilla" not in best(Goal(max_peak_bytes=70 * synthetic.MIB))
+
+
+def test_an_exact_method_that_is_the_lowest_is_no_trade_off(summary_of, group):
+    assert says(fronts, "cosine-memory", group) == (
+        "By the medians, no approximate method that meets the goal has a lower peak memory than "
+        "checkpoint, which is exact."
+    )
+    few = [r for r in synthetic.records(synthetic.cells()) if r.key.round == 1]
+    planned = synthetic.planned(synthetic.cells())
+    (group,) = groups(summary_of(few, planned, synthetic.run_of()))
+    assert says(fronts, "cosine-memory", group).endswith("the noise hides which is lower.")
+
+
+def test_a_front_says_what_is_not_known_and_what_noise_may_hide(summary_of, group):
+    cells = synthetic.cells()
+    few = [
+        record
+        for record in synthetic.records(cells)
+        if record.key.pass_name != "fidelity" and record.key.round == 1
+    ]
+    (noisy,) = groups(summary_of(few, synthetic.planned(cells), synthetic.run_of()))
+    assert says(fronts, "memory-time", noisy).split("\n")[1:] == [
+        "The effect of asi fraction=0.125 and wasi fraction=0.25 on the gradient is not known.",
+        "It is not proven that neighbours on the grey line differ in peak memory and step time.",
+    ]
+    _, asi, _, wasi, svd, checkpoint = group.members
+    found = sentences.on_the_front((checkpoint, asi, wasi, svd), ["peak_rss_over_runtime_bytes"])
+    assert found.endswith(
+        "It is not proven that these neighbours on the grey line differ in peak memory: asi "
+        "fraction=0.125 and wasi fraction=0.25; wasi fraction=0.25 and svd fraction=0.25."
+    )
 
 
 def test_memory_says_who_needs_least_and_what_is_largest(group):
@@ -146,7 +204,7 @@ def test_a_number_that_is_too_noisy_may_be_below_the_baseline(summary_of):
 def test_layers_name_the_smallest_share_and_the_worst_cosine(group):
     assert says(layers, "stored-shares", group) == (
         "The smallest stored share is 37.5 % of the inputs of the changed layers: asi "
-        "fraction=0.125, asi fraction=0.25, wasi fraction=0.25, svd fraction=0.25."
+        "fraction=0.125, asi fraction=0.25, wasi fraction=0.25 and svd fraction=0.25."
     )
     assert says(layers, "layer-cosines", group) == (
         "The lowest cosine of a single layer is 0.50: blocks.0.conv with svd fraction=0.25 at step "
@@ -325,6 +383,6 @@ def test_a_large_layer_counts_more_than_a_small_one_and_equal_layers_are_compare
     )
     assert says(layers, "stored-shares", group) == (
         "The smallest stored share is 94.7 % of the inputs of the changed layers: asi "
-        "fraction=0.125, asi fraction=0.25.\n"
+        "fraction=0.125 and asi fraction=0.25.\n"
         "Only cells that change the same layers are compared here."
     )

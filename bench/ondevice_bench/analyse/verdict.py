@@ -96,7 +96,7 @@ def verdict(
     by_memory = with_known_gradient(near, partial(choose, metric=PEAK))
     by_time = with_known_gradient(near, partial(choose, metric=STEP))
     judged = [member for member in comparable if member.ratio(goal.minimise) is not None]
-    refused = _having({m.label: unfit.get(m.label) or _refusal(m, goal) for m in judged})
+    refused = _having({m.label: why_outside(m, goal, lost_accuracy) for m in judged})
     allowed = [member for member in judged if member.label not in refused]
     by_goal = with_known_gradient(allowed, partial(choose, metric=goal.minimise))
     sentences: tuple[str, ...]
@@ -302,6 +302,17 @@ def _facts(member: CellWithBaseline, metric: str, baseline: str) -> str:
     return ", ".join([*ratios, gradient_quality(member).text])
 
 
+def why_outside(
+    member: CellWithBaseline, goal: Goal, lost_accuracy: Mapping[str, str] | None = None
+) -> str:
+    """Why a cell does not meet the goal; empty if it does. It may also be the baseline.
+
+    Without a baseline, nothing is known about the slowdown.
+    """
+    lost = (lost_accuracy or {}).get(member.cell.id, "")
+    return _gradient_refusal(member, goal) or lost or _refusal(member, goal)
+
+
 def _gradient_refusal(member: CellWithBaseline, goal: Goal) -> str:
     quality = gradient_quality(member)
     if quality.diverges and not quality.is_exact:
@@ -320,12 +331,13 @@ def _refusal(member: CellWithBaseline, goal: Goal) -> str:
             return "its peak was not measured"
         if max(peak.estimate, peak.upper or 0.0) > goal.max_peak_bytes:
             return f"its peak is above {units.size(goal.max_peak_bytes)}"
-    if goal.max_slowdown is not None:
+    if goal.max_slowdown is not None and member.base is not None:
         step = member.ratio(STEP)
         if step is None:
             is_measured = STEP in member.cell.estimates
             return f"its step time was not {'compared' if is_measured else 'measured'}"
-        if max(step.estimate, longest_step(member)) > goal.max_slowdown:
+        slowest = 1.0 if member.is_baseline else max(step.estimate, longest_step(member))
+        if slowest > goal.max_slowdown:
             return f"its step may take more than {goal.max_slowdown:g}× the baseline's"
     return ""
 

@@ -1,19 +1,29 @@
 """One sentence about each figure, made from its data. Tests cover them all."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from ondevice_bench import metrics, units
 from ondevice_bench.analyse.choice import as_low, direction
+from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
-from ondevice_bench.analyse.verdict import about_as_low
+from ondevice_bench.analyse.verdict import about_as_low, first, listing
 from ondevice_bench.stats import Estimate, is_too_wide
 
 SENTENCES: Mapping[str, str] = {
-    "front": "The best trade-offs: {cells}.",
-    "front of one": "{cells} is the best in both numbers.",
-    "front of medians": "The best trade-offs by their medians: {cells}.",
-    "front of one median": "{cells} has the best medians of both numbers.",
+    "front": "The best trade-offs{that} are {cells}.",
+    "front of one": "{cells} is the best in both numbers{of}.",
+    "front of medians": "By the medians, the best trade-offs{that} are {cells}.",
+    "front of one median": "{cells} has the best medians of both numbers{of}.",
+    "front of none": "None of these cells meets the goal.",
+    "front of exact": "By the medians, no approximate method{that} has a lower {metric} than "
+    "{cell}, which is exact.",
+    "front unknown": "The effect of {cells} on the gradient is not known.",
+    "front unproven": "It is not proven that {pair} differ in {metrics}.",
+    "front all unproven": "It is not proven that neighbours on the grey line differ in {metrics}.",
+    "front some unproven": "It is not proven that these neighbours on the grey line differ in "
+    "{metrics}: {pairs}.",
     "lowest": "{cell} has the lowest {metric} here: {value}, {ratio} of {baseline}'s.",
     "lowest unproven": "{cell} has the lowest {metric} here: {value}. This is not proven.",
     "tensors": "{cell} has the fewest bytes of tensors at the peak of a step: {value}{ratio}.",
@@ -47,21 +57,71 @@ SENTENCES: Mapping[str, str] = {
     "large gradients count most. Below {limit} are {count} of the {layers}.",
 }
 LISTED = 4
+MEETING, MEETS = " that meet the goal", " that meets the goal"
 
 
-def on_the_front(labels: Sequence[str], *, is_exact: bool) -> str:
-    """The cells that no other cell beats. The places of noisy numbers are medians."""
-    if not labels:
-        return ""
-    several = "front" if is_exact else "front of medians"
-    one = "front of one" if is_exact else "front of one median"
-    return SENTENCES[several if len(labels) > 1 else one].format(cells=listing(labels))
+def on_the_front(
+    best: Sequence[CellWithBaseline], noisy: Sequence[str], *, is_part: bool = False
+) -> str:
+    """The cells that no other cell beats, and what noise may hide. Places of `noisy` are medians.
+
+    `is_part` says that other cells were left out, because they do not meet the goal.
+    """
+    if not best:
+        return SENTENCES["front of none"] if is_part else ""
+    several = "front of medians" if noisy else "front"
+    one = "front of one median" if noisy else "front of one"
+    text = SENTENCES[several if len(best) > 1 else one].format(
+        cells=first([member.label for member in best], LISTED),
+        that=MEETING if is_part else "",
+        of=f" of those{MEETING}" if is_part else "",
+    )
+    unknown = [member.label for member in best if not gradient_quality(member).is_known]
+    if unknown:
+        text += "\n" + SENTENCES["front unknown"].format(cells=first(unknown, LISTED))
+    return "\n".join([text, *_unproven(best, noisy)])
 
 
-def listing(labels: Sequence[str]) -> str:
-    """The first labels, and how many more there are."""
+def _unproven(best: Sequence[CellWithBaseline], noisy: Sequence[str]) -> Iterator[str]:
+    """The neighbours on a front whose order may be noise, a sentence for each set of them."""
+    neighbours = list(pairwise(best))
+    found: dict[tuple[str, ...], list[str]] = {}
+    for metric in noisy:
+        pairs = tuple(
+            f"{one.label} and {other.label}"
+            for one, other in neighbours
+            if direction(replace(other, base=one.cell), metric) not in ("less", "more")
+        )
+        found.setdefault(pairs, []).append(metrics.BY_NAME[metric].noun)
+    for pairs, nouns in found.items():
+        words = {"metrics": listing(nouns), "pairs": _pairs(pairs)}
+        if len(pairs) == 1:
+            yield SENTENCES["front unproven"].format(pair=pairs[0], **words)
+        elif pairs:
+            is_all = len(pairs) == len(neighbours)
+            kind = "front all unproven" if is_all else "front some unproven"
+            yield SENTENCES[kind].format(**words)
+
+
+def exact_is_lowest(
+    best: CellWithBaseline,
+    approximate: Sequence[CellWithBaseline],
+    metric: str,
+    *,
+    is_part: bool = False,
+) -> str:
+    """The exact cell below all approximate ones, and those that may be as low."""
+    text = SENTENCES["front of exact"].format(
+        that=MEETS if is_part else "", metric=metrics.BY_NAME[metric].noun, cell=best.label
+    )
+    near = about_as_low(as_low(approximate, best, metric), metric)
+    return "\n".join(filter(None, [text, near]))
+
+
+def _pairs(labels: Sequence[str]) -> str:
+    """The first few pairs. Their names have "and" already."""
     more = len(labels) - LISTED
-    return ", ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def lowest(group: Group, metric: str) -> str:
@@ -81,7 +141,7 @@ def lowest(group: Group, metric: str) -> str:
         unclear = [member.label for member, each in against if direction(each, metric) == "unknown"]
         if unclear:
             return SENTENCES["cannot tell"].format(
-                baseline=best.label, cells=listing(unclear), **values
+                baseline=best.label, cells=first(unclear, LISTED), **values
             )
         text = SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
         return _with_near(text, near, metric)
@@ -172,12 +232,12 @@ def growth(by_method: Mapping[str, Growth], metric: metrics.Metric) -> str:
     }
     if not usable:
         return ""
-    first, (shown, ratio) = next(iter(usable.items()))
+    leading, (shown, ratio) = next(iter(usable.items()))
     text = SENTENCES["growth"].format(
         low=shown.low,
         high=shown.high,
         metric=noun_of(metric),
-        cell=first,
+        cell=leading,
         ratio=_with_interval(ratio),
     )
     if metric.kind != "exact":
@@ -189,9 +249,9 @@ def growth(by_method: Mapping[str, Growth], metric: metrics.Metric) -> str:
     }
     least = units.ratio(min(alike.values()))
     same = [name for name, each in alike.items() if units.ratio(each) == least]
-    if first in same:
+    if leading in same:
         return text
-    return f"{text}\n{SENTENCES['least growth'].format(cells=listing(same), ratio=least)}"
+    return f"{text}\n{SENTENCES['least growth'].format(cells=first(same, LISTED), ratio=least)}"
 
 
 def _with_interval(ratio: Estimate) -> str:

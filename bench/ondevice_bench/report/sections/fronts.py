@@ -1,4 +1,4 @@
-"""Two costs against each other. Points that no other point beats stand out."""
+"""Two costs against each other. Of the points that meet the goal, those that no other one beats."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.gradient import lowest_cosine
+from ondevice_bench.analyse.gradient import diverges, gradient_quality, lowest_cosine
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
+from ondevice_bench.analyse.verdict import bounds, why_outside
 from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import Canvas
-from ondevice_bench.report.sections.section import Plot, Section
+from ondevice_bench.report.sections.section import Plot, ReportData, Section
+from ondevice_bench.suite.goal import Goal
 
-FADED = 0.45
+FADED = 0.5
 HEIGHT = 400
+INSIDE, OUTSIDE = "circle", "x"  # the marks of points that meet the goal, and of others
+ALL_LABELS = 12  # so many points have a label each; the page's script knows it
 MOST_LABELS = 30  # if there are more points, only the points of the front have labels
 JUDGED = "The cosine is the lowest of all comparisons. A method is judged by it."
 PEAK, STEP, ACTIVATIONS, COSINE = (
@@ -56,14 +60,39 @@ AXES: Mapping[str, Axis] = {
 }
 
 
-def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
+@dataclass(frozen=True)
+class Judge:
+    """The goal of the suite, and the cells that lose accuracy, by id."""
+
+    goal: Goal
+    lost_accuracy: Mapping[str, str]
+
+    def why_outside(self, member: CellWithBaseline) -> str:
+        """Why a cell does not meet the goal; empty if it does."""
+        return why_outside(member, self.goal, self.lost_accuracy)
+
+    def meeting(self, members: Sequence[CellWithBaseline]) -> list[CellWithBaseline]:
+        """The members that meet the goal."""
+        return [member for member in members if not self.why_outside(member)]
+
+    def on_front(
+        self, members: Sequence[CellWithBaseline], across: str, up: str
+    ) -> list[CellWithBaseline]:
+        """Of the members that meet the goal, those that no other one beats, from left to right."""
+        meeting = self.meeting(members)
+        is_best = front([(_cost(member, across), _cost(member, up)) for member in meeting])
+        best = [member for member, is_on in zip(meeting, is_best, strict=True) if is_on]
+        return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
+
+
+def _against(across: str, up: str, judge: Judge) -> Callable[[Group], Canvas | None]:
     """A scatter plot of two quantities. It needs two cells that have both."""
 
     def draw(group: Group) -> Canvas | None:
-        both = _having(group, across, up)
-        if len(both) < 2:
+        both = _shown(group, across, up)
+        if not both:
             return None
-        best = _on_front(both, across, up)
+        best = judge.on_front(both, across, up)
         plot = Canvas()
         _add_front(plot, best, across, up)
         labels = {member.label for member in best}
@@ -72,27 +101,23 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
         for method, members in sorted(
             _by_method(both), key=lambda each: any(m.label in labels for m in each[1])
         ):
-            plot.add(
-                "scatter",
+            _add_points(
+                plot,
+                method,
+                members,
+                judge,
+                named,
+                values=_values_text(across, up),
+                opacity=[1.0 if m.label in labels else FADED for m in members],
                 x=_scaled(members, across),
                 y=_scaled(members, up),
-                mode="lines+markers+text",
-                name=method,
-                text=[m.label if m.label in named else "" for m in members],
-                hovertext=[m.label for m in members],
-                textposition="top center",
-                textfont={"size": 10},
-                marker={
-                    **_marker(method),
-                    "opacity": [1.0 if m.label in labels else FADED for m in members],
-                },
-                line={"color": drawing.colour(method), "width": 1, "dash": "dot"},
-                cliponaxis=False,
-                hovertemplate=_hover(across, up),
             )
         plot.lay_out(height=HEIGHT, showlegend=False)
         plot.x_axis(**_axis_settings(both, across))
         plot.y_axis(**_axis_settings(both, up))
+        if across == COSINE:
+            least = judge.goal.min_cosine
+            plot.limit("x", least, f"goal: at least {least:g}")
         if across == PEAK:
             drawing.memory_limit(plot, "x", group.limit_bytes, max(_values(both, PEAK)))
         if up == PEAK:
@@ -102,16 +127,22 @@ def _against(across: str, up: str) -> Callable[[Group], Canvas | None]:
     return draw
 
 
-def _says(across: str, up: str) -> Callable[[Group], str]:
+def _says(across: str, up: str, judge: Judge) -> Callable[[Group], str]:
+    """The front in words. If an exact method is the best in all, it says so of the other axis."""
+    noisy = [n for n in (across, up) if n in metrics.BY_NAME and metrics.BY_NAME[n].kind == "noisy"]
+
     def say(group: Group) -> str:
-        best = _on_front(_having(group, across, up), across, up)
-        noisy = (metrics.BY_NAME[n].kind == "noisy" for n in (across, up) if n in metrics.BY_NAME)
-        return sentences.on_the_front([member.label for member in best], is_exact=not any(noisy))
+        both = _shown(group, across, up)
+        best, is_part = judge.on_front(both, across, up), len(judge.meeting(both)) < len(both)
+        if across == COSINE and len(best) == 1 and gradient_quality(best[0]).is_exact:
+            others = [m for m in judge.meeting(both) if not gradient_quality(m).is_exact]
+            return sentences.exact_is_lowest(best[0], others, up, is_part=is_part)
+        return sentences.on_the_front(best, noisy, is_part=is_part)
 
     return say
 
 
-def own_axes(group: Group) -> Canvas | None:
+def own_axes(group: Group, judge: Judge) -> Canvas | None:
     """Every quantity that at least two cells have. The page's script draws the chosen two.
 
     What was not measured is null. The script finds the front for each choice.
@@ -120,20 +151,16 @@ def own_axes(group: Group) -> Canvas | None:
     if len(axes) < 3:
         return None
     plot = Canvas()
+    _add_front(plot, (), *axes[:2])
     named = _named(group.members, set())
     for method, members in _by_method(group.members):
-        plot.add(
-            "scatter",
-            mode="markers+text",
-            name=method,
-            text=[m.label if m.label in named else "" for m in members],
-            hovertext=[m.label for m in members],
-            textposition="top center",
-            textfont={"size": 10},
-            marker=_marker(method),
-            cliponaxis=False,
-            hovertemplate="%{hovertext}<br>%{xaxis.title.text}: %{x:,.4~r}"
-            "<br>%{yaxis.title.text}: %{y:,.4~r}<extra></extra>",
+        _add_points(
+            plot,
+            method,
+            members,
+            judge,
+            named,
+            values="%{xaxis.title.text}: %{x:,.4~r}<br>%{yaxis.title.text}: %{y:,.4~r}",
             meta={name: _scaled(members, name) for name in axes},
         )
     plot.lay_out(
@@ -145,24 +172,27 @@ def own_axes(group: Group) -> Canvas | None:
             "log": [name for name in axes if drawing.needs_log(_values(group.members, name))],
             "logAxis": drawing.LOG_AXIS,
             "faded": FADED,
+            "outside": OUTSIDE,
         },
     )
     return plot
+
+
+def _shown(group: Group, across: str, up: str) -> list[CellWithBaseline]:
+    """The members of a plot; none if it would show nothing, as if all have the same cosine."""
+    both = _having(group, across, up)
+    is_flat = across == COSINE and len(set(_values(both, COSINE))) < 2
+    return [] if len(both) < 2 or is_flat else both
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:
     return [m for m in group.members if all(AXES[name].value(m) is not None for name in names)]
 
 
-def _on_front(members: Sequence[CellWithBaseline], across: str, up: str) -> list[CellWithBaseline]:
-    """The members that no other one beats, from left to right."""
-    is_best = front([(_cost(member, across), _cost(member, up)) for member in members])
-    best = [member for member, is_on in zip(members, is_best, strict=True) if is_on]
-    return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
-
-
 def _named(members: Sequence[CellWithBaseline], best: AbstractSet[str]) -> set[str]:
-    """The labels that stand beside their points: those of the front, and one for each method."""
+    """The labels that stand beside their points: all, or those of the front and one of a method."""
+    if len(members) <= ALL_LABELS:
+        return {member.label for member in members}
     names = set(best)
     if len(members) > MOST_LABELS:
         return names
@@ -190,6 +220,42 @@ def _add_front(plot: Canvas, best: Sequence[CellWithBaseline], across: str, up: 
     )
 
 
+def _add_points(
+    plot: Canvas,
+    method: str,
+    members: Sequence[CellWithBaseline],
+    judge: Judge,
+    named: AbstractSet[str],
+    *,
+    values: str,
+    opacity: Sequence[float] | float = 1.0,
+    **places: Any,
+) -> None:
+    """The points of one method, joined by a dotted line. A tooltip says what a cross is."""
+    reasons = [judge.why_outside(member) for member in members]
+    plot.add(
+        "scatter",
+        **places,
+        mode="lines+markers+text",
+        name=method,
+        text=[m.label if m.label in named else "" for m in members],
+        hovertext=[m.label for m in members],
+        customdata=[" does not meet the goal" if reason else "" for reason in reasons],
+        textposition="top center",
+        textfont={"size": 10},
+        marker={
+            "size": 11,
+            "symbol": [OUTSIDE if reason else INSIDE for reason in reasons],
+            "color": drawing.colour(method),
+            "line": {"width": 1, "color": "rgba(128,128,128,0.6)"},
+            "opacity": opacity,
+        },
+        line={"color": drawing.colour(method), "width": 1, "dash": "dot"},
+        cliponaxis=False,
+        hovertemplate=f"%{{hovertext}}%{{customdata}}<br>{values}<extra></extra>",
+    )
+
+
 def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[CellWithBaseline]]]:
     for method in dict.fromkeys(member.method for member in members):
         yield method, [member for member in members if member.method == method]
@@ -206,10 +272,10 @@ def _scaled(members: Sequence[CellWithBaseline], name: str) -> list[float | None
     return [None if value is None else value * axis.scale for value in values]
 
 
-def _hover(across: str, up: str) -> str:
-    """What a point says: its cell, and both values with their units."""
+def _values_text(across: str, up: str) -> str:
+    """Both values with their units, for a tooltip."""
     values = (f"%{{{axis}:,.4~r}} {AXES[name].unit}" for axis, name in (("x", across), ("y", up)))
-    return f"%{{hovertext}}<br>{' · '.join(map(str.strip, values))}<extra></extra>"
+    return " · ".join(map(str.strip, values))
 
 
 def _axis_settings(members: Sequence[CellWithBaseline], name: str) -> dict[str, Any]:
@@ -220,14 +286,6 @@ def _axis_settings(members: Sequence[CellWithBaseline], name: str) -> dict[str, 
     return drawing.scaled_axis(title, crowded)
 
 
-def _marker(method: str) -> dict[str, object]:
-    return {
-        "size": 11,
-        "color": drawing.colour(method),
-        "line": {"width": 1, "color": "rgba(128,128,128,0.6)"},
-    }
-
-
 def _cost(member: CellWithBaseline, name: str) -> float:
     """A cost, of which less is better. Where more is better, the sign is turned."""
     axis = AXES[name]
@@ -236,30 +294,102 @@ def _cost(member: CellWithBaseline, name: str) -> float:
     return value if axis.lower_is_better else -value
 
 
-def _plot(name: str, caption: str, across: str, up: str) -> Plot:
-    return Plot(name, caption, _against(across, up), says=_says(across, up))
+def _lead(group: Group, judge: Judge) -> str:
+    """What the marks of these plots mean. It names only what they show."""
+    outside = [member for member in group.members if judge.why_outside(member)]
+    point = "circle" if outside else "point"
+    lines = ["Each point is one cell."]
+    if outside:
+        lines.append(f"A cross does not meet the goal of the suite: {_asked(outside, judge)}.")
+    lines.append(
+        f"A {point} is faint if another {point} is at least as good in both numbers and better in "
+        f"one. The other {point}s are the best trade-offs. If there are several, a grey line joins "
+        "them."
+    )
+    if any(len(members) > 1 for _, members in _by_method(group.members)):
+        lines.append("A dotted line joins cells of the same method.")
+    if _having(group, STEP) or _having(group, PEAK):
+        lines.append(
+            "Step times and peaks are medians without intervals, so noise may change the order of "
+            "close points."
+        )
+    return " ".join(lines)
+
+
+def _asked(outside: Sequence[CellWithBaseline], judge: Judge) -> str:
+    """The bounds of the goal, and what else these cells lack."""
+    asked = [bounds(judge.goal)]
+    if any(diverges(member.cell) for member in outside):
+        asked.append("a finite loss after ten steps")
+    if any(member.cell.id in judge.lost_accuracy for member in outside):
+        asked.append("the accuracy of the baseline where it was trained")
+    return ", ".join(asked)
+
+
+def _plot(name: str, caption: str, across: str, up: str, judge: Judge) -> Plot:
+    draw, says = _against(across, up, judge), _says(across, up, judge)
+    return Plot(name, caption, draw, says=says)
+
+
+def plots(judge: Judge) -> tuple[Plot, ...]:
+    """Two numbers against each other, and a plot with axes to choose."""
+    return (
+        _plot(
+            "memory-time",
+            "Peak memory and step time: how much time does a smaller peak cost?",
+            PEAK,
+            STEP,
+            judge,
+        ),
+        _plot(
+            "activations-flops",
+            "Activations and FLOPs: how much more must a step compute if it stores less? Both are "
+            "exact.",
+            ACTIVATIONS,
+            "step_flops",
+            judge,
+        ),
+        _plot(
+            "cosine-time",
+            "Gradient cosine and step time: how much time does an approximate gradient save? "
+            f"{JUDGED}",
+            COSINE,
+            STEP,
+            judge,
+        ),
+        _plot(
+            "cosine-memory",
+            "Gradient cosine and peak memory: how much memory does an approximate gradient save? "
+            f"{JUDGED}",
+            COSINE,
+            PEAK,
+            judge,
+        ),
+        Plot(
+            "own-axes",
+            "All cells, on two axes.",
+            lambda group: own_axes(group, judge),
+            is_wide=True,
+            hint="Choose the two numbers above the plot.",
+        ),
+    )
+
+
+def _judge(data: ReportData) -> Judge:
+    return Judge(data.goal, data.lost_accuracy)
+
+
+def content(data: ReportData) -> Mapping[str, Any] | None:
+    """What the marks mean, for each group. Without a plot there is nothing to explain."""
+    judge, shown = _judge(data), [group.of_first_seed for group in data.groups]
+    if not any(plot.draw(group) for group in shown for plot in plots(judge)):
+        return None
+    return {"leads": [_lead(group, judge) for group in shown]}
 
 
 SECTION = Section(
     name="fronts",
     title="Trade-offs",
-    text="Each point is one cell. A point is pale if another point is at least as good in both "
-    "numbers and better in one. The grey line joins the points that are not pale: the best "
-    "trade-offs. Dotted lines join the ranks of a method. These plots show no intervals. The table "
-    "of every cell has them.",
-    plots=(
-        _plot("memory-time", "Peak memory and step time.", PEAK, STEP),
-        _plot(
-            "activations-flops", "Activations and FLOPs. Both are exact.", ACTIVATIONS, "step_flops"
-        ),
-        _plot("cosine-time", f"Gradient cosine and step time. {JUDGED}", COSINE, STEP),
-        _plot("cosine-memory", f"Gradient cosine and peak memory. {JUDGED}", COSINE, PEAK),
-        Plot(
-            "own-axes",
-            "All cells, on two axes.",
-            own_axes,
-            is_wide=True,
-            hint="Choose the two numbers above the plot.",
-        ),
-    ),
+    content=content,
+    plots_of=lambda data: plots(_judge(data)),
 )

@@ -10,10 +10,11 @@ from ondevice_bench.analyse.gradient import (
     lowest_cosine_of_layers,
 )
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
+from ondevice_bench.analyse.verdict import first
 from ondevice_bench.report.module_names import short_names
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
-from ondevice_bench.report.sentences import SENTENCES, listing
+from ondevice_bench.report.sentences import LISTED, SENTENCES
 from ondevice_bench.units import natural_key
 
 LAYER_PIXELS, FRAME_PIXELS = 14, 190
@@ -56,7 +57,7 @@ def says_stored(group: Group) -> str:
     shares = {label: f"{100 * share:.1f} %" for label, share in most.items()}
     least = shares[min(most, key=most.__getitem__)]
     cells = [label for label, share in shares.items() if share == least]
-    text = SENTENCES["stored"].format(cells=listing(cells), share=least)
+    text = SENTENCES["stored"].format(cells=first(cells, LISTED), share=least)
     return text if len(most) == len(sizes) else f"{text}\n{SENTENCES['same layers']}"
 
 
