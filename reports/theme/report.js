@@ -363,11 +363,12 @@ function prepare(plot, width) {
 }
 
 // on paper a figure is lower, so that more of them fit on a sheet. A map needs a line for each layer
-const LOWER = 0.8, MOST_ROOM = 220, INK = "#1b1f24";
+const LOWER = 0.8, MOST_ROOM = 190, INK = "#1b1f24";
 const mapOf = (figure) => figure.data.find((trace) => trace.type === "heatmap");
 function fitToPaper({ layout }) {
   const frame = layout.margin.t + layout.margin.b;
-  const most = layout.yaxis.categoryarray ? Infinity : MOST_ROOM; // rows need a line each
+  // rows need a line each; a figure on chosen axes is as wide as the sheet
+  const most = layout.yaxis.categoryarray ? Infinity : layout.meta ? 0.75 * MOST_ROOM : MOST_ROOM;
   layout.height = frame + Math.min(LOWER * (layout.height - frame), most);
 }
 
