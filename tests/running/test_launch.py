@@ -18,6 +18,7 @@ import pytest
 
 import ondevice_bench
 from ondevice_bench.protocol.job import Reply
+from ondevice_bench.protocol.questions import Questions
 from ondevice_bench.running.hosts import interpreter, launch, worker_reply
 from ondevice_bench.running.hosts.host import Outcome
 from ondevice_bench.running.hosts.launch import PassLauncher, ZygoteLauncher
@@ -67,7 +68,8 @@ def test_a_job_that_is_spawned_starts_no_zygote(odd_job):
         raise AssertionError("nothing needs a zygote here")
 
     chosen = PassLauncher(Spawning(), start_zygote)
-    assert chosen.launch(odd_job("well", "memory"), 120, lambda: None).reply.status == "ok"
+    for work in (odd_job("well", "memory"), Questions("conformance", [], ())):
+        assert chosen.launch(work, 120, lambda: None).reply.status == "ok"
     chosen.renew()
     chosen.close()
 
