@@ -111,6 +111,10 @@ def test_claims_are_read_without_a_mouse_and_fit(browser, page_of_claims, viewpo
         page.keyboard.press("Enter")
         assert "--weights vit_b_32=PATH" in first.locator("pre").inner_text()
         assert violations(page) == []
+        page.evaluate("beforePrint()")  # nobody opens a fold on paper
+        assert page.locator(".waits:not([open])").count() == 0
+        page.evaluate("afterPrint()")
+        assert page.locator(".waits[open]").count() == 1
         assert visit.complaints == []
 
 
@@ -155,7 +159,7 @@ def test_no_page_of_paper_ends_with_a_heading(desk, tmp_path):
     headings = {text.strip() for text in desk.page.locator("h1, h2, h3").all_inner_texts()}
     desk.page.pdf(path=tmp_path / "page.pdf", prefer_css_page_size=True)
     pages = [lines_of(page) for page in PdfReader(tmp_path / "page.pdf").pages]
-    assert len(pages) > 2
+    assert 2 < len(pages) < 13  # 14 if figures are as high as on a screen
     assert [lines[-1][1] for lines in pages if lines[-1][1] in headings] == []
     words = {text for lines in pages for _, text in lines}
     assert {"Decision", "Trade-offs", "Environment"} <= words
@@ -199,6 +203,38 @@ def test_paper_shows_what_a_phone_had_folded(phone, tmp_path):
     phone.wait("document.querySelectorAll('details.fold[open]').length === 0")
     words = "".join(page.extract_text() for page in PdfReader(tmp_path / "page.pdf").pages)
     assert "Processor" in words  # the environment is the last section
+
+
+def test_no_line_ends_within_a_word_of_a_command(phone):
+    broken = """width => {
+        const text = document.querySelector('.decision .legend code:last-of-type');
+        text.closest('p').style.width = `${width}px`;
+        const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT), found = [];
+        for (let node; (node = walker.nextNode()); )
+            for (const word of node.data.matchAll(/\\S+/g)) {
+                const range = document.createRange();
+                range.setStart(node, word.index);
+                range.setEnd(node, word.index + word[0].length);
+                if (range.getClientRects().length > 1) found.push(word[0]);
+            }
+        text.closest('p').style.width = '';
+        return found;
+    }"""
+    assert [phone.page.evaluate(broken, width) for width in range(180, 340, 10)] == [[]] * 16
+    command = phone.page.locator(".decision .legend code").last
+    assert command.inner_text().startswith("bench fit --model mcunet --batch 8 --board ")
+    parts = (
+        "(p => { p.textContent = 'blocks.1.depth_conv.conv: 0.339×'; breakNames(p);"
+        " return [...p.childNodes].map(n => n.data ?? '|').join(''); })(document.createElement('p'))"
+    )
+    assert phone.page.evaluate(parts) == "blocks.|1.|depth_|conv.|conv: 0.339×"
+
+
+def test_a_phone_explains_the_colours_of_bars_before_them(phone):
+    colours = phone.page.locator(".decision:not([hidden]) .choices caption")
+    first = phone.page.locator(".decision:not([hidden]) .gauge").first
+    assert colours.bounding_box()["y"] < first.bounding_box()["y"]
+    assert "proven worse" in colours.inner_text()
 
 
 def test_contents_lead_to_every_section_and_mark_the_current_one(desk):
