@@ -112,8 +112,12 @@ def _import_the_parents_modules() -> None:
             __import__(module.name)
     from ondevice_bench.hardware.profile import profiles
     from ondevice_bench.record import migrate
+    from ondevice_bench.report.page import own_environment
 
     profiles()  # each command would parse the files again
+    templates = own_environment()
+    for name in templates.list_templates(filter_func=lambda name: not name.startswith("site/")):
+        templates.get_template(name)  # each page would compile them again
     migrate.DURABILITY = "OFF"  # as in `conftest.py`
     assert "torch" not in sys.modules, ondevice_bench.__file__
     gc.collect()
