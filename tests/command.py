@@ -2,7 +2,7 @@
 
 A server imports what the command imports and forks a process for each call. A hundred commands
 then cost a hundred forks, not a hundred imports. What the imports themselves do is seen by the
-tests that start the installed command: the journey and the examples.
+tests that start the installed command: the journey.
 
 The workers of these commands need not import torch first either: `torch_server.py`.
 """
