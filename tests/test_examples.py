@@ -14,7 +14,7 @@ EXAMPLES = ROOT / "examples"
 COMMANDS = re.findall(r"\| `([^`]+)` \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
 PROGRAMS = {
     "python": [sys.executable],
-    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+    "pytest": [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "forking"],
 }
 
 
@@ -27,9 +27,16 @@ def workplace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(workplace, command):
+def run(workplace, command, torch_server):
     """Run a line of the page there, and give what it prints."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    # the workers of pytest have their imports done, too
+    (workplace / "forking.py").write_text(
+        "from tests.torch_server import fork_workers_from\n\n"
+        f"fork_workers_from({str(torch_server.path)!r})\n"
+    )
+    path = (str(workplace), str(ROOT), os.environ.get("PYTHONPATH"))
+    for_pytest = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
     def run(line):
         program, *arguments = shlex.split(line)
@@ -44,7 +51,7 @@ def run(workplace, command):
             text=True,
             check=False,
             timeout=300,
-            env=environment,
+            env=for_pytest if program == "pytest" else environment,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
