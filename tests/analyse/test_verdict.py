@@ -179,7 +179,7 @@ def test_more_counts_as_noise_if_the_rounds_were_not_interleaved(summary_of):
         says.append((direction(member, "step_seconds"), missing.partition(",")[0]))
     assert says == [
         ("less", ""),
-        ("unknown", "the rounds of a cell ran one after another"),
+        ("unknown", "the rounds did not alternate between these cells"),
     ]
 
 

@@ -170,7 +170,7 @@ def test_a_disturbed_pass_is_a_doubt_for_its_own_metrics_on_either_side(group, s
 
 def test_the_advice_of_a_choice_stands_after_its_reason():
     alternate = Choice(STEP, None, "not proven", NOT_ALTERNATING)
-    assert advice(alternate) == "Use `bench run`, or `--interleave` of pytest"
+    assert advice(alternate) == "Use `bench run --fresh`, or `--interleave` of pytest"
     assert advice(Choice(STEP, None, "proven", "checkpoint may be as low. It is")) == ""
 
 

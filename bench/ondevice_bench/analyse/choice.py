@@ -17,8 +17,8 @@ SLOWEST = 1.1  # multiples of the baseline's step that still count as about as f
 QUIET = "Stop other programs, or use another machine, and run again"
 LONGER = "Give each process more time (the caveats say how), and run again"
 NOT_ALTERNATING = (
-    "the rounds of a cell ran one after another, so a drift of the machine may look like this "
-    "difference. Use `bench run`, or `--interleave` of pytest"
+    "the rounds did not alternate between these cells, so a drift of the machine may look like "
+    "this difference. Use `bench run --fresh`, or `--interleave` of pytest"
 )
 
 Proof = Literal["proven", "not proven", "none"]
@@ -74,7 +74,7 @@ def direction(member: CellWithBaseline, metric: str) -> Direction:
     processes of the baseline were disturbed, each method would look faster.
     """
     count = member.undisturbed(metric)
-    return proven_direction(member.ratio(metric), metric, count, member.drift)
+    return proven_direction(member.ratio(metric), metric, count, member.drift(metric))
 
 
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
@@ -119,7 +119,7 @@ def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
     Too few processes prove nothing. But a method far above the baseline is no candidate even then.
     """
     needed = fewest(metric)
-    drift = member.drift - (member.undisturbed(metric) >= needed)
+    drift = member.drift(metric) - (member.undisturbed(metric) >= needed)
     is_above = proven_direction(member.ratio(metric), metric, needed, drift) == "more"
     return direction(member, metric) == "unknown" and not is_above
 
@@ -180,9 +180,14 @@ def longest_step(member: CellWithBaseline) -> float:
 
     If the rounds were not interleaved, a drift of the machine may hide a part of it.
     """
+    hidden = (member.drift(STEP) - 1) * metrics.BY_NAME[STEP].threshold
+    return _longest_seen(member) * (1 + hidden)
+
+
+def _longest_seen(member: CellWithBaseline) -> float:
+    """The same if no drift hides anything."""
     step = member.ratio(STEP)
-    hidden = (member.drift - 1) * metrics.BY_NAME[STEP].threshold
-    return (step.upper or 0.0) * (1 + hidden) if step else 0.0
+    return step.upper or 0.0 if step else 0.0
 
 
 def _missing_of_step(member: CellWithBaseline, baseline: str) -> str:
@@ -192,9 +197,9 @@ def _missing_of_step(member: CellWithBaseline, baseline: str) -> str:
         return _missing(member, STEP)
     if longest <= SLOWEST:
         return f"{_about_disturbed(member, STEP)}. {QUIET}"
-    if longest_step(replace(member, drift=1)) <= SLOWEST:
+    if _longest_seen(member) <= SLOWEST:
         return NOT_ALTERNATING
-    limit, most = units.ratio(SLOWEST), units.ratio(longest_step(replace(member, drift=1)))
+    limit, most = units.ratio(SLOWEST), units.ratio(_longest_seen(member))
     longer = f"up to {most}" if most != limit else f"more than {limit}"
     return f"its step may take {longer} as long as {baseline}'s. {_advice(member, STEP)}"
 
@@ -209,7 +214,7 @@ def _missing(member: CellWithBaseline, metric: str) -> str:
         )
     clear = [
         proven_direction(member.ratio(metric), metric, rounds, drift) != "unknown"
-        for drift in (member.drift, 1)
+        for drift in (member.drift(metric), 1)
     ]
     if clear[0]:
         return f"{_about_disturbed(member, metric)}. {QUIET}"
