@@ -36,7 +36,8 @@ FleetFile = Annotated[
     Path, typer.Option("--fleet", metavar="FILE", help="The file that lists the boards.")
 ]
 Tags = Annotated[
-    list[str] | None, typer.Option("--tag", help="Only boards that have this tag. Repeat it.")
+    list[str] | None,
+    typer.Option("--tag", help="Only boards that have this tag. Several tags: all of them."),
 ]
 
 
