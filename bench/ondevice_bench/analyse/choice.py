@@ -90,7 +90,7 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     if proven:
         near = as_low((member for member, _ in by_value), proven[0], metric)
         return Choice(metric, proven[0], "proven", near=near)
-    if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
+    if usable and usable[0][1].estimate < 1 and _may_be_lower(usable[0][0], metric):
         lowest, _ = usable[0]
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
     unclear = tuple(member for member, _ in by_value if _may_be_lower(member, metric))
@@ -117,11 +117,16 @@ def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
     """Whether noise may hide that a method is below the baseline. A drift may hide it, too.
 
     Too few processes prove nothing. But a method far above the baseline is no candidate even then.
+    Neither is one that enough processes show to be lower by the threshold at most.
     """
-    needed = fewest(metric)
-    drift = member.drift(metric) - (member.undisturbed(metric) >= needed)
-    is_above = proven_direction(member.ratio(metric), metric, needed, drift) == "more"
-    return direction(member, metric) == "unknown" and not is_above
+    needed, ratio = fewest(metric), member.ratio(metric)
+    if direction(member, metric) != "unknown":
+        return False
+    is_enough = member.undisturbed(metric) >= needed
+    is_above = proven_direction(ratio, metric, needed, member.drift(metric) - is_enough) == "more"
+    least = 1 - metrics.BY_NAME[metric].threshold
+    is_level = is_enough and member.drift(metric) == 1 and ratio and (ratio.lower or 0) >= least
+    return not (is_above or is_level)
 
 
 def as_low(
@@ -167,12 +172,27 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
     if proven is not None and proven.proof == "proven":
         return proven
     choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
-    if choice is None:
-        return Choice(PEAK, None, "none")
+    if choice is None or not (choice.member or choice.unclear):
+        return _hidden_by_steps(steps, baseline)
     if choice.member is None or choice.proof != "proven":
         return choice
     missing = _missing_of_step(choice.member, baseline)
     return replace(choice, proof="not proven", missing=missing, near=())
+
+
+def _hidden_by_steps(steps: Iterable[tuple[CellWithBaseline, Estimate]], baseline: str) -> Choice:
+    """No choice. The unclear ones need less memory, and noise hides how long their steps are."""
+    near = [member for member, step in steps if (step.lower or step.estimate) <= SLOWEST]
+    unclear = tuple(
+        member
+        for member, _ in _by_value(near, PEAK)
+        if direction(member, PEAK) == "less" or _may_be_lower(member, PEAK)
+    )
+    if not unclear:
+        return Choice(PEAK, None, "none")
+    longer = f"{(SLOWEST - 1) * 100:.0f} %"
+    missing = f"noise hides whether their steps are at most {longer} longer than {baseline}'s"
+    return Choice(PEAK, None, "none", f"{missing}. {_advice(unclear[0], STEP)}", unclear)
 
 
 def longest_step(member: CellWithBaseline) -> float:
