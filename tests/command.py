@@ -2,7 +2,7 @@
 
 A server imports what the command imports and forks a process for each call. A hundred commands
 then cost a hundred forks, not a hundred imports. What the imports themselves do is seen by the
-tests that start the installed command: the journey and the examples.
+tests that start the installed command: the journey.
 
 The workers of these commands need not import torch first either: `torch_server.py`.
 """
@@ -112,8 +112,12 @@ def _import_the_parents_modules() -> None:
             __import__(module.name)
     from ondevice_bench.hardware.profile import profiles
     from ondevice_bench.record import migrate
+    from ondevice_bench.report.page import own_environment
 
     profiles()  # each command would parse the files again
+    templates = own_environment()
+    for name in templates.list_templates(filter_func=lambda name: not name.startswith("site/")):
+        templates.get_template(name)  # each page would compile them again
     migrate.DURABILITY = "OFF"  # as in `conftest.py`
     assert "torch" not in sys.modules, ondevice_bench.__file__
     gc.collect()

@@ -6,14 +6,16 @@ environment and its open files to the server, waits, and ends as the forked proc
 client is killed, the forked process is killed, too.
 
 Tests of the launching itself start real interpreters, and so do those that run the installed
-command: the journey and the examples.
+command: the journey.
 """
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -146,8 +148,13 @@ def _import_the_workers_modules() -> None:
     from ondevice_bench.worker import runtime
 
     runtime.import_torch()
-    for name in ("worker", "workload", "zygote"):
+    for name in ("worker", "workload", "zygote", "questions"):
         importlib.import_module(f"ondevice_bench.worker.{name}")
+    for room in ("worker.passes", "models"):  # each worker would import some of them
+        package = importlib.import_module(f"ondevice_bench.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    gc.freeze()  # collections in a forked process look at its own objects only
     machine_peaks = importlib.import_module("ondevice_bench.worker.passes.machine_peaks")
     machine_peaks.SECONDS = 0.1  # some samples of each product are enough
     machine_peaks.COPIED = 64 << 20

@@ -34,7 +34,7 @@ const small = (text) => (text ? `<small>${escaped(text)}</small>` : "");
 
 function numberHtml({ estimate, interval, meaning, isNoisy, share }, column) {
   const kind = `number${isUsual && !data.columns[column][2] ? " screen" : ""}${isNoisy ? " noisy" : ""}`;
-  return `<td class="${kind}" data-m="${meaning}">${escaped(estimate)}${small(interval)}${small(share)}</td>`;
+  return `<td class="${kind}" data-m="${meaning}">${escaped(estimate)}${small(interval)} ${small(share)}</td>`;
 }
 
 function rowHtml(cell) {
@@ -104,6 +104,7 @@ function showHead() {
   const row = table.tHead.rows[0];
   const focused = row.contains(document.activeElement) ? document.activeElement.closest("th").dataset.key : null;
   row.innerHTML = headHtml();
+  document.querySelector(".meanings")?.classList.toggle("of-all", !isUsual);
   if (focused !== null) row.querySelector(`[data-key="${focused}"] button`)?.focus();
 }
 
@@ -197,6 +198,12 @@ function element(name, text, ...children) {
   return made;
 }
 
+function commandLine(text) {
+  const line = element("span", "", ...wholeWords(text));
+  line.className = "line";
+  return line;
+}
+
 function openPanel(id) {
   const cell = byId.get(id);
   const lines = numbersOf(cell.row).map(({ estimate, interval, meaning, share }, place) => {
@@ -214,7 +221,7 @@ function openPanel(id) {
     element("p", `${cell.workload}. Status: ${cell.status}.`),
     ...(cell.basis ? [element("p", cell.basis)] : []),
     element("p", `Show every number of this cell${again ? ", and measure it again" : ""}:`),
-    element("pre", [show, again].filter(Boolean).join("\n")),
+    element("pre", "", ...[show, again].filter(Boolean).map(commandLine)),
     ...(cell.script ? [element("p", "Train with it, in your own script:"), element("pre", cell.script)] : []),
     element("table", "", element("tbody", "", ...lines)),
   );

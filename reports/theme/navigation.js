@@ -61,7 +61,7 @@ for (const fold of folds) {
 const PAPER = 688, SMALLER = CSS.supports("zoom", "0.8") ? 0.8 : 1;
 let closed = [];
 function beforePrint() {
-  closed = [...folds, ...document.querySelectorAll(".sentences, .meanings")].filter((fold) => !fold.open);
+  closed = [...document.querySelectorAll("main details:not([open], .claims details)")];
   for (const fold of closed) fold.open = true;
   drawOnPaper(PAPER / SMALLER);
 }
@@ -73,6 +73,7 @@ function afterPrint() {
 foldRanks(document);
 addPanels(document);
 turnMaps(document);
+keepWords(document);
 if (isNarrow()) foldSections();
 markCurrentSection();
 addEventListener("hashchange", openTarget);

@@ -103,6 +103,25 @@ function fitMap({ data, layout }, width) {
   }
 }
 
+// colours are made for white paper. On a dark screen a dark colour is mixed with white, until it can be seen
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const LEAST_LIGHT = { bar: 0.13, scatter: 0.18 }; // as relative luminance: lines and points are thin
+const WEIGHTS = [0.2126, 0.7152, 0.0722];
+const lightOf = (rgb) => rgb.reduce((sum, part, place) => sum + WEIGHTS[place] * (part / 255) ** 2.2, 0);
+function lighter(colour, least) {
+  if (Array.isArray(colour)) return colour.map((each) => lighter(each, least));
+  if (!/^#[0-9a-f]{6}$/i.test(colour)) return colour;
+  let rgb = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  while (lightOf(rgb) < least) rgb = rgb.map((part) => part + 0.05 * (255 - part));
+  return `rgb(${rgb.map(Math.round)})`;
+}
+function fitToDark({ data }) {
+  for (const trace of data) {
+    const least = LEAST_LIGHT[trace.type];
+    if (least) for (const part of [trace.marker, trace.line]) if (part?.color) part.color = lighter(part.color, least);
+  }
+}
+
 function fitToScreen(figure, width) {
   const layout = figure.layout;
   layout.font.color = getComputedStyle(document.body).color;
@@ -334,11 +353,23 @@ function prepare(plot, width) {
   const [first, ...others] = page.sentences[page.says[plot.dataset.figure][group]].split("\n");
   const strong = document.createElement("strong");
   strong.textContent = first;
-  document.getElementById(`says-${plot.dataset.figure}`).replaceChildren(strong, ` ${others.join(" ")}`);
+  const says = document.getElementById(`says-${plot.dataset.figure}`);
+  says.replaceChildren(strong, ` ${others.join(" ")}`);
+  breakNames(says);
   plot.hidden = packed === null;
   plot.parentElement.querySelector(".none").hidden = packed !== null;
   if (plot.axes) plot.axes[0].closest("p").hidden = packed === null;
   if (packed !== null && !plot._fullLayout) plot.style.minHeight = `${fitToScreen(unpack(packed), width).layout.height}px`;
+}
+
+// on paper a figure is lower, so that more of them fit on a sheet. A map needs a line for each layer
+const LOWER = 0.8, MOST_ROOM = 190, INK = "#1b1f24";
+const mapOf = (figure) => figure.data.find((trace) => trace.type === "heatmap");
+function fitToPaper({ layout }) {
+  const frame = layout.margin.t + layout.margin.b;
+  // rows need a line each; a figure on chosen axes is as wide as the sheet
+  const most = layout.yaxis.categoryarray ? Infinity : layout.meta ? 0.75 * MOST_ROOM : MOST_ROOM;
+  layout.height = frame + Math.min(LOWER * (layout.height - frame), most);
 }
 
 // `paper` is the width on paper: null is that of the screen
@@ -351,10 +382,13 @@ function drawOne(plot, paper = null) {
   // what a reader has hidden stays so if the same figure is drawn again
   if (plot.group === group && plot.data) for (const [place, trace] of figure.data.entries()) trace.visible = plot.data[place].visible;
   plot.group = group;
+  plot.isOnPaper = paper !== null;
+  if (plot.isOnPaper && !mapOf(figure)) fitToPaper(figure);
   fitToScreen(figure, width);
   if (figure.layout.meta) onAxes(plot, figure);
   placeNames(figure, width);
-  if (paper !== null) figure.layout.width = paper;
+  if (plot.isOnPaper) Object.assign(figure.layout, { width: paper, font: { ...figure.layout.font, color: INK } });
+  else if (dark.matches) fitToDark(figure);
   startPlotly();
   // always as if for the first time: plotly leaves a legend at its old place if its rows change
   Plotly.newPlot(plot, figure.data, figure.layout, { displayModeBar: false });
@@ -403,6 +437,7 @@ function takeFromShelf(part) {
   foldRanks(part);
   addPanels(part);
   turnMaps(part);
+  keepWords(part);
 }
 
 function showGroup(chosen) {
@@ -421,14 +456,31 @@ function startGroups() {
   showGroup(Number(new FormData(chooser).get("group")));
 }
 
+// two maps with few columns stand side by side on paper
+const FEW_COLUMNS = 8;
+function isNarrowMap(plot) {
+  const packed = page.figures[plot.dataset.figure][group];
+  const map = packed && mapOf(unpack(packed));
+  return Boolean(map) && map.x.length <= FEW_COLUMNS;
+}
+
 function drawOnPaper(width) {
-  for (const plot of plots) drawOne(plot, width * (plot.parentElement.classList.contains("full") ? 1 : 0.47));
+  const narrow = new Set(plots.filter(isNarrowMap));
+  for (const plot of plots) {
+    const figure = plot.parentElement;
+    const beside = [...figure.parentElement.querySelectorAll(".plot")].filter((other) => narrow.has(other)).length;
+    figure.classList.toggle("half", narrow.has(plot) && beside > 1);
+    const isFull = figure.matches(".full:not(.half)");
+    drawOne(plot, width * (isFull ? 1 : 0.47));
+  }
 }
 
 function drawOnScreen() {
   const drawn = plots.filter((plot) => plot._fullLayout && plot.clientWidth > 0);
   const widths = drawn.map((plot) => plot.clientWidth); // all are read before anything changes
-  for (const [place, plot] of drawn.entries()) if (Math.abs(plot._fullLayout.width - widths[place]) > 1) drawOne(plot);
+  for (const [place, plot] of drawn.entries()) {
+    if (plot.isOnPaper || Math.abs(plot._fullLayout.width - widths[place]) > 1) drawOne(plot);
+  }
 }
 
 let settled = 0;
@@ -437,4 +489,4 @@ addEventListener("resize", () => {
   settled = setTimeout(drawOnScreen, PAUSE);
 });
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+dark.addEventListener("change", draw);

@@ -31,6 +31,41 @@ function makeSortable(table) {
   }
 }
 
+// no line ends within a word of a command, such as --batch: a reader would copy another command. On a phone, a long word
+// may have to end a line
+const SHORT = 24, LONG = 48;
+function wholeWords(text) {
+  return text.split(/(\s+)/).map((word) => {
+    if (!word.includes("-") || word.length > LONG) return word;
+    const whole = document.createElement("span");
+    whole.className = word.length > SHORT ? "whole long" : "whole";
+    whole.textContent = word;
+    return whole;
+  });
+}
+// on a narrow screen, a long name ends a line after a mark, not between two letters
+const LONG_NAME = 16;
+function breakNames(part) {
+  if (!isNarrow()) return;
+  for (const node of [...part.childNodes].flatMap((child) => (child.localName === "strong" ? [...child.childNodes] : [child]))) {
+    if (node.nodeType !== Node.TEXT_NODE) continue;
+    node.replaceWith(...node.data.split(/(\s+)/).flatMap((word) => {
+      if (word.length <= LONG_NAME) return [word];
+      const [first, ...rest] = word.split(/(?<=[+._/])/);
+      return [first, ...rest.flatMap((piece) => [document.createElement("wbr"), piece])];
+    }));
+  }
+}
+
+function keepWords(root) {
+  for (const part of root.querySelectorAll("code, .facts td, .remarks li, .claims small, .waits pre")) {
+    for (const node of [...part.childNodes]) {
+      if (node.nodeType === Node.TEXT_NODE && node.data.includes("-")) node.replaceWith(...wholeWords(node.data));
+    }
+  }
+  root.querySelectorAll(".sortable tbody th, .map .says").forEach(breakNames);
+}
+
 // the explanation of each number: its meaning, scope and basis. A mouse shows it as a tooltip, a click or a tap at the
 // foot of the page, and the panel of a cell lists all of them. The parts of a map have their names and sizes instead
 function addTooltip(event) {

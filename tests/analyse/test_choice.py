@@ -8,7 +8,7 @@ from ondevice_bench.analyse.choice import (
     direction,
     proven_direction,
 )
-from ondevice_bench.analyse.groups import groups
+from ondevice_bench.analyse.groups import apart_notes, groups
 from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.goal import Goal
@@ -46,8 +46,8 @@ def test_exact_figures_differ_by_any_amount():
     assert proven_direction(Estimate(1.0, 1.0, 1.0, "exact"), "activation_bytes", 1) == "same"
 
 
-def test_a_method_that_is_surely_above_the_baseline_is_not_called_unclear(summary_of):
-    """1.02 to 1.06 of the baseline: it is not proven to differ by 5 %, but it is not lower."""
+def of_paces(summary_of, *paces, peaks=()):
+    """Two cells with these step times, one for each process, and these peaks in three processes."""
     cells = synthetic.cells()[:2]
     records = [
         make_record(
@@ -56,12 +56,48 @@ def test_a_method_that_is_surely_above_the_baseline_is_not_called_unclear(summar
             metrics={"step_seconds": value},
             samples={"step_seconds": [value]},
         )
-        for cell, values in zip(cells, ((1.0,) * 5, (1.02, 1.03, 1.04, 1.05, 1.06)), strict=True)
+        for cell, values in zip(cells, paces, strict=True)
         for number, value in enumerate(values, 1)
     ]
-    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    records += [
+        make_record(
+            cell=cell, number=n, pass_name="memory", metrics={"peak_rss_over_runtime_bytes": peak}
+        )
+        for cell, peak in zip(cells, peaks, strict=False)
+        for n in (1, 2, 3)
+    ]
+    return summary_of(records, synthetic.planned(cells), synthetic.run_of())
+
+
+def test_a_method_that_is_surely_above_the_baseline_is_not_called_unclear(summary_of):
+    """1.02 to 1.06 of the baseline: it is not proven to differ by 5 %, but it is not lower."""
+    (group,) = groups(of_paces(summary_of, (1.0,) * 5, (1.02, 1.03, 1.04, 1.05, 1.06)))
     found = choose(group.members[1:], "step_seconds")
     assert (direction(group.members[1], "step_seconds"), found.unclear) == ("unknown", ())
+
+
+@pytest.mark.parametrize(
+    ("values", "is_candidate"),
+    [((0.96, 0.97, 0.98, 0.99, 1.0), False), ((0.93, 0.97, 0.98, 0.99, 1.0), True)],
+)
+def test_a_method_that_is_lower_by_the_threshold_at_most_is_no_candidate(
+    summary_of, values, is_candidate
+):
+    (group,) = groups(of_paces(summary_of, (1.0,) * 5, values))
+    found = choose(group.members[1:], "step_seconds")
+    assert (found.member is not None) == is_candidate
+
+
+@pytest.mark.parametrize(
+    ("values", "is_candidate"),
+    [((1.05, 1.2, 1.3, 1.3, 1.4), True), ((1.11, 1.2, 1.3, 1.3, 1.4), False)],
+)
+def test_noise_may_hide_that_a_step_is_short_enough(summary_of, values, is_candidate):
+    """Then nobody knows whether the method is the answer. It is not known to be none."""
+    (group,) = groups(of_paces(summary_of, (1.0,) * 5, values, peaks=(100.0, 50.0)))
+    found = choose_about_as_fast(group.members[1:], "vanilla")
+    assert (found.member, found.unclear) == (None, group.members[1:] if is_candidate else ())
+    assert found.missing.startswith("noise hides whether") == is_candidate
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -115,4 +151,38 @@ def test_a_drift_may_hide_that_a_step_is_too_long(summary_of, interleaved, proof
     assert (found.member, found.proof) == (group.members[1], proof)
     slow = verdict(group, Goal(max_slowdown=1.1), "vanilla").refused
     assert bool(slow) != interleaved
-    assert interleaved or found.missing.startswith("the rounds of a cell ran one after another")
+    assert interleaved or found.missing.startswith("the rounds did not alternate")
+
+
+@pytest.mark.parametrize(
+    ("turns", "proof"),
+    [
+        # each letter is a process: of the baseline, of the method, and a pause until tomorrow
+        ("bmbmbmbmbm", "proven"),
+        ("mbbmmbbmmb", "proven"),
+        ("bmbmb|mbmbm", "proven"),  # Ctrl-C, and the same command again
+        ("bbbbb|mmmmm", "none"),  # all of the method was repeated
+        ("bbmbmbmbm|m", "none"),  # its first round
+        ("bbbbbmmmmm", "none"),
+    ],
+)
+def test_a_process_that_was_repeated_alone_is_not_interleaved(summary_of, turns, proof):
+    """Its step is 7 % shorter: less than a drift of the machine between two days may do."""
+    cells = dict(zip("bm", synthetic.cells()[:2], strict=True))
+    begun = {"b": [], "m": []}
+    for day, part in enumerate(turns.split("|")):
+        for place, letter in enumerate(part):
+            begun[letter].append(f"2026-11-{23 + day}T10:{place:02}:00+00:00")
+    if turns == "bbmbmbmbm|m":  # the repeated process is that of the first round
+        begun["m"].insert(0, begun["m"].pop())
+    records = [
+        make_record(cell=cells[each], number=n, samples={"step_seconds": [pace]}, started=moment)
+        for each, pace in (("b", 1.0), ("m", 0.93))
+        for n, moment in enumerate(begun[each], 1)
+    ]
+    summary = summary_of(records, synthetic.planned(list(cells.values())), synthetic.run_of())
+    (group,) = groups(summary)
+    assert choose(group.members[1:], "step_seconds").proof == proof
+    assert [name for name, _ in apart_notes(summary)] == (
+        [] if proof == "proven" else [cells["m"].id]
+    )

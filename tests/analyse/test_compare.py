@@ -280,6 +280,44 @@ def test_where_a_run_was_not_interleaved_more_counts_as_noise(timed, factor, in_
         assert found.not_interleaved == (("b",) if origin == "pytest" else ())
 
 
+@pytest.mark.parametrize(
+    ("repeated", "verdicts", "named"),
+    [
+        ((), ["regressed"] * 2, ()),
+        ((SECOND,), ["regressed", "unchanged"], (f"b: {SECOND.id}",)),
+        ((CELL, SECOND), ["regressed"] * 2, ()),  # they alternated tomorrow
+    ],
+)
+def test_a_cell_that_was_repeated_alone_is_not_interleaved(summary_of, repeated, verdicts, named):
+    def measured(name, factor, tomorrow=()):
+        records = [
+            make_record(
+                name,
+                cell=cell,
+                number=number,
+                samples={"step_seconds": [factor * value]},
+                started=f"2026-01-0{1 + (cell in tomorrow)}T10:{number:02}:00+00:00",
+            )
+            for cell in (CELL, SECOND)
+            for number, value in enumerate(STEADY, start=1)
+        ]
+        return summary_of(records, planned(CELL, SECOND), make_run(name))
+
+    base, new = measured("a", 1.0), measured("b", 1.08, repeated)
+    found = compare(base, new)
+    assert [item.verdict for item in found.differences] == verdicts
+    assert found.not_interleaved == named
+    parts = [  # as pytest compares them
+        compare(
+            dataclasses.replace(base, cells=(before,)),
+            dataclasses.replace(new, cells=(after,)),
+            claims=claims_on(base.cells),
+        )
+        for before, after in zip(base.cells, new.cells, strict=True)
+    ]
+    assert join_comparisons(parts) == found
+
+
 def test_exact_metrics_do_not_care_for_the_order_of_a_run(run_with):
     found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 101}, origin="pytest"))
     assert [item.verdict for item in found.differences] == ["regressed"]

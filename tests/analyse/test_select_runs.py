@@ -1,5 +1,9 @@
 """Which runs a history takes: by their cells, their day, or their commit."""
 
+import contextlib
+import shutil
+import sqlite3
+
 import pytest
 
 from ondevice_bench import metrics
@@ -52,6 +56,18 @@ def test_a_pattern_selects_cells(store):
     assert {reading.cell for one in runs for reading in one.readings} == {SECOND.id}
     with pytest.raises(BadInput, match=r"--cell: no cell matches 'b3'"):
         stored_runs([store], patterns=["b3"])
+
+
+@pytest.mark.parametrize("patterns", [[], ["b2"]])
+def test_stores_that_cannot_be_read_are_left_out(store, capsys, patterns):
+    """The last run of both has a cell of a later version of bench: the runs before it were read."""
+    with contextlib.closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute(
+            "UPDATE cells SET definition = json_set(definition, '$.new', 1) WHERE run = 'r2'"
+        )
+    other = shutil.copy(store, store.with_name("other.sqlite"))
+    assert stored_runs([store, other], patterns=patterns) == []
+    assert capsys.readouterr().err.count("left out: ") == 2
 
 
 ENERGIES = [each for each in metrics.ALL if each.scope == METER]

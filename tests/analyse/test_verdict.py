@@ -179,7 +179,7 @@ def test_more_counts_as_noise_if_the_rounds_were_not_interleaved(summary_of):
         says.append((direction(member, "step_seconds"), missing.partition(",")[0]))
     assert says == [
         ("less", ""),
-        ("unknown", "the rounds of a cell ran one after another"),
+        ("unknown", "the rounds did not alternate between these cells"),
     ]
 
 
@@ -419,7 +419,8 @@ def test_microbatches_are_exact_only_while_batch_norm_is_frozen(summary_of):
         summary = summary_of(timed([one], 1.0), synthetic.planned([one]), synthetic.run_of())
         (group,) = groups(summary)
         says.append(gradient_quality(group.members[0]).text)
-    assert says == ["the exact gradient", "an unknown effect on the gradient"]
+    exact = "the exact gradient (if batch-norm stays frozen)"
+    assert says == [exact, "an unknown effect on the gradient"]
 
 
 def test_of_a_real_run_nothing_is_called_lowest_that_is_not():

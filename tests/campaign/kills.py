@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.campaign.place import BENCH, PATIENCE, environment, lost, prepare, stored
+from tests.campaign.place import BENCH, PATIENCE, bench, environment, lost, prepare, stored
 from tests.campaign.tally import Tally
 from tests.campaign.verbs import VERBS, Verb
 
@@ -66,14 +66,7 @@ def _whole(place: Path, verb: Verb) -> list[str]:
     watch = verb.watch(place, random.Random(0))
     next(watch)
     before = stored(place)
-    ended = subprocess.run(
-        [BENCH, *verb.words],
-        cwd=place,
-        capture_output=True,
-        env=environment(place),
-        check=False,
-        timeout=PATIENCE,
-    )
+    ended = bench(place, *verb.words)
     problems = []
     if ended.returncode not in verb.codes:
         problems.append(

@@ -1,7 +1,6 @@
 """A sample of the campaign in the ordinary tests, and all of it in those that take hours."""
 
 import os
-import shlex
 import signal
 import subprocess
 from collections import Counter
@@ -18,6 +17,7 @@ from tests.campaign.kinds import KINDS
 from tests.campaign.table import PAGE, rows_of, with_rows
 from tests.campaign.tally import Tally
 from tests.campaign.verbs import VERBS, Verb
+from tests.ci_shell import bench_program
 
 SAMPLE = 12  # changed files of each kind
 
@@ -41,18 +41,16 @@ def test_a_file_without_a_change_is_read(kind):
 @pytest.mark.parametrize(
     ("count", "seed"),
     [
-        (2, 95),
+        (2, 4919),
         pytest.param(1000, 20, marks=pytest.mark.nightly),
     ],  # of the two, one is a run, one a site
 )
 def test_a_command_that_is_ended_loses_nothing_and_leaves_nothing(
-    count, seed, forking_bench, tmp_path, monkeypatch
+    count, seed, command, tmp_path, monkeypatch
 ):
-    program = tmp_path / "bench"  # for the commands that nobody ends before and after
-    program.write_text(f'#!/bin/sh\nexec {shlex.join(forking_bench)} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setattr(place, "BENCH", program)
-    tallies = try_kills(count, seed)
+    monkeypatch.setattr(place, "BENCH", tmp_path / "bench")  # for those that nobody ends
+    with bench_program(tmp_path, command):
+        tallies = try_kills(count, seed)
     assert not [failure for tally in tallies for failure in tally.failures]
     assert sum(tally.tried for tally in tallies) == count
 

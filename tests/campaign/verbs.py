@@ -4,7 +4,6 @@ import csv
 import json
 import random
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -163,8 +162,8 @@ def _site(place: Path, chance: random.Random) -> Iterator[str]:
     half, whole, made = (place / f"{name}-site" for name in ("half", "whole", "made"))
     if not whole.exists():
         store_of(place / "half" / FILE_NAME, *history()[:9])
-        bench(place, "site", "half", "--out", half.name)
-        bench(place, "site", "many", "--out", whole.name)
+        bench(place, "site", "half", "--out", half.name).check_returncode()
+        bench(place, "site", "many", "--out", whole.name).check_returncode()
     start = chance.choice(("nothing", "half of it", "what is there"))
     if start != "what is there":
         shutil.rmtree(made, ignore_errors=True)
@@ -180,10 +179,9 @@ def _site(place: Path, chance: random.Random) -> Iterator[str]:
         if problem := problem_of(lambda path: digest_file.read(str(path), path.read_bytes()), path):
             yield problem
     if goes_on:
-        try:
-            bench(place, "site", "many", "--out", made.name)
-        except subprocess.CalledProcessError as error:
-            yield f"the next call fails: {error.stderr[-300:]!r}"
+        ended = bench(place, "site", "many", "--out", made.name)
+        if ended.returncode:
+            yield f"the next call fails: {ended.stderr[-300:]!r}"
             return
         yield from _differences(made, whole)
 

@@ -104,6 +104,9 @@ def test_digits_that_are_held_out_are_never_learned():
     # a digit or two of the data set exist twice
     assert len(unique(learned) & unique(held_out)) <= 2
     assert len(unique(learned)) > 1390
+    tested = make(source, SMALL, 360, "held out 0", HELD_OUT)["targets"]
+    counts = numpy.bincount(tested, minlength=10)
+    assert (counts.sum(), counts.min(), counts.max()) == (360, 26, 48)  # docs/learning.md
 
 
 def test_rows_of_the_users_arrays(tmp_path):

@@ -1,5 +1,6 @@
 """`bench ab` on a user's own repository: two commits of a network, measured in turn."""
 
+import os
 import subprocess
 
 import pytest
@@ -78,18 +79,35 @@ def test_a_tree_against_itself_is_green(bench, repository):
 
 
 INSTALL = """\
+import sys
 import sysconfig
 from pathlib import Path
 
+assert Path(sys.prefix, "pip").exists()
 text = Path("kept.py").read_text()
 Path(sysconfig.get_paths()["purelib"], "kept_here.py").write_text(text)
+"""
+# Python's own, but pip, which takes most of its time, is only marked
+VENV = """\
+import sys
+from pathlib import Path
+
+sys.path.remove({folder!r})
+import venv
+
+venv.EnvBuilder._setup_pip = lambda _, place: Path(place.env_dir, "pip").touch()
+venv.main()
 """
 
 
 @pytest.fixture
-def installing(repository):
+def installing(repository, tmp_path_factory, monkeypatch):
     """Two more commits of a network that needs what only its own environment has."""
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / "venv.py").write_text(VENV.format(folder=str(folder)))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     (repository / "install.py").write_text(INSTALL)
+    (repository / "suites/mine.yaml").write_text(f"{SUITE}measure: [trace]\n")
     text = NET.format(wait="pass").replace("import time", "import kept_here")
     text = text.replace("self.one(x.flatten(1))", "kept_here.kept(self.one(x.flatten(1)))")
     (repository / "suites/net.py").write_text(text)

@@ -18,7 +18,7 @@ from tests.hardware.conftest import pi5
 FITS_NOT = """\
 schema: 1
 title: One that fits under the cap and one that does not
-models: [{vit_b_32: {image_size: 32, batch: 1, depth: 1}}, {vit_b_32: {image_size: 32, batch: 1}}]
+models: [{vit_b_32: {image_size: 32, batch: 1, depth: 1}}, {vit_b_32: {image_size: 32, batch: 1, depth: 10}}]
 methods: [vanilla]
 measure: [memory, time]
 rounds: 1
@@ -38,7 +38,7 @@ def test_what_does_not_fit_under_a_cap_is_a_result(bench, suite_file):
     ended = bench("run", "tiny", "--memory-cap", "512M", "--json")
     assert ended.code == 0, ended.err
     (said,) = [line for line in ended.err.splitlines() if line.startswith("does not fit")]
-    assert "(0.5 GiB): vit_b_32(image_size=32)/vanilla/all/b1/s0: its tensors" in said
+    assert "(0.5 GiB): vit_b_32(depth=10,image_size=32)/vanilla/all/b1/s0: its tensors" in said
     small, large = ended.json()["cells"]
     assert small["status"] == "ok"
     assert large["status"] == "oom"

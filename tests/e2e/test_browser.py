@@ -230,9 +230,16 @@ def test_it_is_light_by_day_and_dark_by_night(browser, report, small):
     light = colours(small)
     with Visit(browser, report, color_scheme="dark") as visit:
         dark = colours(visit)
+        line = "(d => (fitToDark({data: [d]}), d.line.color))({type: 'scatter', line: {color: '#0b5d0b'}})"
+        lighter = visit.page.evaluate(f"lightOf({line}.match(/\\d+/g).map(Number))")
+        visit.page.evaluate("beforePrint()")
+        visit.page.emulate_media(color_scheme="dark", media="print")
+        paper = colours(visit)
     assert light[0] == "rgb(255, 255, 255)"
     assert dark[0] != light[0]
     assert dark[1] != light[1]  # the plots' text follows
+    assert paper == light
+    assert 0.17 < lighter < 0.25  # seen on a dark screen, and still a colour
 
 
 def test_a_real_run_opens_as_well(browser, tiny_run):

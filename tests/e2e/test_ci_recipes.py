@@ -1,7 +1,7 @@
-"""Every recipe of docs/ci.md, line by line as the page shows it, in the toy repository.
+"""Every recipe of docs/ci.md and docs/published-history.md, line by line, in the toy repository.
 
-The lines come from the page. Only a budget of minutes becomes a short one. The other workflows of
-the page run in `test_ci.py`, too: there, each change of the code has its verdict.
+The lines come from the pages. Only a budget of minutes becomes a short one. The other workflows of
+the pages run in `test_ci.py`, too: there, each change of the code has its verdict.
 """
 
 import json
@@ -45,7 +45,8 @@ COMMANDS = {
     "bench site",
 }
 WORKFLOWS = {"benchmarks", "baseline", "history", "site"}
-SHOWN = [block for block in BLOCKS if block.page == ROOT / "docs" / "ci.md"]
+PAGES = {ROOT / "docs" / "ci.md", ROOT / "docs" / "published-history.md"}
+SHOWN = [block for block in BLOCKS if block.page in PAGES]
 
 
 def is_shell(block):

@@ -19,7 +19,7 @@ def test_a_run_beside_another_one_says_that_its_times_were_disturbed(
     bench, forking_bench, workplace
 ):
     (workplace / "long.yaml").write_text(suite(100_000, 300))
-    (workplace / "short.yaml").write_text(suite(400, 3))
+    (workplace / "short.yaml").write_text(suite(100, 1))
     with subprocess.Popen(
         [*forking_bench, "run", "long.yaml", "-q"], cwd=workplace, stdout=subprocess.DEVNULL
     ) as other:

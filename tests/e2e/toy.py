@@ -42,8 +42,9 @@ if [ "$2" = --paginate ]; then cat gh.answer; fi
 
 
 def recipe(name):
-    """The workflow of this name in docs/ci.md."""
-    blocks = (ROOT / "docs/ci.md").read_text().split("```yaml\n")[1:]
+    """The workflow of this name in docs/ci.md or docs/published-history.md."""
+    pages = (ROOT / "docs" / page for page in ("ci.md", "published-history.md"))
+    blocks = [block for page in pages for block in page.read_text().split("```yaml\n")[1:]]
     (found,) = [text for text in blocks if text.startswith(f"name: {name}\n")]
     return found.partition("```")[0]
 

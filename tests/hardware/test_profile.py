@@ -24,7 +24,7 @@ def own(workplace):
 def test_our_profiles_recognise_their_machines(machine_tree, workplace):
     assert recognise(probe(machine_tree(pi5()))).name == "pi5-8gb"
     assert recognise(probe(machine_tree(pi5(3072 * 1024)))).name == "pi5"  # no size of ours
-    assert recognise(probe(machine_tree(pi4()))).name == "pi4"
+    assert recognise(probe(machine_tree(pi4()))).name == "pi4-4gb"
     assert recognise(probe(machine_tree(laptop()))).name == "x86"
 
 
@@ -33,8 +33,8 @@ def test_our_profiles_recognise_their_machines(machine_tree, workplace):
     [
         ("Raspberry Pi 500 Rev 1.0", "pi5-8gb"),
         ("Raspberry Pi Compute Module 5 Lite Rev 1.0", "pi5-8gb"),
-        ("Raspberry Pi 4 Model B Rev 1.5", "pi4"),
-        ("Raspberry Pi Compute Module 4 Rev 1.1", "pi4"),
+        ("Raspberry Pi 4 Model B Rev 1.5", "pi4-8gb"),
+        ("Raspberry Pi Compute Module 4 Rev 1.1", "pi4-8gb"),
         ("Raspberry Pi 3 Model B Plus Rev 1.4", "generic"),
     ],
 )

@@ -200,3 +200,61 @@ def test_weights_that_are_loaded_before_the_step_get_the_gradient_of_before_or_a
     else:
         loop(treatment.module, optimizer)
         assert same(treatment.merge(), plainly(loop))
+
+
+def clamped(parameters):
+    """A loop clips each gradient by a hook, as many people do."""
+    return [each.register_hook(lambda gradient: gradient.clamp(-0.01, 0.01)) for each in parameters]
+
+
+@pytest.mark.parametrize("others", [[], [("asi", FULL)], [("galore", {"rank": 9, "scale": 1.0})]])
+def test_a_hook_on_a_weight_sees_the_gradient_of_the_whole_batch_once(others):
+    plain, module = network(), network()
+    treatment = treated([*others, ("microbatch", {"slices": 3})], module)
+    optimizers = [torch.optim.SGD(plain.parameters(), RATE), treatment.optimizer(lr=RATE)]
+    handles = [*clamped(plain.parameters()), *clamped(module.parameters())]
+    for number, batch in enumerate(batches(3)):
+        loss(plain, batch).backward()
+        treatment.backward(batch, loss)
+        if number:  # the first gradients are added up
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+    assert same(module, plain)
+    for handle in handles:
+        handle.remove()
+    assert not any(len(each._backward_hooks) for each in plain.parameters())
+    treatment.backward(batches(1)[0], loss)
+    loss(plain, batches(1)[0]).backward()
+    assert torch.allclose(module[2].weight.grad, plain[2].weight.grad)
+
+
+def test_hooks_are_there_again_after_an_error_within_a_slice():
+    treatment = treated("microbatch", slices=2)
+    weight = treatment.module[2].weight
+    clamped([weight])
+    with pytest.raises(ZeroDivisionError):
+        treatment.backward(batches(1)[0], lambda *_: 1 / 0)
+    treatment.backward(batches(1)[0], lambda *given: 100 * loss(*given))
+    assert weight.grad.abs().max() == 0.01
+
+
+@pytest.mark.parametrize(
+    ("parts", "register"),
+    [
+        ([], "register_post_accumulate_grad_hook"),
+        ([("update_in_backward", {})], "register_post_accumulate_grad_hook"),
+        ([("update_in_backward", {})], "register_hook"),
+        ([("galore", {"rank": 9})], "register_post_accumulate_grad_hook"),
+        ([("wsi", FULL)], "register_hook"),
+    ],
+)
+def test_a_hook_that_cannot_see_the_gradient_of_the_whole_batch_is_refused(parts, register):
+    treatment = treated([*parts, ("microbatch", {"slices": 2})])
+    treatment.optimizer(lr=RATE)
+    before = weights(treatment.module)
+    for each in treatment.module.parameters():
+        getattr(each, register)(lambda _: None)
+    with pytest.raises(Refusal, match=r"has a hook on its gradient|cannot run the hooks"):
+        treatment.backward(batches(1)[0], loss)
+    assert unchanged(treatment.module, before)

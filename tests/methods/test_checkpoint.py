@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+from collections import Counter
 
 import numpy
 import pytest
@@ -25,14 +26,13 @@ GENERATOR = 5056  # bytes of the state of torch's generator
 class Masked(nn.Module):
     """A block with a named mask and a tuple; it gives a tuple, and counts its runs."""
 
-    runs = 0
-
     def __init__(self):
         super().__init__()
         self.linear = nn.Linear(6, 6)
+        self.runs = Counter()  # a number would be set back
 
     def forward(self, pair, *, mask, scale=1.0):
-        self.runs += 1
+        self.runs["forward"] += 1
         x, other = pair
         return torch.tanh(self.linear(x)) * mask * scale + other, mask
 
@@ -77,7 +77,7 @@ def test_named_arguments_and_tuples_are_kept_and_run_again():
     plain, ours = both()
     x = randn(4, 6)
     same(gradients(ours, x), gradients(plain, x))
-    assert [block.runs for block in ours.blocks] == [2, 2]
+    assert [block.runs["forward"] for block in ours.blocks] == [2, 2]
 
 
 def test_every_tensor_among_the_inputs_is_seen_once_by_the_measurement():
@@ -155,7 +155,7 @@ def test_a_copy_is_checkpointed_too(way):
     plain, ours = both()
     twin = copy.deepcopy(ours) if way == "deepcopy" else pickle.loads(pickle.dumps(ours))
     same(gradients(twin, randn(4, 6)), gradients(plain, randn(4, 6)))
-    assert [block.runs for block in twin.blocks] == [2, 2]
+    assert [block.runs["forward"] for block in twin.blocks] == [2, 2]
 
 
 def test_a_transformer_of_torch_with_masks_is_exact():
@@ -215,6 +215,79 @@ def test_a_block_that_draws_numbers_of_python_or_numpy_draws_the_same_again(draw
     same(results[1], results[0])
 
 
+def counts(state):
+    state["calls"] = state.get("calls", 0) + 1
+    return state["calls"]
+
+
+def extends(state):
+    state.setdefault("seen", []).append(1)
+    return len(state["seen"])
+
+
+def averages(state):
+    state["mean"] = 0.5 * state.get("mean", torch.ones(())) + 1
+    return state["mean"]
+
+
+class Remembering(nn.Linear):
+    """A block whose output depends on what it keeps in itself."""
+
+    def __init__(self, factor, kept):
+        super().__init__(6, 6)
+        self.factor = factor
+        vars(self).update(kept)
+        self.double()
+
+    def forward(self, x):
+        return torch.tanh(super().forward(x)) * self.factor(vars(self))
+
+
+@pytest.mark.parametrize(
+    ("factor", "kept"),
+    [
+        (counts, {}),
+        (extends, {}),
+        (extends, {"seen": [1]}),
+        (averages, {}),
+        (lambda own: own["stream"].random(), {"stream": random.Random(1)}),
+        (lambda own: own["stream"].random(), {"stream": numpy.random.default_rng(1)}),
+        (lambda own: own["stream"].rand(), {"stream": numpy.random.RandomState(1)}),
+        (
+            lambda own: torch.rand(6, generator=own["stream"], dtype=torch.float64),
+            {"stream": torch.Generator().manual_seed(1)},
+        ),
+    ],
+)
+def test_a_block_that_keeps_a_state_in_itself_runs_again_from_the_same_state(factor, kept):
+    class Twice(nn.Sequential):
+        def forward(self, x):
+            return super().forward(super().forward(x))
+
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        block = nn.Sequential(Remembering(factor, copy.deepcopy(kept)), nn.Dropout(0.1))
+        networks.append(Twice(nn.Linear(6, 6), block).double())
+    treat(networks[1], "checkpoint", layout=ModelLayout(blocks="1"))
+    for _ in range(2):
+        plain, ours = (gradients(each, randn(4, 6)) for each in networks)
+        same(ours, plain)
+
+
+def test_a_block_whose_second_run_has_another_output_is_refused_in_the_first_backward():
+    numbers = iter(range(1, 9))  # nothing of the block's own
+
+    class Depending(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * next(numbers)
+
+    network = nn.Sequential(nn.Linear(6, 6), Depending(6, 6), nn.Linear(6, 2))
+    treat(network, "checkpoint", layout=ModelLayout(blocks="1"))
+    with pytest.raises(Refusal, match=r"^1: checkpoint runs this block again in backward, and its"):
+        network(torch.ones(4, 6)).sum().backward()
+
+
 def test_a_block_that_the_network_calls_twice_is_exact():
     class Twice(nn.Module):
         def __init__(self):
@@ -270,6 +343,16 @@ class Counting(nn.Module):
         return x * self.mean
 
 
+class Keeping(nn.Module):
+    """It moves a tensor of its own, which is no buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.zeros(6)
+
+    forward = Counting.forward
+
+
 class Cache:
     def __init__(self):
         self.kept = {"keys": []}
@@ -300,6 +383,7 @@ class Passing(nn.Module):
     [
         (InPlace, "its input in place: take it out of the blocks"),
         (Counting, "its buffer 0.mean in forward: take it out of the blocks"),
+        (Keeping, "its tensor 0.mean in place: take it out of the blocks"),
     ],
 )
 def test_a_block_that_cannot_run_again_is_refused_in_its_first_forward(make, why):

@@ -150,6 +150,31 @@ def test_the_gradient_of_a_weight_that_the_network_reads_is_part_of_the_update(m
     assert same(treated(method, reads, accumulate=2), plainly(reads))
 
 
+def clips_each(lists):
+    def loop(module, optimizer):
+        for batch in batches():
+            loss(module, batch).backward()
+            for parameters in lists(module):
+                nn.utils.clip_grad_norm_(parameters, 0.05)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return loop
+
+
+@BOTH
+def test_a_norm_for_each_layer_or_parameter_is_exact_or_refused(method):
+    exact = (
+        clips_each(lambda module: (each.parameters() for each in module[::2])),
+        clips_each(lambda module: ([each] for each in module.parameters())),
+    )
+    for loop in exact:
+        assert same(treated(method, loop), plainly(loop))
+    shallow = clips_each(lambda module: (m.parameters(recurse=False) for m in module[::2]))
+    with pytest.raises(Refusal, match=r"^0: the loop clips the factors without `pending.norm`"):
+        treated(method, shallow)
+
+
 @BOTH
 def test_values_of_gradients_that_are_clipped_one_by_one_are_refused(method):
     def clips_values(module, optimizer):

@@ -209,6 +209,20 @@ def test_other_methods_take_the_batch_as_a_whole(batch):
     assert difference(found, mean_loss(Chain().double(), batch).detach()) <= 1e-12
 
 
+@pytest.mark.parametrize("left_out", [True, False])
+def test_slices_of_targets_that_cross_entropy_leaves_out_are_refused(batch, left_out):
+    treatment = treat(Chain().double(), "microbatch", slices=2)
+    x, targets = batch[0], torch.zeros(len(batch[0]), dtype=torch.long)
+    targets[0] = -100 if left_out else 1
+    if not left_out:
+        treatment.backward((x, targets))
+        return
+    with pytest.raises(Refusal, match="some targets are -100, which cross-entropy leaves out"):
+        treatment.backward((x, targets))
+    assert all(each.grad is None for each in treatment.module.parameters())
+    treatment.backward((x, targets), lambda network, part: network(part[0]).mean())
+
+
 def test_a_plain_training_call_of_microbatch_is_refused_before_it_trains(batch):
     network = Chain().double()
     treatment = treat(network, "microbatch", slices=2)

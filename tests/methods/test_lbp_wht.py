@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ondevice_bench.errors import Refusal
-from ondevice_bench.methods.lbp_wht import functions
+from ondevice_bench.methods.lbp_wht import functions, grid_of_input
 from ondevice_bench.methods.treatment import treat
 from ondevice_bench.specs import registry
 from tests.methods.conftest import difference, gradients, randn
@@ -226,3 +226,14 @@ def test_a_convolution_whose_places_change_later_is_refused(name, value):
     with pytest.raises(Refusal, match=r"^0: since treat.* its stride or its padding"):
         layer(randn(2, 5, 8, 8))
     layer.eval()(randn(2, 5, 8, 8))
+
+
+@pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore")  # torch._dynamo hides warnings of its own by a filter
+def test_tokens_of_any_number_are_found_in_a_compiled_network():
+    def has_grid(x):
+        return x * (grid_of_input(tuple(x.shape), None) is not None)
+
+    compiled = torch.compile(has_grid, backend="eager", dynamic=True)
+    found = [bool(compiled(torch.ones(2, tokens, 3)).any()) for tokens in (16, 7, 17, 5, 11)]
+    assert found == [True, False, True, True, False]

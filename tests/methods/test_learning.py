@@ -20,7 +20,7 @@ def digits():
     images -= images.mean(0)
     labels = torch.tensor(data.target)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    train, test = order[:1500], order[1500:]
+    train, test = order[:900], order[1500:]
     return images[train], labels[train], images[test], labels[test]
 
 

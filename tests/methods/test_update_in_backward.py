@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.utils.checkpoint import checkpoint
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.treatment import treat
@@ -322,3 +323,87 @@ def test_a_gradient_that_the_loop_sets_itself_is_applied_as_it_is(network, batch
             optimizer.step()
             optimizer.zero_grad()
     assert all(map(torch.equal, weights(network), weights(twin)))
+
+
+class Branching(Tied):
+    """Each second step leaves out a layer."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x if self.calls % 2 else self.unused(x))
+
+
+def kept_by_the_optimizer(network, optimizer):
+    optimizer.zero_grad(set_to_none=False)
+
+
+def kept_by_the_network(network, optimizer):
+    network.zero_grad(set_to_none=False)
+
+
+def kept_and_then_taken_away(network, optimizer):
+    optimizer.zero_grad(set_to_none=False)
+    if network.calls % 2 == 0:
+        network.zero_grad()
+
+
+@pytest.mark.parametrize(
+    "clear", [kept_by_the_optimizer, kept_by_the_network, kept_and_then_taken_away]
+)
+@pytest.mark.parametrize("slices", [1, 3])
+def test_zeros_in_the_place_of_gradients_decay_until_they_are_taken_away(batch, clear, slices):
+    torch.manual_seed(0)
+    twin = Branching()
+    parts = [("microbatch", {"slices": slices})]
+    early = treat(copy.deepcopy(twin), [*parts, IN_BACKWARD])
+    plain = treat(twin, parts)
+    for treatment in (plain, early):
+        optimizer = treatment.optimizer(lr=0.1, weight_decay=0.1, momentum=0.9)
+        for _ in range(4):
+            treatment.backward(batch)
+            optimizer.step()
+            clear(treatment.module, optimizer)
+        treatment.merge()
+        clear(treatment.module, optimizer)
+    assert all(map(torch.equal, weights(early.module), weights(plain.module)))
+    zeros = [[p.grad is not None for p in each.module.parameters()] for each in (early, plain)]
+    assert zeros[0] == zeros[1]
+
+
+def test_zeros_are_refused_before_the_step(network, batch):
+    treatment = treat(network, "update_in_backward")
+    treatment.optimizer(lr=0.1)
+    loss_of(network, batch).backward()
+    with pytest.raises(Refusal, match="clearing the gradients does not undo it"):
+        network.zero_grad(set_to_none=False)
+
+
+class Gated(nn.Module):
+    """A checkpointed part asks a later layer, without its gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.later = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def part(self, x):
+        y = torch.tanh(self.first(x))
+        with torch.no_grad():
+            gate = torch.sigmoid(self.later(y))
+        return y * gate
+
+    def forward(self, x):
+        return self.later(checkpoint(self.part, x, use_reentrant=False))
+
+
+def test_a_second_run_with_a_weight_that_is_updated_already_is_refused(batch):
+    network = Gated()
+    treatment = treat(network, "update_in_backward")
+    optimizer = treatment.optimizer(lr=0.1)
+    before = network.first.weight.clone()
+    with pytest.raises(Refusal, match=r"uses a Linear that is updated already: leave this layer"):
+        network(batch[0]).square().mean().backward()
+    assert torch.equal(network.first.weight, before)
+    optimizer.step()
+    assert not torch.nn.modules.module._global_forward_pre_hooks

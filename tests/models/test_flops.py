@@ -152,7 +152,7 @@ def test_a_layer_that_is_called_twice_counts_twice_or_not_at_all(make_job, tmp_p
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", ["mcunet", "vit_b_32"])
 def test_every_method_is_counted_whole_and_both_sources_of_bytes_agree(make_job, model, method):
-    job = make_job("trace", model, method=method, method_options=METHODS[method], batch=4)
+    job = make_job("trace", model, method=method, method_options=METHODS[method])
     if method == "gradient_filter" and model != "mcunet":
         pytest.skip("has one convolution")
     result = trace.measure(job)

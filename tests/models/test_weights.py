@@ -253,6 +253,7 @@ def test_rotations_are_orthogonal_and_have_no_side_of_their_own():
     assert whole.count_nonzero() == 300 * 300
 
 
+@pytest.mark.usefixtures("narrow_networks")
 def test_a_network_of_ours_draws_no_weights_but_those_of_its_initialisation():
     options = {"layers": 1, "length": 4, "attention": "fused"}
     ours = family("ondevice_bench.models.llama")
@@ -266,6 +267,7 @@ def test_a_network_of_ours_draws_no_weights_but_those_of_its_initialisation():
         assert torch.equal(model.state_dict()[key], value), key
 
 
+@pytest.mark.usefixtures("narrow_networks")
 def test_every_layer_gets_its_spectrum_from_the_seed():
     models = [small_resnet() for _ in range(3)]
     for model, seed in zip(models, (0, 0, 1), strict=True):

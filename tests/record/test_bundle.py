@@ -255,8 +255,18 @@ def test_a_member_whose_values_would_take_much_memory_is_refused_before_it_is_re
 @pytest.mark.parametrize(
     ("module", "limit", "write", "says"),
     [
-        (run_json, "MAX_BUILT", bundle.write, "its values would"),
-        (bundle, "MAX_UNPACKED", bundle.write, "holds 0 MiB of text, and a bundle at most 0: exp"),
+        (
+            run_json,
+            "MAX_BUILT",
+            bundle.write,
+            "run r1 alone has .* its values take more than 0 MiB",
+        ),
+        (
+            bundle,
+            "MAX_UNPACKED",
+            bundle.write,
+            "run r1 alone has .* at most 0 MiB.* Copy its store",
+        ),
         (baseline, "MAX_FILE", lambda runs, path: baseline.write(*runs, path), "larger than 0 MiB"),
     ],
 )
@@ -280,6 +290,23 @@ def test_a_bundle_that_just_fits_is_read_again(written, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle, "MAX_UNPACKED", size - 1)
     with pytest.raises(BadInput, match="cannot be written"):
         bundle.write(contents, tmp_path / "new")
+
+
+def test_two_runs_that_fit_alone_are_too_many_together(written, tmp_path, monkeypatch):
+    (one,) = bundle.read(written)
+    both = [one, content(id="r2")]
+    size = max(len(json.dumps(each.to_dict())) for each in both)
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", size)
+    with pytest.raises(BadInput, match="export fewer runs at a time"):
+        bundle.write(both, tmp_path / "new")
+
+
+def test_a_run_without_room_names_its_largest_part(written, tmp_path, monkeypatch):
+    (one,) = bundle.read(written)
+    long = replace(one.records[0], samples={"step_seconds": [1.25] * 4000})
+    monkeypatch.setattr(bundle, "MAX_UNPACKED", 10_000)
+    with pytest.raises(BadInput, match=f"the samples of the pass {long.key.pass_name}, 0 MiB"):
+        bundle.write([replace(one, records=(long,))], tmp_path / "new")
 
 
 def test_only_one_text_of_a_bundle_is_in_memory(written, tmp_path):

@@ -85,6 +85,14 @@ def test_a_run_that_may_not_have_ended_stays_for_a_week():
     assert [run.id for run in old] == ["r0", "r1", "r2"]
 
 
+@pytest.mark.parametrize("in_use", [False, True])
+def test_an_unfinished_run_stays_while_a_process_measures(in_use):
+    """It may be the one that is measured: `bench run` continues an older one, too."""
+    old, new = run_at(1, 1, finished=False), run_at(2, 2)
+    found = removable([old, new], KeepRule(last=1, in_use=in_use), NOW)
+    assert found == ([] if in_use else [old])
+
+
 def test_the_run_of_each_profile_that_a_fleet_may_continue_stays():
     """Another run of the board is newer, and the fleet measured another profile later."""
     fleet = [replace(run_at(n, n, profile=p), origin="fleet") for n, p in enumerate(("pi5", "x86"))]

@@ -21,6 +21,6 @@ def test_the_run_that_was_added_last_may_be_asked_for_a_profile(tmp_path):
     with Store.create(tmp_path / "results.sqlite") as store:
         for name, profile in (("r1", "pi4"), ("r2", "pi5"), ("r3", "pi5")):
             store.add_run(make_run(name, origin="fleet", profile=profile), planned(CELL))
-        assert store.last_added("quick", "fleet").id == "r3"
-        assert store.last_added("quick", "fleet", "pi4").id == "r1"
-        assert store.last_added("quick", "run", "pi4") is None
+        assert store.last_added("quick", "fleet")[0].id == "r3"
+        assert store.last_added("quick", "fleet", "pi4")[0].id == "r1"
+        assert store.last_added("quick", "run", "pi4") == ()

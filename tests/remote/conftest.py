@@ -37,9 +37,10 @@ def own_server(tmp_path):
 
 
 @pytest.fixture
-def bare_server(tmp_path):
+def bare_server(tmp_path, monkeypatch):
     """An sshd whose processes find only what is installed there."""
-    with RunningServer(tmp_path / "sshd", forwarded=()) as found:
+    monkeypatch.setenv("PIP_NO_COMPILE", "0")  # pip takes 0 for yes: it compiles nothing
+    with RunningServer(tmp_path / "sshd", forwarded=("PIP_NO_COMPILE",)) as found:
         yield found
 
 

@@ -67,18 +67,23 @@ def alone(choice):
 
 
 @pytest.mark.parametrize(
-    ("change", "badge", "more", "steps"),
+    ("change", "badges", "more", "steps"),
     [
-        (alone, "no gain", (), ()),
-        (unclear, "not proven", (Line("may be faster: wasi fraction=0.25"),), ("Do it again",)),
+        (alone, ("no gain",), (), ()),
+        (
+            unclear,
+            (),
+            (Line("may be faster: wasi fraction=0.25", ("not proven",)),),
+            ("Do it again",),
+        ),
     ],
 )
-def test_the_baseline_is_the_answer_until_a_method_is_lower(group, change, badge, more, steps):
+def test_the_baseline_is_the_answer_until_a_method_is_lower(group, change, badges, more, steps):
     found = verdict(group, Goal(), "vanilla")
     found = dataclasses.replace(found, by_time=change(found.by_time))
     fastest = answers(found, Goal(), GIB, group.members)[1]
     assert (fastest.number, fastest.method, fastest.cell) == ("1×", "vanilla", "")
-    assert fastest.badges == (badge,)
+    assert (fastest.badges, fastest.is_of_goal) == (badges, True)
     assert fastest.lines == (Line("100 ms; fits: 80.00 MiB, 7.8 % of 1 GiB"), *more)
     assert steps_of(found, group.members) == steps
 
@@ -104,6 +109,7 @@ def test_a_badge_stands_beside_the_number_that_is_not_proven(group, longest):
     assert (both.badges, both.proof) == (("proven",), "not proven")
     assert both.lines[1].badges == ("not proven",)
     assert both.lines[1].text.startswith("step time 1.06× (")
+    assert both.lines[1].text.endswith("): at most 10 % longer")
     assert steps_of(found, group.members) == ("Do it again",)
 
 
@@ -170,7 +176,7 @@ def test_a_disturbed_pass_is_a_doubt_for_its_own_metrics_on_either_side(group, s
 
 def test_the_advice_of_a_choice_stands_after_its_reason():
     alternate = Choice(STEP, None, "not proven", NOT_ALTERNATING)
-    assert advice(alternate) == "Use `bench run`, or `--interleave` of pytest"
+    assert advice(alternate) == "Use `bench run --fresh`, or `--interleave` of pytest"
     assert advice(Choice(STEP, None, "proven", "checkpoint may be as low. It is")) == ""
 
 

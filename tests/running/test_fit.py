@@ -8,7 +8,7 @@ from ondevice_bench.cli.app import app
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.running.hosts import local
 from ondevice_bench.running.hosts.fake import FakeHost
-from ondevice_bench.running.queries.fit import Unfit, edge, fits, largest
+from ondevice_bench.running.queries.fit import MOST_OF_TORCH, Unfit, edge, fits, largest
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.fit import LARGEST
 from ondevice_bench.suite.from_flags import Words
@@ -138,13 +138,29 @@ def test_the_answer_for_the_asked_batch_needs_no_answer_for_one_example():
     assert vanilla.points == ((8, 340),)
 
 
-def test_only_the_asked_batch_is_confirmed_and_only_where_it_fits():
-    host, found = fitted(400, asked=12, confirm=True)
+@pytest.mark.parametrize(("of_torch", "cap"), [(90, 490), (None, 400)])
+def test_only_the_asked_batch_is_confirmed_and_only_where_it_fits(of_torch, cap):
+    """Torch itself has its room in the reserve. So its bytes are added to the cap, if known."""
+
+    def answer(job):
+        if job.pass_name != "memory":
+            return straight(job)
+        known = {} if of_torch is None else {"runtime_allocated_bytes": float(of_torch)}
+        return Reply("ok", result=PassResult(metrics=known))
+
+    host, found = fitted(400, answer, asked=12, confirm=True)
     assert [fit.confirmed for fit in found] == [None, {"12": "ok"}, {"12": "ok"}, None]
-    real = [job for job in host.jobs if job.pass_name == "memory"]
-    assert [(job.cell.method, job.cell.batch) for job in real] == [
-        ("saved_bf16", 12),
-        ("microbatch", 12),
+    real = [
+        (job.cell.method, job.cell.batch, job.memory_cap)
+        for job in host.jobs
+        if job.pass_name == "memory"
+    ]
+    again = [] if of_torch else [("microbatch", 2, 400 + MOST_OF_TORCH)]
+    assert real == [
+        ("saved_bf16", 2, 400 + MOST_OF_TORCH),
+        ("saved_bf16", 12, cap),
+        *again,
+        ("microbatch", 12, cap),
     ]
 
 

@@ -118,6 +118,21 @@ def test_an_unfinished_run_is_left_alone_if_anything_that_matters_changed(world,
     assert len(stored()) == 2
 
 
+def test_a_run_of_a_part_in_between_ends_no_run(world, stored):
+    """Ctrl-C, a look at one model, and the first command again."""
+    with world() as session:
+        session.perform(session.pending()[0])
+        first = session.run.id
+    with world(filters=("mcunet",)) as session:
+        session.perform_all(Silent())
+    with world() as session:
+        assert session.run.id == first
+        session.perform_all(Silent())
+    with world() as session:  # all of it was measured since
+        assert session.run.id not in (first, None)
+    assert len(stored()) == 3
+
+
 def test_other_software_starts_a_new_run_and_says_so(world, stored, monkeypatch, host):
     with world() as session:
         session.perform(session.pending()[0])
@@ -147,6 +162,20 @@ def test_failures_are_repeated_only_when_asked(world, stored, host):
     assert set(stored()[first].values()) == {"ok"}
     nothing = pytest.raises(NothingRan, match="nothing failed, timed out or ran out of memory")
     with nothing, world(retry=NOT_OK):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"filters": ("mcunet",)}, "plan or settings"), ({"commit": "def"}, "commit")],
+)
+def test_failures_of_a_plan_that_was_edited_since_cannot_be_repeated(world, host, change, words):
+    """The user mends the method that failed: its cells have other fingerprints."""
+    host.answer = lambda _: Reply("failed", reason="no")
+    with world() as session:
+        session.perform(session.pending()[0])
+    says = pytest.raises(NothingRan, match=f"another {words} than {session.run.id}, so nothing")
+    with says, world(retry=NOT_OK, **change):
         pass
 
 
@@ -193,18 +222,18 @@ def test_a_retry_that_is_interrupted_after_it_chose_ranks_goes_on(world, workpla
         assert set(session.store.statuses(first).values()) == {"ok"}
 
 
-def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host):
+@pytest.mark.parametrize("command", ["bench run x", "bench run --fresh x", "bench run x --fresh"])
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(world, stored, host, command):
     def answer(job):
         if len(host.jobs) == 3:
             raise KeyboardInterrupt
         return well(job)
 
     host.answer = answer
+    how = "`bench run x`"  # `--fresh` would start another run
     with (
-        pytest.raises(
-            Interrupted, match=r"2 of 9 measurements are stored .*`bench run x` continues"
-        ),
-        world() as session,
+        pytest.raises(Interrupted, match=rf"2 of 9 measurements are stored .*{how} continues"),
+        world(command=command) as session,
     ):
         session.perform_all(Silent())
     ((_, statuses),) = stored().items()

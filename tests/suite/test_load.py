@@ -168,7 +168,7 @@ def test_a_plan_for_learning_is_part_of_the_cells_that_learn(load):
         ),
         (HEAD + BODY + "schema: 2\n", '5: found duplicate key "schema"'),
         ("schema: 2\ntitle: t\n" + BODY, "1: schema: must be 1, got 2"),
-        (HEAD + BODY + "hardware: pi6\n", "5: hardware: unknown hardware profile 'pi6'; did you mean 'pi5'? (known: generic, pi4, pi5, pi5-16gb, pi5-2gb, pi5-4gb, pi5-8gb, x86, x86-1core-2g)"),
+        (HEAD + BODY + "hardware: pi6\n", "5: hardware: unknown hardware profile 'pi6'; did you mean 'pi5'? (known: generic, pi4, pi4-1gb, pi4-2gb, pi4-4gb, pi4-8gb, pi5, pi5-16gb, pi5-2gb, pi5-4gb, pi5-8gb, x86, x86-1core-2g)"),
         (HEAD + BODY + "baseline: asy\n", "5: baseline: unknown method 'asy'; did you mean 'asi'? (known: " + ", ".join(sorted(METHODS.split(", "))) + ")"),
         (HEAD + BODY + "layers: mpl\n", "5: layers: must be " + LAYERS + ", got 'mpl'; did you mean 'mlp'?"),
         (HEAD + BODY + "baseline: asi\n", "5: baseline: none of the suite's methods is 'asi' (methods: vanilla)"),

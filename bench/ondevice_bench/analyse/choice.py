@@ -17,8 +17,8 @@ SLOWEST = 1.1  # multiples of the baseline's step that still count as about as f
 QUIET = "Stop other programs, or use another machine, and run again"
 LONGER = "Give each process more time (the caveats say how), and run again"
 NOT_ALTERNATING = (
-    "the rounds of a cell ran one after another, so a drift of the machine may look like this "
-    "difference. Use `bench run`, or `--interleave` of pytest"
+    "the rounds did not alternate between these cells, so a drift of the machine may look like "
+    "this difference. Use `bench run --fresh`, or `--interleave` of pytest"
 )
 
 Proof = Literal["proven", "not proven", "none"]
@@ -74,7 +74,7 @@ def direction(member: CellWithBaseline, metric: str) -> Direction:
     processes of the baseline were disturbed, each method would look faster.
     """
     count = member.undisturbed(metric)
-    return proven_direction(member.ratio(metric), metric, count, member.drift)
+    return proven_direction(member.ratio(metric), metric, count, member.drift(metric))
 
 
 def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
@@ -90,7 +90,7 @@ def choose(allowed: Iterable[CellWithBaseline], metric: str) -> Choice | None:
     if proven:
         near = as_low((member for member, _ in by_value), proven[0], metric)
         return Choice(metric, proven[0], "proven", near=near)
-    if usable and usable[0][1].estimate < 1 and direction(usable[0][0], metric) == "unknown":
+    if usable and usable[0][1].estimate < 1 and _may_be_lower(usable[0][0], metric):
         lowest, _ = usable[0]
         return Choice(metric, lowest, "not proven", _missing(lowest, metric))
     unclear = tuple(member for member, _ in by_value if _may_be_lower(member, metric))
@@ -117,11 +117,16 @@ def _may_be_lower(member: CellWithBaseline, metric: str) -> bool:
     """Whether noise may hide that a method is below the baseline. A drift may hide it, too.
 
     Too few processes prove nothing. But a method far above the baseline is no candidate even then.
+    Neither is one that enough processes show to be lower by the threshold at most.
     """
-    needed = fewest(metric)
-    drift = member.drift - (member.undisturbed(metric) >= needed)
-    is_above = proven_direction(member.ratio(metric), metric, needed, drift) == "more"
-    return direction(member, metric) == "unknown" and not is_above
+    needed, ratio = fewest(metric), member.ratio(metric)
+    if direction(member, metric) != "unknown":
+        return False
+    is_enough = member.undisturbed(metric) >= needed
+    is_above = proven_direction(ratio, metric, needed, member.drift(metric) - is_enough) == "more"
+    least = 1 - metrics.BY_NAME[metric].threshold
+    is_level = is_enough and member.drift(metric) == 1 and ratio and (ratio.lower or 0) >= least
+    return not (is_above or is_level)
 
 
 def as_low(
@@ -167,12 +172,27 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
     if proven is not None and proven.proof == "proven":
         return proven
     choice = choose([m for m, step in steps if step.estimate <= SLOWEST], PEAK)
-    if choice is None:
-        return Choice(PEAK, None, "none")
+    if choice is None or not (choice.member or choice.unclear):
+        return _hidden_by_steps(steps, baseline)
     if choice.member is None or choice.proof != "proven":
         return choice
     missing = _missing_of_step(choice.member, baseline)
     return replace(choice, proof="not proven", missing=missing, near=())
+
+
+def _hidden_by_steps(steps: Iterable[tuple[CellWithBaseline, Estimate]], baseline: str) -> Choice:
+    """No choice. The unclear ones need less memory, and noise hides how long their steps are."""
+    near = [member for member, step in steps if (step.lower or step.estimate) <= SLOWEST]
+    unclear = tuple(
+        member
+        for member, _ in _by_value(near, PEAK)
+        if direction(member, PEAK) == "less" or _may_be_lower(member, PEAK)
+    )
+    if not unclear:
+        return Choice(PEAK, None, "none")
+    longer = f"{(SLOWEST - 1) * 100:.0f} %"
+    missing = f"noise hides whether their steps are at most {longer} longer than {baseline}'s"
+    return Choice(PEAK, None, "none", f"{missing}. {_advice(unclear[0], STEP)}", unclear)
 
 
 def longest_step(member: CellWithBaseline) -> float:
@@ -180,9 +200,14 @@ def longest_step(member: CellWithBaseline) -> float:
 
     If the rounds were not interleaved, a drift of the machine may hide a part of it.
     """
+    hidden = (member.drift(STEP) - 1) * metrics.BY_NAME[STEP].threshold
+    return _longest_seen(member) * (1 + hidden)
+
+
+def _longest_seen(member: CellWithBaseline) -> float:
+    """The same if no drift hides anything."""
     step = member.ratio(STEP)
-    hidden = (member.drift - 1) * metrics.BY_NAME[STEP].threshold
-    return (step.upper or 0.0) * (1 + hidden) if step else 0.0
+    return step.upper or 0.0 if step else 0.0
 
 
 def _missing_of_step(member: CellWithBaseline, baseline: str) -> str:
@@ -192,9 +217,9 @@ def _missing_of_step(member: CellWithBaseline, baseline: str) -> str:
         return _missing(member, STEP)
     if longest <= SLOWEST:
         return f"{_about_disturbed(member, STEP)}. {QUIET}"
-    if longest_step(replace(member, drift=1)) <= SLOWEST:
+    if _longest_seen(member) <= SLOWEST:
         return NOT_ALTERNATING
-    limit, most = units.ratio(SLOWEST), units.ratio(longest_step(replace(member, drift=1)))
+    limit, most = units.ratio(SLOWEST), units.ratio(_longest_seen(member))
     longer = f"up to {most}" if most != limit else f"more than {limit}"
     return f"its step may take {longer} as long as {baseline}'s. {_advice(member, STEP)}"
 
@@ -209,7 +234,7 @@ def _missing(member: CellWithBaseline, metric: str) -> str:
         )
     clear = [
         proven_direction(member.ratio(metric), metric, rounds, drift) != "unknown"
-        for drift in (member.drift, 1)
+        for drift in (member.drift(metric), 1)
     ]
     if clear[0]:
         return f"{_about_disturbed(member, metric)}. {QUIET}"

@@ -6,12 +6,13 @@ ratio lies beyond the metric's threshold. The confidence grows with the number o
 (Bonferroni). Noisy metrics are not compared between different machines, between forked and spawned
 processes, or between different boards of a fleet. Processes that other programs or a quota
 disturbed are left out: what slowed them is not the code. A run that was not interleaved does not
-show a drift of the machine, so its threshold is twice as high. If more rounds failed in the new
-run, it is worse, whatever the other rounds show.
+show a drift of the machine, so its threshold is twice as high. So is that of a cell that was
+measured apart from the others of its run. If more rounds failed in the new run, it is worse,
+whatever the other rounds show.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -84,7 +85,8 @@ class Comparison:
     unlike: tuple[str, ...]  # differences in software, machine and settings
     not_compared: str = ""  # why noisy metrics were left out
     of_other_kernels: tuple[str, ...] = ()  # exact metrics left out, because the kernels differ
-    not_interleaved: tuple[str, ...] = ()  # the ids of runs that were not interleaved
+    # the ids of runs that were not interleaved, and `RUN: CELL` for a cell that was measured apart
+    not_interleaved: tuple[str, ...] = ()
     ambiguous: tuple[str, ...] = ()  # cells with more than one possible partner
     code: Mapping[str, tuple[CodeChange, ...]] = field(default_factory=dict)  # by cell of the base
     lost: int = 0  # metrics of the cells that are only in the base
@@ -160,9 +162,9 @@ def compare(
     ]
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(timed) if claims is None else claims)
     sides = (base, new) if timed else ()
-    one_by_one = (side.run.id for side in sides if not side.is_interleaved)
-    not_interleaved = tuple(dict.fromkeys(one_by_one))
-    drift = DRIFT if not_interleaved else 1
+    one_by_one = tuple(dict.fromkeys(side.run.id for side in sides if not side.is_interleaved))
+    alone = () if one_by_one else tuple(_measured_apart(base, new, timed))
+    drifting = {(cell, name) for _, cell, name in alone}
     accepted = {(each.cell, each.metric): each for each in base.accepted}
     changes = {cell.id: changes_between(cell, other) for cell, other in joined.pairs}
     units = (base.run.unit, new.run.unit)
@@ -177,7 +179,14 @@ def compare(
             ),
             *(
                 _on_other_boards(cell, other, name, units)
-                or _noisy(cell, other, name, confidence, drift, accepted)
+                or _noisy(
+                    cell,
+                    other,
+                    name,
+                    confidence,
+                    DRIFT if one_by_one or (cell.id, name) in drifting else 1,
+                    accepted,
+                )
                 for cell, other, name in timed
             ),
         ),
@@ -188,7 +197,7 @@ def compare(
         of_other_kernels=tuple(
             name for name in left_out if any(name in cell.estimates for cell, _ in both)
         ),
-        not_interleaved=not_interleaved,
+        not_interleaved=one_by_one or tuple(dict.fromkeys(where for where, _, _ in alone)),
         ambiguous=tuple(cell.id for cell in joined.ambiguous),
         code={cell: change for cell, change in changes.items() if change},
         lost=metrics_of(of_base[cell.id] for cell in joined.only_in_base),
@@ -198,6 +207,19 @@ def compare(
         not_judged={cell.id: why for cell, _ in both if (why := _why_no_result(cell))},
         joined=len(both),
     )
+
+
+def _measured_apart(
+    base: RunSummary, new: RunSummary, timed: Iterable[tuple[CellSummary, CellSummary, str]]
+) -> Iterator[tuple[str, str, str]]:
+    """Where a cell was measured apart from the others of its run, its id in the base, the metric.
+
+    Its rounds then show as little of a drift as those of a run that was not interleaved.
+    """
+    for cell, other, name in timed:
+        for side, one in ((base, cell), (new, other)):
+            if metrics.BY_NAME[name].pass_name in one.apart:
+                yield f"{side.run.id}: {one.id}", cell.id, name
 
 
 def join_cells(

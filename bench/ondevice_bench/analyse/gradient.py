@@ -41,6 +41,7 @@ class GradientQuality:
     cosines: Mapping[str, float]  # by metric, in the order of `MOMENTS`
     why_unknown: str  # the reason if nothing was measured
     diverges: bool  # the loss was not finite after the steps between the moments
+    rests_on: str = ""  # what an exact gradient rests on
 
     @property
     def lowest(self) -> float | None:
@@ -60,7 +61,7 @@ class GradientQuality:
     def text_below(self, limit: float | None) -> str:
         """The same, with enough decimals to show that it is below the limit, if it is."""
         if self.is_exact:
-            return "the exact gradient"
+            return f"the exact gradient{f' ({self.rests_on})' if self.rests_on else ''}"
         if self.lowest is None:
             return "an unknown effect on the gradient"
         moment = min(self.cosines, key=self.cosines.__getitem__)
@@ -72,12 +73,15 @@ def gradient_quality(member: CellWithBaseline) -> GradientQuality:
     estimates = member.cell.estimates
     cosines = {name: estimates[name].estimate for name in MOMENTS if name in estimates}
     reasons = (member.cell.unavailable.get(name, "") for name in MOMENTS)
+    cell = member.cell.planned.cell
+    is_sliced = cell.train.freeze_bn and "microbatch" in composition.names(cell.method)
     is_alike = min(cosines.values(), default=1.0) >= ROUNDING
     return GradientQuality(
-        is_exact=has_exact_updates(member.cell.planned.cell) and is_alike,
+        is_exact=has_exact_updates(cell) and is_alike,
         cosines=cosines,
         why_unknown="" if cosines else next(filter(None, reasons), ""),
         diverges=diverges(member.cell),
+        rests_on="if batch-norm stays frozen" if is_sliced else "",
     )
 
 

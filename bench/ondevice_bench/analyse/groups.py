@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from ondevice_bench import allocators, metrics
+from ondevice_bench.analyse.alternation import alternated
 from ondevice_bench.analyse.baseline_options import NO_OPTIONS, of_equal_options
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.ratios import ratio_of, why_no_ratio
@@ -17,6 +18,15 @@ from ondevice_bench.stats import Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import layers_text, row_labels, shared_options, shared_text
 from ondevice_bench.suite.layers import freezes
+
+APART = (
+    "not interleaved: its rounds did not alternate with those of {baseline}, because some were "
+    "measured apart (`--retry`, a run with `--budget` that went on, or a search). So a drift of "
+    "the machine looks like a difference between them, and a difference of times or memory counts "
+    "only from twice the usual threshold. Use `bench run --fresh`"
+)
+# the passes of noisy metrics
+_PROVING = tuple(dict.fromkeys(m.pass_name for m in metrics.ALL if m.kind == "noisy"))
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class CellWithBaseline:
     base: CellSummary | None  # None if the baseline was not measured with it
     # the baseline under the default allocator, for a cell with another one
     default_base: CellSummary | None = None
-    drift: int = 1  # multiplies thresholds: above 1 if the rounds of the run were not interleaved
+    run_drift: int = 1  # multiplies thresholds: above 1 if the run was not interleaved
     why_no_base: str = ""  # why none of several baselines is its own
 
     @property
@@ -44,6 +54,20 @@ class CellWithBaseline:
     def is_baseline(self) -> bool:
         """Whether this cell is the baseline itself."""
         return self.cell is self.base
+
+    def drift(self, metric: str) -> int:
+        """What multiplies the threshold: above 1 if the rounds of both sides did not alternate."""
+        is_in_turn = self._alternated(metrics.described(metric).pass_name)
+        return max(self.run_drift, 1 if is_in_turn else DRIFT)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the run alternated between its cells, but not between this one and the base."""
+        return self.run_drift == 1 and not all(map(self._alternated, _PROVING))
+
+    def _alternated(self, pass_name: str) -> bool:
+        one, other = (side.begun.get(pass_name, {}) for side in self._sides)
+        return alternated(one, other)
 
     def rounds(self, metric: str) -> int:
         """The number of processes that measured the metric: the smaller number of both sides."""
@@ -156,6 +180,16 @@ class Group:
             if cell.of_any_seed not in shown:
                 left_out.setdefault(cell.of_any_seed, cell.id)
         return tuple(left_out.values())
+
+
+def apart_notes(summary: RunSummary, baseline: str | None = None) -> tuple[tuple[str, str], ...]:
+    """The cells whose rounds did not alternate with those of their baseline, each with a note."""
+    return tuple(
+        (member.cell.id, APART.format(baseline=member.base.planned.cell.method))
+        for group in groups(summary, baseline)
+        for member in group.members
+        if member.base is not None and member.is_apart
+    )
 
 
 def _is_measured(cell: CellSummary) -> bool:

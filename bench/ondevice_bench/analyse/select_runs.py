@@ -45,18 +45,19 @@ def stored_runs(
     wanted = frozenset(names or METRICS)
 
     def read(store: Store) -> list[StoredRun]:
-        found = []
+        found, seen = [], set[str]()
         with store.one_state():
             for run in store.runs():
                 if run.origin == AB:
                     continue
                 cells = tuple(cell_estimates(store, run, wanted, [TRACE]))
-                ids.update(cell.id for cell in cells)
+                seen.update(cell.id for cell in cells)
                 matching = [cell for cell in cells if _matches(cell, patterns)]
                 if patterns and not matching:
                     continue
                 of_run = tuple(readings(run, matching, names, known))
                 found.append(StoredRun(store.path, run, of_run))
+        ids.update(seen)  # only of a store that was read to its end
         return found
 
     if len(paths) == 1:

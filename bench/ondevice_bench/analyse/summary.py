@@ -2,10 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.alternation import Begun, Origin, apart
 from ondevice_bench.analyse.failed_rounds import Rounds, count_rounds
 from ondevice_bench.analyse.meters import is_metered
 from ondevice_bench.analyse.missing_metrics import (
@@ -46,8 +47,6 @@ NOT_WATCHED = (
     "of the run, or run again"
 )
 
-Origin = tuple[int, str]  # a round, and the unit of the board that measured it
-
 
 @dataclass(frozen=True)
 class CellEstimates:
@@ -66,6 +65,8 @@ class CellEstimates:
     meters: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     # by metric: whether others disturbed each process in `samples`; empty if they disturbed none
     disturbances: Mapping[str, tuple[bool, ...]] = field(default_factory=dict, kw_only=True)
+    # by pass: when each process that succeeded began
+    begun: Mapping[str, Begun] = field(default_factory=dict, kw_only=True)
 
     def details_of(self, pass_name: str) -> Details:
         """The details of a pass. They are empty if the pass has no record."""
@@ -86,6 +87,8 @@ class CellSummary(CellEstimates):
     )
     units: Mapping[str, int] = field(default_factory=dict)  # processes on each board of a fleet
     rounds: Mapping[str, Rounds] = field(default_factory=dict)  # by pass: how many failed
+    # the passes whose rounds alternated with those of no other cell of the run
+    apart: frozenset[str] = frozenset()
 
     @property
     def is_disturbed(self) -> bool:
@@ -235,7 +238,30 @@ def warnings_in(findings: Iterable[DoctorFinding]) -> tuple[str, ...]:
 
 def summarise(store: Store, run: Run) -> RunSummary:
     """Every planned, skipped and pending cell of the run."""
-    return RunSummary(run, tuple(cell_summaries(store, run)))
+    return whole_run(run, cell_summaries(store, run))
+
+
+def whole_run(
+    run: Run, cells: Iterable[CellSummary], accepted: tuple[Acceptance, ...] = ()
+) -> RunSummary:
+    """The summary of all cells of a run. Only together they show which were measured apart."""
+    found = RunSummary(run, tuple(cells), accepted)
+    if not found.is_interleaved:
+        return found
+    names = dict.fromkeys(name for cell in found.planned for name in cell.begun)
+    passes_apart: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        for cell_id in apart({cell.id: cell.begun.get(name, {}) for cell in found.planned}):
+            passes_apart[cell_id].add(name)
+    return replace(
+        found,
+        cells=tuple(
+            replace(cell, apart=frozenset(passes_apart[cell.id]))
+            if cell.id in passes_apart
+            else cell
+            for cell in found.cells
+        ),
+    )
 
 
 def cell_summaries(store: Store, run: Run) -> Iterator[CellSummary]:
@@ -266,7 +292,7 @@ def summarise_content(content: RunContent) -> RunSummary:
     cells = (
         _summarised(content.run, item, by_cell.get(item.cell.id, [])) for item in content.cells
     )
-    return RunSummary(content.run, tuple(cells), content.accepted)
+    return whole_run(content.run, cells, content.accepted)
 
 
 def _summarised(run: Run, item: PlannedCell, found: Sequence[Measurement]) -> CellSummary:
@@ -328,7 +354,10 @@ def _estimated(
     launches: dict[str, str] = {}
     meters: dict[str, str] = {}
     exclusions: dict[str, str] = {}
+    begun: dict[str, dict[Origin, str]] = defaultdict(dict)
     for record in records:
+        if record.status == "ok":
+            begun[record.key.pass_name][record.key.round, record.details.unit] = record.started
         for name, samples in _readings(record).items():
             if names is not None and name not in names:
                 continue
@@ -364,6 +393,7 @@ def _estimated(
         disturbances={
             name: tuple(disturbances[name]) for name in comparable if any(disturbances[name])
         },
+        begun=begun,
     )
     return estimated, exclusions
 

@@ -88,7 +88,9 @@ show.command("model")(show_model.show_model)
 show.command("spectrum")(show_spectrum.show_spectrum)
 
 baseline = typer.Typer()
-app.add_typer(baseline, name="baseline", help="Small files to commit: save runs, accept changes.")
+app.add_typer(
+    baseline, name="baseline", help="Save a run as a small file to commit, or accept changes in it."
+)
 baseline.command("save")(save_baseline.save_baseline)
 baseline.command("accept")(accept_change.accept_change)
 

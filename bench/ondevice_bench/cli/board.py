@@ -14,9 +14,7 @@ Board = Annotated[
 ]
 Python = Annotated[
     str | None,
-    typer.Option(
-        "--python", help="The Python there that makes the environment (default: python3)."
-    ),
+    typer.Option("--python", help="The Python to use on the board (default: python3)."),
 ]
 
 

@@ -66,7 +66,7 @@ def claims(
     measure_all: Annotated[
         bool,
         typer.Option(
-            "--run", help="With --paper: measure all claims that wait for a measurement only."
+            "--run", help="With --paper: measure all claims that wait and need no files of yours."
         ),
     ] = False,
     fresh: Annotated[

@@ -36,7 +36,8 @@ FleetFile = Annotated[
     Path, typer.Option("--fleet", metavar="FILE", help="The file that lists the boards.")
 ]
 Tags = Annotated[
-    list[str] | None, typer.Option("--tag", help="Only boards that have this tag. Repeat it.")
+    list[str] | None,
+    typer.Option("--tag", help="Only boards that have this tag. Several tags: all of them."),
 ]
 
 
@@ -75,6 +76,7 @@ def run(
     _require_dask()
     from ondevice_bench.fleet.fleet_file import load_fleet
     from ondevice_bench.fleet.run import Wanted
+    from ondevice_bench.record.command import continuing
     from ondevice_bench.record.model import NOT_OK
     from ondevice_bench.running.outcome import exit_code, exit_code_of_all
     from ondevice_bench.running.progress import for_terminal
@@ -91,7 +93,7 @@ def run(
     if left:
         raise BadInput(
             f"{left} measurements are left, and no board can do them: the others are stored, and "
-            f"`{wanted.command}` continues from there"
+            f"`{continuing(wanted.command)}` continues from there"
         )
     return exit_code_of_all(exit_code(each.outcomes, each.run.settings) for _, each in found)
 

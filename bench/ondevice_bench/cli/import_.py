@@ -34,7 +34,7 @@ def import_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add the runs of a bundle to the results here. Runs that are here get newer results.
+    """Add the runs of a bundle to the results here. A run that is here gets its newer results.
 
     Readings of pytest-benchmark become foreign metrics. `bench history` has a table of them.
     """

@@ -18,7 +18,7 @@ def plan(
         str | None,
         typer.Option(
             "--hardware",
-            help="Plan for this profile, perhaps of another machine.",
+            help="Plan for this profile. It may be that of another machine.",
             autocompletion=names.profiles,
         ),
     ] = None,

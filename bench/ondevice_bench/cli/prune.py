@@ -1,6 +1,7 @@
 """`bench prune`: thin the old runs of stores by a rule."""
 
-import functools
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,7 +79,10 @@ def _pruned(path: Path, rule: "KeepRule", *, dry_run: bool) -> dict[str, Any]:
     from ondevice_bench.record.thinning import removable
     from ondevice_bench.running.workspace import is_in_use
 
-    choose = functools.partial(removable, rule=rule, now=datetime.now(UTC))
+    def choose(runs: "Sequence[Run]") -> "list[Run]":
+        in_use = is_in_use(path.parent)
+        return removable(runs, replace(rule, in_use=in_use), now=datetime.now(UTC))
+
     with Store.open(path) as store:
         lengths, count = store.bytes_by_run(), len(store.runs())
         gone: tuple[Run, ...] = tuple(choose(store.runs_as_added()))

@@ -127,7 +127,7 @@ def recommend(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
-    """Choose a method, its ranks and the batch for a network on a board, by measuring.
+    """Measure, and choose a method, its ranks and the batch for a network on a board.
 
     Exit code 6 if nothing meets the limits, 5 if the budget ended before the search.
     """

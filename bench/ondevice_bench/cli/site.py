@@ -39,6 +39,8 @@ def site(
 
     given = paths or ([OUT] if OUT.is_dir() else [])
     done = publish(given, out, functools.partial(places, Path.cwd()))
+    for problem in done.left_out:
+        print_errors(f"left out: {problem}")
     if done.rebuilt:
         print_errors(f"{out / FILE_NAME} {done.rebuilt}: all pages are made again")
     page = out / PATH

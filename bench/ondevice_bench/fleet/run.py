@@ -13,6 +13,7 @@ from ondevice_bench.fleet.desk import Desk
 from ondevice_bench.fleet.fleet_file import Cooling
 from ondevice_bench.fleet.lane import Event, Lane
 from ondevice_bench.fleet.muster import Present
+from ondevice_bench.record.command import continuing
 from ondevice_bench.record.origin import FLEET
 from ondevice_bench.record.store import FILE_NAME
 from ondevice_bench.running.hosts.host import Host
@@ -117,7 +118,7 @@ def running(
             whole = sum(each.size for each in campaigns)
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored; "
-                f"`{wanted.command}` continues from there"
+                f"`{continuing(wanted.command)}` continues from there"
             ) from None
         finally:
             stop.set()

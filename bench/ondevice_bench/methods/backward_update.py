@@ -15,13 +15,16 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.applied_gradient import (
     NAME,
     AppliedGradient,
+    early_clearing,
     second_gradient,
     uncleared_gradient,
 )
@@ -35,6 +38,7 @@ _hooks: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # one for each para
 _updated: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 # by network: the backward pass that began the updates
 _passes: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_watching: list[RemovableHandle] = []  # of modules that run in backward, since the first update
 
 
 class UpdatesAlone(Protocol):
@@ -57,7 +61,6 @@ class BackwardUpdates:
         self._optimizer = optimizer
         self._is_last_part = is_last_part
         self._options: list[dict[str, Any]] | None = None  # of the updates since the last step()
-        self._zeros: set[nn.Parameter] = set()  # those that would have zeros as gradients
         self._shown: dict[nn.Parameter, AppliedGradient] = {}  # during a step
 
     def begin(self) -> None:
@@ -70,15 +73,10 @@ class BackwardUpdates:
                 hook = parameter.register_post_accumulate_grad_hook(self._update)
                 _hooks[parameter] = hook
 
-    def clear(self, *, set_to_none: bool) -> None:
-        """Note what `zero_grad` does. A Refusal if it comes before step()."""
+    def require_step(self) -> None:
+        """Before `zero_grad`: a Refusal if step() has not come yet."""
         if self._options is not None:
-            raise Refusal(
-                f"{NAME}: backward has updated the weights already, so clearing the gradients "
-                "does not undo it: call step() after each backward pass, then zero_grad()"
-            )
-        shown = self._take_shown()
-        self._zeros = set() if set_to_none else self._zeros | shown.keys()
+            raise early_clearing()
 
     def finish(self) -> None:
         """The loop has called step(): the next backward pass may update again."""
@@ -86,14 +84,15 @@ class BackwardUpdates:
         _passes.clear()
         self._shown = self._take_shown()
         versions = {each: _updated.pop(each) for each in self._parameters() if each in _updated}
-        self._zeros -= versions.keys()
+        if _watching:  # backward has ended
+            _watching.pop().remove()
         try:
             self._require_untouched(versions, used)
         except Refusal:
             self.end_step()
             raise
-        for parameter in self._zeros:  # it decays, and its momentum goes on
-            if parameter.grad is None:
+        for parameter, shown in self._shown.items():
+            if shown.is_zero:  # it decays, and its momentum goes on
                 parameter.grad = torch.zeros_like(parameter)
                 self._optimizer.update_alone(parameter)
                 parameter.grad = None
@@ -118,7 +117,8 @@ class BackwardUpdates:
                 f"{NAME}: the options of the optimizer (such as the learning rate) changed between "
                 "backward and step(), and backward has used the old ones: change them after step()"
             )
-        if not self._shown.keys() <= versions.keys():
+        uncleared = {each for each, shown in self._shown.items() if not shown.is_zero}
+        if not uncleared <= versions.keys():
             raise uncleared_gradient()
         if has_content() and not versions.keys() <= self._shown.keys():
             raise Refusal(
@@ -150,7 +150,13 @@ class BackwardUpdates:
     def _update(self, parameter: Tensor) -> None:
         if is_distributed():
             raise Refusal(f"{NAME}: gradients cannot be averaged over processes: train without it")
-        if not self._is_last_part() or parameter.grad is None:
+        is_last = self._is_last_part()
+        if isinstance(parameter.grad, AppliedGradient):  # it is zero, and has a gradient now
+            added = parameter.grad.added
+            assert added is not None
+            # the next part is added in place, and other code may hold this tensor
+            parameter.grad = added if is_last else added.clone()
+        if not is_last or parameter.grad is None:
             return
         if parameter in _updated:
             raise second_gradient()
@@ -160,6 +166,8 @@ class BackwardUpdates:
         if self._optimizer.update_alone(parameter):
             self._options, parameter.grad = options, None
             _updated[parameter] = parameter._version
+            if not _watching:
+                _watching.append(register_module_forward_pre_hook(_refuse_updated_weights))
             if has_content():
                 _show(parameter)
 
@@ -183,6 +191,21 @@ def refuse_second_backward(network: nn.Module, _: Any, output: Any) -> None:
                 each.register_hook(check)
 
 
+def _refuse_updated_weights(module: nn.Module, _: Any) -> None:
+    """Before a module runs within backward, in a checkpointed part: a Refusal if it is updated.
+
+    Its first run needed no gradient of its weights, or they would not be updated yet.
+    """
+    if torch._C._current_graph_task_id() == -1:
+        return
+    if any(each in _updated for each in module._parameters.values() if each is not None):
+        raise Refusal(
+            f"{NAME}: a checkpointed part of the network runs again in backward, and uses a "
+            f"{type(module).__name__} that is updated already: leave this layer out of the part, "
+            "or train without it"
+        )
+
+
 def _show(parameter: nn.Parameter) -> None:
     """Let `.grad` say that the gradient is applied."""
 
@@ -204,7 +227,7 @@ def end_updates(parameters: Iterable[Tensor]) -> None:
     for parameter in parameters:
         _updated.pop(parameter, None)
         if isinstance(parameter.grad, AppliedGradient):
-            parameter.grad = None
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad.is_zero else None
         hook = _hooks.pop(parameter, None)
         if hook is not None:
             hook.remove()

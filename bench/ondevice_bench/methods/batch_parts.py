@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from ondevice_bench.data import nested
 from ondevice_bench.errors import Refusal
+from ondevice_bench.methods.tensors import has_content
+
+_LEFT_OUT = -100  # the default `ignore_index` of torch
 
 
 def number_of_parts(batch: Any, slices: int) -> int:
@@ -26,6 +29,19 @@ def share_of_loss(
         return loss(module, batch)
     cut = nested.mapped(batch, lambda whole: whole.tensor_split(parts)[part])
     return loss(module, cut) * (_examples(cut) / _examples(batch))
+
+
+def require_mean_of_examples(batch: Any) -> None:
+    """Before cross-entropy of slices: a Refusal if it would leave targets out of its mean."""
+    targets = batch[1] if isinstance(batch, (tuple, list)) and len(batch) == 2 else None
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or not has_content():
+        return
+    if bool((targets == _LEFT_OUT).any()):
+        raise Refusal(
+            f"microbatch: some targets are {_LEFT_OUT}, which cross-entropy leaves out, so the "
+            "mean of the batch is no mean of its slices: give `treatment.backward` a loss that is "
+            "a mean over the examples, or train without microbatch"
+        )
 
 
 def _examples(batch: Any) -> int:

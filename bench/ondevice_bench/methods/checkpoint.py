@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from ondevice_bench.errors import Refusal
@@ -24,7 +24,17 @@ from ondevice_bench.methods.norm_origin import (
     kept_for,
     remember_origins,
 )
+from ondevice_bench.methods.own_state import (
+    OwnState,
+    Place,
+    changed,
+    changed_tensor,
+    own_state,
+    places,
+    set_back,
+)
 from ondevice_bench.methods.refusals import require_values
+from ondevice_bench.methods.sampled import sampled_numbers
 from ondevice_bench.methods.tensors import has_content
 from ondevice_bench.models.layers import NoSuchPart, attention_names, block_names, mlp_names
 from ondevice_bench.specs.layout import ModelLayout
@@ -66,6 +76,7 @@ class Recomputing:
             return call.run()
         stored, restored = _stored(given, _SCOPES[self.scope].starts_before_norm)
         first, drawn = [(call, given)], list[host_generators.State]()
+        own, outputs = list[OwnState](), list[list[list[float]]]()
         weights = _weights(module)
         if not all(isinstance(each, nn.Parameter) for each, _ in weights):
             raise self._other_weights()
@@ -73,19 +84,33 @@ class Recomputing:
         def run(generator: Tensor, *inputs: Any) -> Any:
             if first:
                 begun, given = first.pop()  # the graph keeps `run`
-                with _unchanged(self, module, given), _noting_draws(module, drawn):
-                    return begun.run()
+                with (
+                    _unchanged(self, module, given),
+                    _noting_draws(module, drawn),
+                    _noting_changes(self, module, own),
+                ):
+                    output = begun.run()
+                _note_output(module, output, outputs)
+                return output
             if weights and not _same(weights, _weights(module)):
                 raise self._other_weights()
             positional, named = tree_unflatten(restored(inputs), structure)
             with (
                 torch.random.fork_rng(devices=[]),
                 host_generators.set_back(drawn[0]) if drawn else contextlib.nullcontext(),
+                set_back(module, own[0]) if own else contextlib.nullcontext(),
                 statistics_unchanged(module),
             ):
                 if has_content():
                     torch.set_rng_state(generator)
-                return forward(*positional, **named)
+                output = forward(*positional, **named)
+            if outputs and _differ(outputs.pop(), _numbers_of(output)):
+                raise Refusal(
+                    f"{self.name}: checkpoint runs this {_SCOPES[self.scope].noun} again in "
+                    "backward, and its output is another one there. It depends on something that "
+                    f"has changed since its first run: {self.take_out}"
+                )
+            return output
 
         # The state of the generator is an input, so that saved-tensor hooks see it. An accelerator
         # has a generator of its own. The second run does not stop early: hooks of modules are
@@ -98,6 +123,17 @@ class Recomputing:
                 use_reentrant=False,
                 preserve_rng_state=any(map(_is_on_accelerator, stored)),
             )
+
+    @property
+    def cannot(self) -> str:
+        """The beginning of a refusal of what the module changes."""
+        noun = _SCOPES[self.scope].noun
+        return f"{self.name}: checkpoint cannot run this {noun} again, because the {noun} changes"
+
+    @property
+    def take_out(self) -> str:
+        """The end of such a refusal."""
+        return f"take it out of {_SCOPES[self.scope].place}"
 
     def _other_weights(self) -> Refusal:
         return Refusal(
@@ -190,24 +226,18 @@ def _unchanged(what: Recomputing, module: nn.Module, given: list[Any]) -> Iterat
     others = [(each, _held(each)) for each in objects]
     buffers = _buffers(module)
     yield
-    scope = _SCOPES[what.scope]
-    cannot = (
-        f"{what.name}: checkpoint cannot run this {scope.noun} again, because the {scope.noun} "
-        "changes"
-    )
-    take_out = f"take it out of {scope.place}"
     if any(_version(each) != version for each, version in inputs):
-        raise Refusal(f"{cannot} its input in place: {take_out}")
+        raise Refusal(f"{what.cannot} its input in place: {what.take_out}")
     for each, held in others:
         if not _same(held, _held(each)):
             raise Refusal(
-                f"{cannot} the {type(each).__name__} that it is given: call the network without it "
-                "(a network of transformers: with `use_cache=False`)"
+                f"{what.cannot} the {type(each).__name__} that it is given: call the network "
+                "without it (a network of transformers: with `use_cache=False`)"
             )
     now = _buffers(module)
-    changed = [key for key in buffers if key not in now or not _same([buffers[key]], [now[key]])]
-    if changed:
-        raise Refusal(f"{cannot} its buffer {changed[0]} in forward: {take_out}")
+    moved = [key for key in buffers if key not in now or not _same([buffers[key]], [now[key]])]
+    if moved:
+        raise Refusal(f"{what.cannot} its buffer {moved[0]} in forward: {what.take_out}")
 
 
 # modules that have run, and whether they have drawn numbers of Python or numpy
@@ -229,6 +259,53 @@ def _noting_draws(module: nn.Module, drawn: list[host_generators.State]) -> Iter
         _draws[module] = host_generators.state() != before
     if _draws[module]:
         drawn.append(before)
+
+
+# modules that have run, and the attributes of their modules that they change
+_changing: WeakKeyDictionary[nn.Module, list[Place]] = WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def _noting_changes(what: Recomputing, module: nn.Module, own: list[OwnState]) -> Iterator[None]:
+    """Note the attributes that the first run of the module has changed, as they were before."""
+    if torch.compiler.is_compiling():
+        yield
+        return
+    known = _changing.get(module)
+    before = own_state(module, places(module) if known is None else known)
+    yield
+    if known is None:
+        before = changed(module, before)
+        tensor = changed_tensor(module, before)
+        if tensor is not None:
+            raise Refusal(f"{what.cannot} its tensor {tensor} in place: {what.take_out}")
+        _changing[module] = list(before)
+    if before:
+        own.append(before)
+
+
+_compared: WeakSet[nn.Module] = WeakSet()  # modules whose two runs were compared one time
+_APART = 0.01  # of the largest number: more than rounding
+
+
+def _note_output(module: nn.Module, output: Any, outputs: list[list[list[float]]]) -> None:
+    """Note some numbers of the first output of the module, for its second run."""
+    if module not in _compared and has_content() and not torch.compiler.is_compiling():
+        _compared.add(module)
+        outputs.append(_numbers_of(output))
+
+
+def _numbers_of(output: Any) -> list[list[float]]:
+    return [sampled_numbers(each) for each in tree_leaves(output) if isinstance(each, Tensor)]
+
+
+def _differ(first: list[list[float]], second: list[list[float]]) -> bool:
+    """Whether numbers of two outputs differ by more than rounding."""
+    return any(
+        abs(a - b) > _APART * max(map(abs, old))
+        for old, new in zip(first, second, strict=False)
+        for a, b in zip(old, new, strict=False)
+    )
 
 
 _Held = list[tuple[Tensor, int | None]]

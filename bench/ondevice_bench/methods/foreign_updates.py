@@ -17,9 +17,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ondevice_bench.errors import Refusal
 from ondevice_bench.methods.projected_update import Projection
+from ondevice_bench.methods.sampled import sampled_bytes
 from ondevice_bench.methods.tensors import has_content
-
-SAMPLED = 32  # elements of a weight are compared: an update changes nearly all of them
 
 
 @dataclass
@@ -79,7 +78,7 @@ class ForeignUpdates:
         if self._projection.has_updated or not torch.is_grad_enabled() or not has_content():
             return
         watched = self.watch(weight)  # a file, or a copy of the network, may have brought it
-        now = _sample(weight)
+        now = sampled_bytes(weight)
         if watched.has_gradient and _is_changed(watched.before, now):
             raise Refusal(
                 f"{self._name}: the loop has changed the weight itself. The method updates it in "
@@ -102,16 +101,3 @@ def _is_changed(
     if before is None or now is None or before[0] != now[0]:
         return False
     return before[1] != now[1]
-
-
-def _sample(weight: nn.Parameter) -> tuple[torch.dtype, bytes] | None:
-    """Some elements of the weight as bytes. It calls no operator, because operators are counted."""
-    storage, first = weight.untyped_storage(), weight.storage_offset()
-    if storage.device.type != "cpu":
-        return None
-    size, count = weight.element_size(), weight.numel()
-    places = range(0, count, max(1, count // SAMPLED))
-    numbers = bytes(
-        storage[(first + place) * size + byte] for place in places for byte in range(size)
-    )
-    return weight.dtype, numbers

@@ -199,10 +199,11 @@ def _places_of_input(shape: tuple[int, ...], stride: Size2d | None) -> Grid | No
     if len(shape) == 4:
         return Grid(shape[0], (shape[1], shape[2]))
     if len(shape) == 3:
-        for has_token in (False, True):
-            side = math.isqrt(shape[1] - has_token) if shape[1] > has_token else 0
-            if side and side**2 == shape[1] - has_token:
-                return Grid(shape[0], (side, side), has_token)
+        for before in (0, 1):  # torch.compile knows no differences of numbers and booleans
+            tokens = shape[1] - before
+            side = math.isqrt(tokens) if tokens > 0 else 0
+            if side and side**2 == tokens:
+                return Grid(shape[0], (side, side), bool(before))
     return None
 
 

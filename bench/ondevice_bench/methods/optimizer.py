@@ -101,7 +101,7 @@ class _Optimizer(TreatmentOptimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Clear every gradient."""
         if self._backward_updates is not None:
-            self._backward_updates.clear(set_to_none=set_to_none)
+            self._backward_updates.require_step()
         super().zero_grad(set_to_none)
 
     def _begin_step(self, closure: Callable[[], Any] | None) -> Any:

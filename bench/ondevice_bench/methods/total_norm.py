@@ -40,11 +40,46 @@ def require_whole_norms(optimizer: _SubspaceOptimizer) -> None:
 def refuse_other_norms() -> None:
     """From now on, let torch compute no other norm of gradients that stand for factored weights.
 
+    And let it clip no list that has factors without what stands for their gradient.
     Code may have imported torch's functions by name already. So not they are replaced, but the
     function that each of them calls.
     """
-    (cell,) = torch.nn.utils.get_total_norm.__closure__ or ()
-    cell.cell_contents = _checked(cell.cell_contents)
+    utils = torch.nn.utils
+    for function, check in (
+        (utils.get_total_norm, _checked),
+        (utils.clip_grads_with_norm_, _clipped),
+    ):
+        (cell,) = function.__closure__ or ()
+        cell.cell_contents = check(cell.cell_contents)
+
+
+def _clipped(clip: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(clip)
+    def checked(parameters: Any, *rest: Any, **options: Any) -> None:
+        given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        _require_norms(frozenset(id(each) for each in given))
+        clip(given, *rest, **options)
+
+    return checked
+
+
+def _require_norms(given: frozenset[int]) -> None:
+    """A Refusal if factors are among these parameters, but not what has the norm of a gradient.
+
+    One parameter alone is clipped by its own norm, and its turn may come later.
+    """
+    for layer in subspace_layers() if len(given) > 1 else ():
+        pending = layer.pending
+        if (
+            pending.norm.grad is not None
+            and id(pending.norm) not in given
+            and not given.isdisjoint((id(layer.left), id(layer.right)))
+        ):
+            raise Refusal(
+                f"{pending.name}: the loop clips the factors without `pending.norm`, whose "
+                "gradient has the norm of the gradient of the weight: clip the parameters of the "
+                f"whole network, or of this layer with all its modules, or use {pending.otherwise}"
+            )
 
 
 def _checked(total_norm: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -1,7 +1,7 @@
 """Applying methods to a network, and what its training step must know of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -12,13 +12,18 @@ from ondevice_bench.errors import Refusal
 from ondevice_bench.methods import calibration
 from ondevice_bench.methods.bases import BasesScheme, save_bases_last
 from ondevice_bench.methods.batch_norm import BatchNorm, has_frozen_parameters
-from ondevice_bench.methods.batch_parts import number_of_parts, share_of_loss
+from ondevice_bench.methods.batch_parts import (
+    number_of_parts,
+    require_mean_of_examples,
+    share_of_loss,
+)
 from ondevice_bench.methods.buffers import buffers_unchanged
 from ondevice_bench.methods.compressed_input import CompressedInputLayer
 from ondevice_bench.methods.effect import LayersCalled, expect_no_more
 from ondevice_bench.methods.forward import surround, surroundings, take_away
 from ondevice_bench.methods.frozen_part import FrozenPart
 from ondevice_bench.methods.function_call import own_precision
+from ondevice_bench.methods.hooks_of_gradients import run_on_sums
 from ondevice_bench.methods.layer_report import LayerReport, ranks_of, report_on
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.methods.method import LayerMethod, Method, ReplacementLayer
@@ -266,11 +271,14 @@ class Treatment:
         batch into slices, they run one after the other. Each tensor of the batch has the examples
         in its first dimension.
         """
-        total = torch.zeros(())
-        for part in range(self.parts(batch)):
-            share = self.share_of_loss(batch, loss, part)
-            share.backward()
-            total = total + share.detach()
+        total, parts = torch.zeros(()), self.parts(batch)
+        if parts > 1 and loss is cross_entropy:
+            require_mean_of_examples(batch)
+        with run_on_sums(self.module) if parts > 1 else nullcontext():
+            for part in range(parts):
+                share = self.share_of_loss(batch, loss, part)
+                share.backward()
+                total = total + share.detach()
         return total
 
     def parts(self, batch: Any) -> int:

@@ -19,8 +19,12 @@ class Questions:
     requests: Sequence[Mapping[str, Any]]
     cpus: tuple[int, ...]
 
-    is_spawned: ClassVar[bool] = False
     memory_cap: ClassVar[int | None] = None  # nothing is measured
+
+    @property
+    def is_spawned(self) -> bool:
+        """Whether nothing else is asked in the same command, so that a zygote is of no use."""
+        return self.kind == "conformance"
 
     def to_text(self) -> str:
         """The questions as one line of JSON."""

@@ -16,6 +16,7 @@ import json
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 import ondevice_bench
+from ondevice_bench.bounded_json import built_bytes
 from ondevice_bench.declare.schema import Name
 from ondevice_bench.errors import BadInput
 from ondevice_bench.files import atomic_write, open_zip, require_regular
+from ondevice_bench.record import run_json
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
@@ -109,6 +112,8 @@ def write(
     if validation is not None:
         members[_VALIDATION] = json.dumps(validation, sort_keys=True).encode()
     where = f"{path}: cannot be written"
+    for number, content in enumerate(contents, start=1):
+        _require_room(where, content, members[f"runs/{number}.json"])
     manifest = {
         "format": FORMAT,
         "version": 1 if validation is None else VERSION,
@@ -205,6 +210,34 @@ def _require_not_large(where: object, size: int) -> None:
             f"{where}: holds {size >> 20} MiB of text, and a bundle at most {MAX_UNPACKED >> 20}: "
             "export fewer runs at a time"
         )
+
+
+def _require_room(where: str, content: RunContent, text: bytes) -> None:
+    """BadInput for a run that no bundle can hold, with its largest part and what works instead."""
+    is_long = len(text) > MAX_UNPACKED
+    if not is_long and built_bytes(text) <= run_json.MAX_BUILT:
+        return
+    most = f"a bundle holds at most {MAX_UNPACKED >> 20} MiB"
+    if not is_long:
+        most = f"its values take more than {run_json.MAX_BUILT >> 20} MiB of memory"
+    part, size = _largest_part(content)
+    raise BadInput(
+        f"{where}: run {content.run.id} alone has {len(text) >> 20} MiB of text, and {most}. Its "
+        f"largest part is {part}, {size >> 20} MiB. No part can be left out. Copy its store "
+        "instead: `bench report`, `compare`, `history` and `site` read a store of any machine"
+    )
+
+
+def _largest_part(content: RunContent) -> tuple[str, int]:
+    """The part of the records that takes the most text, and its length."""
+    lengths: Counter[str] = Counter({"its plan": len(json.dumps(content.to_dict()["cells"]))})
+    for record in content.records:
+        of_pass = f"of the pass {record.key.pass_name}"
+        lengths[f"the samples {of_pass}"] += len(json.dumps(record.samples))
+        lengths[f"the output {of_pass}"] += len(record.output)
+        for name, value in record.details.items():
+            lengths[f"the detail {name!r} {of_pass}"] += len(json.dumps(value))
+    return lengths.most_common(1)[0]
 
 
 def _number(name: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 _ON = re.compile(r"'?--on[ =]'?[^\s@]+@[^\s']+'?")
 _SCHEDULER = re.compile(r"'?--scheduler[ =]'?\w+://[^\s']+'?")
+_FRESH = re.compile(r" --fresh(?= |$)|, fresh=True(?=[,)])")
 _IN_A_CALL = re.compile(r"(?<=, on=')[^'@]+@[^']+(?=')")
 
 
@@ -13,6 +14,11 @@ def command_text(words: Iterable[str]) -> str:
     r"""The words as a command. A byte that is no UTF-8 becomes `\xe9`: no store can keep it."""
     text = shlex.join(words)
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def continuing(command: str) -> str:
+    """The command that continues the run of this one: `--fresh` would start another one."""
+    return _FRESH.sub("", command)
 
 
 def without_addresses(command: str) -> str:

@@ -19,6 +19,7 @@ class Measurement:
     samples: Mapping[str, Sequence[float]]
     unavailable: Mapping[str, str]
     details: Details
+    started: str = ""
 
     @staticmethod
     def of(record: Record) -> "Measurement":
@@ -32,4 +33,5 @@ class Measurement:
             record.samples,
             record.unavailable,
             Details.from_dict(record.details),
+            record.started,
         )

@@ -43,10 +43,10 @@ _RUN_JSON = ("machine", "software", "settings")
 _RECORD_JSON = ("unavailable", "details", "state_before", "state_after")
 _RECORD_TYPES = (int, str, str, int, *[str] * 4, float, *[str] * 5)
 # the columns of a measurement, after the record's number and before its details
-MEASUREMENT_COLUMNS = ("pass", "round", "status", "reason", "launch", "unavailable")
+MEASUREMENT_COLUMNS = ("pass", "round", "status", "reason", "launch", "started", "unavailable")
 _NUMBERS = {float, int}
 _LONG = {str, bytes}  # types of values that can be long
-_MEASUREMENT_TYPES = (int, str, int, *[str] * 5)
+_MEASUREMENT_TYPES = (int, str, int, *[str] * 6)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def measurement_of(
 ) -> Measurement:
     """The measurement of a row: the record's number, `MEASUREMENT_COLUMNS`, and its details."""
     require_types(row, _MEASUREMENT_TYPES)
-    _, name, number, status, reason, launch, unavailable, details = row
+    _, name, number, status, reason, launch, started, unavailable, details = row
     try:
         read = Details.from_json(details)
     except ValueError as error:
@@ -118,7 +118,7 @@ def measurement_of(
         raise ValueError(f"details of {name}, round {number} of {cell}: {first}") from None
     shown = _shown(metrics, samples, mapping(unavailable))
     key = TaskKey(cell, name, number)
-    return Measurement(key, status_of(status), reason, launch, *shown, read)
+    return Measurement(key, status_of(status), reason, launch, *shown, read, started)
 
 
 def _shown(

@@ -55,16 +55,15 @@ class StoreReader:
         """Every run, the oldest first, from all machines."""
         return tuple(sorted(self.runs_as_added(), key=lambda run: by_time(run.created)))
 
-    def last_added(self, suite: str, origin: str, profile: str | None = None) -> Run | None:
-        """The run of this suite and origin that was stored last, even if the clock was wrong.
+    def last_added(self, suite: str, origin: str, profile: str | None = None) -> tuple[Run, ...]:
+        """The runs of this suite and origin. The last stored is first, even if the clock was wrong.
 
-        With a profile, the last one of that profile.
+        With a profile, those of that profile.
         """
         wanted = {"suite": suite, "origin": origin, "profile": profile}
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given)
-        clause = f"WHERE {where} ORDER BY rowid DESC LIMIT 1"
-        return next(iter(self._runs(clause, *given.values())), None)
+        return self._runs(f"WHERE {where} ORDER BY rowid DESC", *given.values())
 
     def run(self, run_id: str) -> Run:
         """The run with this id; KeyError if the store has none."""

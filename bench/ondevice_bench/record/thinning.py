@@ -15,26 +15,30 @@ class KeepRule:
     """How many runs of each suite on each board stay, and which runs stay in any case.
 
     `last` is the number of newest runs. `weekly` is a number of weeks: in each of the latest weeks
-    with runs, the newest run stays. `needed` has the ids of runs that something else reads.
+    with runs, the newest run stays. `needed` has the ids of runs that something else reads. With
+    `in_use`, a process measures into the folder of the store now.
     """
 
     last: int = 0
     weekly: int = 0
     needed: frozenset[str] = frozenset()
+    in_use: bool = False
 
 
 def removable(added: Sequence[Run], rule: KeepRule, now: datetime) -> list[Run]:
     """The runs that the rule does not keep. `added` has all runs in the order of storage.
 
-    The newest run of a suite on a board always stays. So do the run that `bench run` may continue,
-    runs that may not have ended yet, and runs that are needed.
+    The newest run of a suite on a board always stays. So do the latest run of each suite and kind,
+    runs that may not have ended yet, and runs that are needed. A process that measures may have
+    continued any unfinished run.
     """
     kept = set(rule.needed)
     # a fleet continues the latest run of each profile
     kept |= {
         run.id for run in {(run.suite, run.origin, run.profile): run for run in added}.values()
     }
-    kept |= {run.id for run in added if run.finished is None and _began_lately(run, now)}
+    unfinished = (run for run in added if run.finished is None)
+    kept |= {run.id for run in unfinished if rule.in_use or _began_lately(run, now)}
     for runs in _by_board(added):
         newest_first = sorted(runs, key=lambda run: (by_time(run.created), run.id), reverse=True)
         kept |= {run.id for run in newest_first[: max(1, rule.last)]}

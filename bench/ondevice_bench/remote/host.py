@@ -258,7 +258,7 @@ class SshHost(Host):
                 raise
         raise BoardLost(
             f"{self.name}: did not come back within {self.patience:g} s: {problem}; what was "
-            "measured is stored, and the same command continues from there"
+            "measured is stored, and the same command continues from there (without --fresh)"
         )
 
     def _same_again(self) -> Link:

@@ -1,12 +1,12 @@
 """The answers of one board: a method for each question, its cost, how sure it is, what to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 from ondevice_bench import metrics, units
-from ondevice_bench.analyse.choice import PEAK, STEP, Choice, direction
+from ondevice_bench.analyse.choice import PEAK, SLOWEST, STEP, Choice, direction
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import CellSummary
@@ -46,6 +46,7 @@ class BoardAnswer:
     proof: Badge  # of all that the answer says
     cell: str  # the id of the method's cell; empty if the answer is the baseline
     is_noisy: bool = False
+    is_of_goal: bool = False
 
     @property
     def all_badges(self) -> tuple[str, ...]:
@@ -59,9 +60,12 @@ def answers(
     """The answer to each question. `limit` is the memory that a step may use."""
     three = zip(cards(found, goal, limit), _choices(found, goal), rests_on(goal), strict=True)
     return tuple(
-        _of_method(card, choice, choice.member, limit)
-        if choice is not None and choice.member is not None
-        else _of_baseline(card, choice, decided_by, members, limit, found.baseline)
+        replace(
+            _of_method(card, choice, choice.member, limit)
+            if choice is not None and choice.member is not None
+            else _of_baseline(card, choice, decided_by, members, limit, found.baseline),
+            is_of_goal=card.is_of_goal,
+        )
         for card, choice, decided_by in three
     )
 
@@ -168,20 +172,15 @@ def _of_baseline(
         return BoardAnswer(card.title, "", "", "", (card.badge,), lines, card.badge, "")
     base = next(member.base for member in members if member.base)
     fit = _fit(base, limit)
-    disturbed = [DISTURBED] if any(is_disturbed(each, decided_by) for each in members) else []
-    others = first([member.label for member in choice.unclear]) if choice.unclear else ""
+    rivals = choice.unclear or members
+    disturbed = (DISTURBED,) if any(is_disturbed(each, decided_by) for each in rivals) else ()
+    facts = [Line("; ".join(filter(None, (_value(base, choice.metric), fit.text))))]
+    if choice.unclear:
+        others = first([member.label for member in choice.unclear])
+        facts.append(Line(f"{may_be(choice.metric)}: {others}", (card.badge, *disturbed)))
+    own = card.badges if choice.unclear else (card.badge, *disturbed)
     return BoardAnswer(
-        card.title,
-        baseline,
-        "1×",
-        "",
-        (card.badge, *disturbed, *fit.badges),
-        (
-            Line("; ".join(filter(None, (_value(base, choice.metric), fit.text)))),
-            *([Line(f"{may_be(choice.metric)}: {others}")] if others else []),
-        ),
-        card.badge,
-        "",
+        card.title, baseline, "1×", "", (*own, *fit.badges), tuple(facts), card.badge, ""
     )
 
 
@@ -205,7 +204,9 @@ def _price(member: CellWithBaseline, metric: str, *, is_open: bool) -> Line:
     if direction(member, metric) != "unknown" and not is_open:
         return Line(text, tuple(disturbed))
     interval = ratio_quantity(ratio, "").interval
-    return Line(f"{text} ({interval})" if interval else text, ("not proven", *disturbed))
+    text = f"{text} ({interval})" if interval else text
+    asked = f": at most {(SLOWEST - 1) * 100:.0f} % longer" if is_open else ""
+    return Line(f"{text}{asked}", ("not proven", *disturbed))
 
 
 def _value(cell: CellSummary, metric: str) -> str:

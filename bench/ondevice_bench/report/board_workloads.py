@@ -27,6 +27,11 @@ class Answer:
     agreement: str
     doubt: str
 
+    @property
+    def is_of_goal(self) -> bool:
+        """Whether it answers what the goal of the suite asks."""
+        return any(each.is_of_goal for each in self.on_boards if each)
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -146,7 +151,7 @@ def _of_workload(
         rows.append(Answer(question, _told_apart(row, methods), *said))
     return Workload(
         title,
-        tuple(rows),
+        tuple(sorted(rows, key=lambda row: not row.is_of_goal)),
         tuple(lacking),
         tuple(_steps(each, on_boards) if each else None for each in on_boards),
     )

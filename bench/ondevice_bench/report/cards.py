@@ -43,7 +43,7 @@ class Card:
     price: tuple[str, ...]
     badge: Badge  # of the whole answer
     missing: str = ""  # what would prove it, or why there is no answer
-    # the part of the answer that is not proven although the number is, and what would prove it
+    # the part of the answer that is not proven although the number needs no proof, or has one
     condition: str = ""
     names: str = ""  # all methods that may be as good, if the text leaves some out
     cell: str = ""
@@ -52,12 +52,15 @@ class Card:
     with_known_gradient: str = ""
     is_noisy: bool = False  # the interval of the number is too wide to use it
     repeats: str = ""  # the title of an earlier card that has the same answer in detail
+    is_of_goal: bool = False  # whether it answers what the goal of the suite asks
 
     @property
     def badges(self) -> tuple[str, ...]:
-        """How sure the number is, in the words that readers see."""
-        own = "proven" if self.condition else self.badge
-        return (own, *([GRADIENT_UNKNOWN] if self.unknown_gradient else []))
+        """How sure the number is, in the words that readers see. The baseline's 1× is sure."""
+        own: list[str] = [self.badge]
+        if self.condition:
+            own = ["proven"] if self.cell else []
+        return (*own, *([GRADIENT_UNKNOWN] if self.unknown_gradient else []))
 
     @property
     def look(self) -> str:
@@ -75,11 +78,15 @@ class _Question:
     none_better: str
     unknown: str
     condition: str = ""  # what the choice needs besides the metric
+    is_of_goal: bool = False
 
 
 def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
     """The cards of a verdict. `limit` is the memory that a step may use."""
-    return tuple(_card(question, found, limit) for question in _questions(found, goal))
+    return tuple(
+        replace(_card(question, found, limit), is_of_goal=question.is_of_goal)
+        for question in _questions(found, goal)
+    )
 
 
 def about_badges(found: Iterable[Card], baseline: str) -> tuple[tuple[str, str], ...]:
@@ -121,11 +128,11 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
         ("Least memory", PEAK, found.by_memory),
         ("Fastest", STEP, found.by_time),
     ):
-        of_goal = " (the goal)" if is_asked and metric == goal.minimise else ""
-        yield _plain(f"{title}{of_goal}", metric, choice)
+        is_of_goal = is_asked and metric == goal.minimise
+        yield _plain(f"{title}{' (the goal)' if is_of_goal else ''}", metric, choice, is_of_goal)
     if not is_asked:
         noun = metrics.BY_NAME[goal.minimise].noun
-        yield _plain(f"Best for the goal: lowest {noun}", goal.minimise, found.by_goal)
+        yield _plain(f"Best for the goal: lowest {noun}", goal.minimise, found.by_goal, True)
         return
     longer = f"{(SLOWEST - 1) * 100:.0f} %"
     yield _Question(
@@ -139,7 +146,7 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
     )
 
 
-def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
+def _plain(title: str, metric: str, choice: Choice | None, is_of_goal: bool) -> _Question:
     noun = metrics.BY_NAME[metric].noun
     return _Question(
         title,
@@ -147,6 +154,7 @@ def _plain(title: str, metric: str, choice: Choice | None) -> _Question:
         choice,
         f"No method has a {noun} that is surely lower.",
         f"No method was compared by its {noun}.",
+        is_of_goal=is_of_goal,
     )
 
 
@@ -205,7 +213,7 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
         values="",
         price=(),
         badge="not proven",
-        missing=f"These {may_be(choice.metric)}: {labels}. The reason: {choice.missing}",
+        condition=f"These {may_be(choice.metric)}: {labels}. The reason: {choice.missing}",
         names=_all_names(choice.unclear),
     )
 

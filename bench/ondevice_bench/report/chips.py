@@ -9,6 +9,7 @@ from ondevice_bench import units
 from ondevice_bench.analyse.choice import STEP
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.analyse.verdict import first
 from ondevice_bench.passes import BY_NAME, ENERGY, rounds_of
 from ondevice_bench.record.origin import NO_COMMIT
 from ondevice_bench.report.history_text import short_commit
@@ -39,8 +40,8 @@ def chips(
     return (
         *(chip for name, one in named for chip in _board(one, name, is_alone=is_alone)),
         *([Chip("workload", workloads[0])] if len(workloads) == 1 else []),
-        Chip("data", _some(cell.data for cell in cells)),
-        Chip("weights", _some(cell.weights for cell in cells)),
+        Chip("data", first(sorted({cell.data for cell in cells}))),
+        Chip("weights", first(sorted({cell.weights for cell in cells}))),
         Chip("processes for each cell", _of_each([(name, _rounds(one)) for name, one in named])),
         *([Chip("when", _when(boards[0]))] if is_alone else []),
         *(_calm(one, "" if is_alone else f" {name}") for name, one in named),
@@ -65,11 +66,6 @@ def _board(summary: RunSummary, board: str, *, is_alone: bool) -> Iterable[Chip]
             yield Chip("memory for a step", units.size(limit))
     else:
         yield Chip("board", f"{name}, {units.size(limit)} for a step" if limit else name)
-
-
-def _some(names: Iterable[str]) -> str:
-    distinct = sorted(set(names))
-    return ", ".join(distinct[:3]) + (f" and {len(distinct) - 3} more" if len(distinct) > 3 else "")
 
 
 def _rounds(summary: RunSummary) -> str:

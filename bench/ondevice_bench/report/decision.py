@@ -20,6 +20,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
+from ondevice_bench.report.advice import advice
 from ondevice_bench.report.cards import Card, about_badges, cards, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.method_words import MethodWords, about_methods, about_options
@@ -67,6 +68,7 @@ class Decision:
     layers: str  # the layers that labels leave out
     about_shared: str  # what these options mean
     about: tuple[MethodWords, ...]  # what the methods do
+    advice: tuple[str, ...]  # what to run
     cards: tuple[Card, ...]
     badges: tuple[tuple[str, str], ...]  # those of the cards, and their meanings
     other_boards: OtherBoards | None  # None if the peak of the baseline is not known
@@ -158,6 +160,7 @@ def _decision(
         ),
         has_exact=any(quality.is_exact for quality in qualities),
         about_exact=_about_exact(planned),
+        advice=advice(shown, goal, found.baseline),
         cards=answers,
         badges=about_badges(answers, found.baseline),
         other_boards=other_boards(group, shown),

@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ondevice_bench
 from ondevice_bench.analyse.again import chooses_cells, command_of
@@ -30,6 +31,9 @@ from ondevice_bench.report.wrapping import unbroken
 from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.terminal import UNSAFE, printable
 from ondevice_bench.validation.pi import validated_pis
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import SandboxedEnvironment
 
 LAYOUT = "run"
 BOARDS = "boards"  # the section that shows each run as a board of its own
@@ -159,8 +163,30 @@ def _cut(text: str) -> tuple[str, str]:
 
 
 def _filled(templates: Path | None, **values: Any) -> Iterator[str]:
-    """The page's template with its values. A template reaches nothing else of this process."""
-    from jinja2 import FileSystemLoader, StrictUndefined
+    """The page's template with its values."""
+    if templates is not None and not os.path.isdir(templates):
+        raise BadInput(f"{templates}: not a folder of templates")
+    environment = own_environment() if templates is None else _environment(templates)
+    try:
+        stream = environment.get_template("page.html.j2").stream(values)
+        stream.enable_buffering(PIECES)
+        yield from stream
+    except Exception as error:
+        if templates is None:
+            raise
+        # a template can fail in any way
+        raise BadInput(f"{templates}: {type(error).__name__}: {error}") from None
+
+
+@cache
+def own_environment() -> "SandboxedEnvironment":
+    """Our templates, which a process compiles once for all pages that it draws."""
+    return _environment()
+
+
+def _environment(*before: Path) -> "SandboxedEnvironment":
+    """Our templates behind those of other folders. They reach nothing else of this process."""
+    from jinja2 import FileSystemLoader, StrictUndefined  # slow to import
     from jinja2.sandbox import SandboxedEnvironment
 
     class Environment(SandboxedEnvironment):
@@ -176,21 +202,11 @@ def _filled(templates: Path | None, **values: Any) -> Iterator[str]:
                 self._known[key] = super().is_safe_attribute(obj, attr, value)
             return self._known[key]
 
-    if templates is not None and not os.path.isdir(templates):
-        raise BadInput(f"{templates}: not a folder of templates")
-    folders = [*filter(None, [templates]), builtin("reports") / "templates"]
-    environment = Environment(
-        loader=FileSystemLoader(folders), autoescape=True, undefined=StrictUndefined
+    return Environment(
+        loader=FileSystemLoader([*before, builtin("reports") / "templates"]),
+        autoescape=True,
+        undefined=StrictUndefined,
     )
-    try:
-        stream = environment.get_template("page.html.j2").stream(values)
-        stream.enable_buffering(PIECES)
-        yield from stream
-    except Exception as error:
-        if templates is None:
-            raise
-        # a template can fail in any way
-        raise BadInput(f"{templates}: {type(error).__name__}: {error}") from None
 
 
 def _draw(plot: Plot, groups: Sequence[Group], pool: FigurePool) -> list[Any]:

@@ -57,7 +57,7 @@ def find_or_add_run(
         progress.note(f"continuing {earlier.id}")
         return _with_settings_of(store, earlier, run)
     if request.retry:
-        raise nothing_to_retry(store.path)
+        raise _cannot_retry(store, run, request) or nothing_to_retry(store.path)
     store.add_run(run, request.plan)
     return run
 
@@ -79,32 +79,53 @@ def nothing_to_retry(store: Path) -> NothingRan:
     return NothingRan(f"{store}: nothing failed, timed out or ran out of memory in the latest run")
 
 
+def _cannot_retry(store: Store, new: Run, request: Request) -> NothingRan | None:
+    """The error if the latest run has records to repeat, but another plan; None if it has none."""
+    latest = next(iter(_of_kind(store, new)), None)
+    if latest is None or not request.retry & set(store.statuses(latest.id).values()):
+        return None
+    new, unlike = _differences(latest, new, request)
+    return NothingRan(
+        f"{store.path}: this run has another {_listed(unlike)} than {latest.id}, so nothing of it "
+        "can be repeated: give the command without --retry, which measures all again"
+    )
+
+
 def _to_go_on_with(store: Store, new: Run, request: Request, progress: Progress) -> Run | None:
-    """The latest run of the kind, if it is like the new one in everything that matters.
+    """The latest run that is like the new one in everything that matters, if it has work left.
 
     The latest is the one that was stored last: the clock may have gone back since an earlier one.
-    Its profile may be one that the profile of the new run extends.
+    Its profile may be one that the profile of the new run extends. A run of another plan in
+    between, such as one with `--filter`, changes nothing for an unfinished one.
     """
-    latest = _latest_of_kind(store, new)
-    if latest is None:
+    if not (runs := _of_kind(store, new)):
         return None
-    if latest.profile in request.host.profile.lineage:
-        definition = request.definition_under(latest.profile)
-        new = replace(new, profile=latest.profile, definition=definition)
-    unlike = [
-        name
-        for name in ("definition", "profile", "machine", "software", "commit")
-        if getattr(latest, name) != getattr(new, name)
-    ]
+    latest, *before = runs
+    as_latest, unlike = _differences(latest, new, request)
     if not unlike:
         goes_on = latest.finished is None or request.extends
         return latest if goes_on or _has_to_repeat(store, latest, request) else None
-    if unlike == ["definition"] and request.extends and _joins(store, latest, new, request):
+    like = (run for run in before if not request.extends and not _differences(run, new, request)[1])
+    if (run := next(like, None)) is not None and run.finished is None:
+        return run
+    if unlike == ["definition"] and request.extends and _joins(store, latest, as_latest, request):
         return latest
     if latest.finished is None:
-        differences = ", ".join(_UNLIKE.get(name, name) for name in unlike)
-        progress.note(f"{latest.id} stays unfinished: this run has another {differences}")
+        progress.note(f"{latest.id} stays unfinished: this run has another {_listed(unlike)}")
     return None
+
+
+def _differences(latest: Run, new: Run, request: Request) -> tuple[Run, list[str]]:
+    """The new run under the profile of the latest one, if it extends that, and what differs."""
+    if latest.profile in request.host.profile.lineage:
+        definition = request.definition_under(latest.profile)
+        new = replace(new, profile=latest.profile, definition=definition)
+    names = ("definition", "profile", "machine", "software", "commit")
+    return new, [name for name in names if getattr(latest, name) != getattr(new, name)]
+
+
+def _listed(unlike: Iterable[str]) -> str:
+    return ", ".join(_UNLIKE.get(name, name) for name in unlike)
 
 
 def _with_settings_of(store: Store, earlier: Run, new: Run) -> Run:
@@ -133,13 +154,16 @@ def _has_to_repeat(store: Store, latest: Run, request: Request) -> bool:
     return bool(request.retry and left_to_do(tuple(statuses), statuses, request.retry))
 
 
-def _latest_of_kind(store: Store, new: Run) -> Run | None:
-    """The latest run that may be continued. A fleet has one run for each profile of its boards."""
+def _of_kind(store: Store, new: Run) -> Sequence[Run]:
+    """The runs that may be continued, the latest first.
+
+    A fleet has one run for each profile of its boards.
+    """
     if new.origin == RUN:
         return store.last_added(new.suite, new.origin)
     if new.origin == FLEET:
         return store.last_added(new.suite, new.origin, new.profile)
-    return None
+    return ()
 
 
 def _joins(store: Store, latest: Run, new: Run, request: Request) -> bool:

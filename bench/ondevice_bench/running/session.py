@@ -13,6 +13,7 @@ from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, NothingRan
 from ondevice_bench.passes import PILOT
 from ondevice_bench.protocol.turns import Turns
+from ondevice_bench.record.command import continuing
 from ondevice_bench.record.model import Record, Run, TaskKey
 from ondevice_bench.record.store import FILE_NAME, Store
 from ondevice_bench.running.budget import Budget
@@ -219,7 +220,7 @@ def open_session(request: Request, out: Path, progress: Progress) -> Iterator[Se
             left, whole = len(session.missing()), len(session.tasks())
             raise Interrupted(
                 f"interrupted: {whole - left} of {whole} measurements are stored in {store.path}; "
-                f"`{request.command}` continues from there"
+                f"`{continuing(request.command)}` continues from there"
             ) from None
 
 

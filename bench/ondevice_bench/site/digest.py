@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.alternation import Origin
 from ondevice_bench.analyse.failed_rounds import Rounds
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary, whole_run
 from ondevice_bench.errors import BadInput
 from ondevice_bench.passes import OF_BOARD
 from ondevice_bench.record.merging import replaces
@@ -139,9 +140,7 @@ class Digest:
 
     def summary(self) -> RunSummary:
         """The run in the form that a comparison reads."""
-        return RunSummary(
-            self.run, tuple(_summary_of(each, self.facts.profile) for each in self.cells)
-        )
+        return whole_run(self.run, (_summary_of(each, self.facts.profile) for each in self.cells))
 
 
 def mark_of(
@@ -229,6 +228,7 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
         notes=(),
         unavailable={n: NOT_KEPT for n in metrics.BY_NAME if n not in each.estimates},
         rounds=_rounds_of(each.processes),
+        begun=_begun(each.processes),
     )
 
 
@@ -243,6 +243,16 @@ def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
         name: Rounds(sum(each in NOT_OK for each in statuses), len(statuses))
         for name, statuses in found.items()
     }
+
+
+def _begun(processes: Mapping[str, Process]) -> dict[str, dict[Origin, str]]:
+    """When each process that succeeded began, by pass."""
+    found: dict[str, dict[Origin, str]] = {}
+    for name, process in processes.items():
+        pass_name, number = _task(name)
+        if process.status == "ok":
+            found.setdefault(pass_name, {})[number, process.unit] = process.started
+    return found
 
 
 def _task(name: str) -> tuple[str, int]:

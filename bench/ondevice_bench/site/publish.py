@@ -44,7 +44,10 @@ Places = Callable[[Iterable[str]], Mapping[str, int]]
 
 @dataclass(frozen=True)
 class Published:
-    """What was done. `rebuilt` says why all pages were made again, if they were."""
+    """What was done. `rebuilt` says why all pages were made again, if they were.
+
+    `left_out` has the error of each file that could not be read.
+    """
 
     runs: int
     added: int
@@ -53,6 +56,7 @@ class Published:
     written: int
     newest: tuple[Card, ...]
     rebuilt: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass
@@ -121,7 +125,14 @@ def publish(paths: Sequence[Path], site: Path, places: Places) -> Published:
         _put_in_place(site, files | written, whole, set(manifest.pages) - set(pages))
     newest = sorted((each.card for each in boards.values()), key=lambda card: by_time(card.created))
     return Published(
-        len(runs), added, grown, len(pages), len(written), tuple(newest[::-1]), problem
+        len(runs),
+        added,
+        grown,
+        len(pages),
+        len(written),
+        tuple(newest[::-1]),
+        problem,
+        new.left_out,
     )
 
 

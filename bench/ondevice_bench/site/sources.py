@@ -21,10 +21,14 @@ from ondevice_bench.site.make_digest import digest_of, identity_of
 
 @dataclass(frozen=True)
 class Found:
-    """The runs that the site may not have yet, each with its source, and hashes of all bundles."""
+    """The runs that the site may not have yet, each with its source, and hashes of all bundles.
+
+    `left_out` has the error of each source that cannot be read.
+    """
 
     digests: tuple[tuple[str, Digest], ...]
     bundles: frozenset[str]
+    left_out: tuple[str, ...] = ()
 
 
 def find_sources(paths: Sequence[Path], site: Path) -> tuple[Path, ...]:
@@ -47,19 +51,29 @@ def find_sources(paths: Sequence[Path], site: Path) -> tuple[Path, ...]:
 def read_sources(
     paths: Sequence[Path], bundles: Collection[str], marks: Mapping[str, str]
 ) -> Found:
-    """The runs of these files, without bundles of a known hash and runs of a known mark."""
+    """The runs of these files, without bundles of a known hash and runs of a known mark.
+
+    A file that cannot be read is left out. BadInput if no file can be read.
+    """
     digests: list[tuple[str, Digest]] = []
     seen: set[str] = set()
+    problems: list[BadInput] = []
     for path in paths:
-        if path.suffix == bundle.SUFFIX:
-            sha = _hash_of(path)
-            seen.add(sha)
-            if sha not in bundles:
-                digests += _digests(path, bundle.read(path))
-        else:
-            with Store.open(path) as store:
-                digests += _digests(path, _new_in(store, marks))
-    return Found(tuple(digests), frozenset(seen))
+        try:
+            if path.suffix == bundle.SUFFIX:
+                sha = _hash_of(path)
+                if sha not in bundles:
+                    digests += tuple(_digests(path, bundle.read(path)))
+                seen.add(sha)
+            else:
+                with Store.open(path) as store:
+                    digests += tuple(_digests(path, _new_in(store, marks)))
+        except BadInput as error:
+            problems.append(error)
+    if problems and len(problems) == len(paths):
+        raise problems[0]
+    left_out = tuple(error.lines[0] for error in problems)
+    return Found(tuple(digests), frozenset(seen), left_out)
 
 
 def _within(folder: Path, site: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.missing_metrics import EMULATED
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.analyse.verdict import first
 from ondevice_bench.report.board_answers import DISTURBED as TIMES_DISTURBED
 from ondevice_bench.report.board_answers import MAYBE_NO_FIT, NO_FIT, rests_on
 from ondevice_bench.report.board_names import board_names
@@ -205,7 +206,7 @@ def _missing(
         texts = [
             (labels[line.cell], reason) for line in lines if (reason := line.boards[place].why_not)
         ]
-        found += [(name, _some(each.cells), each.text) for each in fold(texts)]
+        found += [(name, first(each.cells, MOST_NAMED), each.text) for each in fold(texts)]
     return found
 
 
@@ -220,7 +221,8 @@ def _unreliable(
             those = [labels[line.cell] for line in measured if is_so(line.boards[place])]
             if those:
                 whole = len(those) == len(measured)
-                found.append((name, "all methods" if whole else _some(those), what))
+                who = "all methods" if whole else first(those, MOST_NAMED)
+                found.append((name, who, what))
     return found
 
 
@@ -230,12 +232,6 @@ def _is_disturbed(on: CellOnBoard) -> bool:
 
 def _is_imprecise(on: CellOnBoard) -> bool:
     return on.cell is not None and on.metric == STEP and on.cell.is_imprecise
-
-
-def _some(labels: Sequence[str]) -> str:
-    """The first few of these, and how many more there are."""
-    more = len(labels) - MOST_NAMED
-    return ", ".join(labels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _directions(line: BoardRow, names: Sequence[str]) -> list[tuple[str, Direction]]:

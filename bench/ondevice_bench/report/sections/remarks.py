@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ondevice_bench import metrics, units
+from ondevice_bench.analyse.groups import apart_notes
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
 from ondevice_bench.passes import BY_NAME, rounds_of
@@ -50,6 +51,7 @@ def _notes(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
     items = [("this machine", text) for text in (*one.warnings, _about_calm(one)) if text]
     items += _unproven_pis(data, one)
     items += [] if one.is_interleaved else [("this run", NOT_INTERLEAVED)]
+    items += apart_notes(one)
     of_cells = ((cell.id, note) for cell in one.cells for note in cell.notes)
     return items + [(each.who, each.text) for each in fold(of_cells)]
 

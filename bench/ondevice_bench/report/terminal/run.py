@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ondevice_bench import metrics
+from ondevice_bench.analyse.groups import apart_notes
 from ondevice_bench.analyse.learning import Learning, learning, learning_groups
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
 from ondevice_bench.report.folding import folded, unmeasured_lines
@@ -66,8 +67,8 @@ def run_notes(summary: RunSummary) -> list[str]:
     scopes += [basis for basis in bases if basis]
     machine = [f"note: this machine: {note}; see `bench doctor`" for note in summary.notes]
     order = [] if summary.is_interleaved else [f"note: this run: {NOT_INTERLEAVED}"]
-    notes = ((cell.id, note) for cell in summary.cells for note in cell.notes)
-    return [*scopes, *machine, *order, *folded("note", notes)]
+    notes = [(cell.id, note) for cell in summary.cells for note in cell.notes]
+    return [*scopes, *machine, *order, *folded("note", [*apart_notes(summary), *notes])]
 
 
 def problem_lines(summary: RunSummary) -> list[str]:

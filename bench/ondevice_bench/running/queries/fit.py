@@ -18,6 +18,8 @@ from ondevice_bench.suite.suite import Suite
 
 PATIENCE = 12  # guesses by lines, before intervals are halved
 TIMEOUT = 1800.0
+OF_TORCH = "runtime_allocated_bytes"
+MOST_OF_TORCH = 512 << 20  # bytes; to measure them, a small batch may allocate as much more
 
 
 # asks a pass that reads no batch about a cell; the answer is the pass's metrics
@@ -172,11 +174,17 @@ def edge(run: Callable[[int], Reply], batch: int) -> dict[int, Reply]:
 
 @contextmanager
 def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]]:
-    """Ask for the exact peak of a cell, or run its step under the cap."""
+    """Ask for the exact peak of a cell, or run its step under the cap.
+
+    The cap counts what torch itself allocates. The reserve has room for that already, so a process
+    may allocate as much more: what a small batch of the cell reports.
+    """
+    of_torch: dict[str, int] = {}  # by allocator
+    tried: set[str] = set()  # what a small batch was asked of, perhaps in vain
     with work_folder("batches") as folder:
         sources = (suite.sampling, suite.data, suite.weight_sources)
         shapes = JobMaker(host, None, *sources)
-        real = JobMaker(host, BatchStore(folder), *sources, memory_cap=limit)
+        real = JobMaker(host, BatchStore(folder), *sources)
 
         def ask(pass_name: str, cell: Cell) -> Mapping[str, float]:
             reply = shapes.reply(shapes.job(replace(cell, allocator=""), pass_name), TIMEOUT)
@@ -184,11 +192,20 @@ def _questions(host: Host, suite: Suite, limit: int) -> Iterator[tuple[Ask, Run]
                 raise Unfit(reply.reason)
             return reply.result.metrics
 
-        def run(cell: Cell) -> Reply:
+        def stepped(cell: Cell, cap: int) -> Reply:
             try:
                 job = real.job(cell, "memory")
             except NoBatch as error:
                 return Reply("failed", reason=str(error))
-            return real.reply(job, TIMEOUT)
+            return real.reply(replace(job, memory_cap=cap), TIMEOUT)
+
+        def run(cell: Cell) -> Reply:
+            if cell.allocator not in of_torch and cell.of_any_size not in tried:
+                tried.add(cell.of_any_size)
+                small = replace(cell, batch=min(2, cell.batch))  # some cannot train on one example
+                found = stepped(small, limit + MOST_OF_TORCH).result.metrics
+                if OF_TORCH in found:
+                    of_torch[cell.allocator] = int(found[OF_TORCH])
+            return stepped(cell, limit + of_torch.get(cell.allocator, 0))
 
         yield ask, run

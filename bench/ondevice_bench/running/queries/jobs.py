@@ -42,7 +42,6 @@ class JobMaker:
         sampling: Sampling = SAMPLING,
         data: DataSource = SYNTHETIC,
         weights: Mapping[str, WeightSource] = RANDOM_WEIGHTS,
-        memory_cap: int | None = None,
         sustain: float = 0.0,
     ) -> None:
         self._host = host
@@ -53,7 +52,7 @@ class JobMaker:
         self._sustain = sustain
         self.files = NamedFiles(data, weights)
         self._checked: set[Path] = set()  # files that were made from the data
-        self._memory_cap = host.memory_cap if memory_cap is None else memory_cap
+        self._memory_cap = host.memory_cap
 
     def job(
         self, cell: Cell, pass_name: str, ranks: Mapping[str, RankNumbers] | None = None
