@@ -48,7 +48,8 @@ def _model(job: Job, mode: QuickFakeMode) -> nn.Module:
     except Exception:
         model, _ = initial_model(job)
     for module in model.modules():
-        for tensors in (module._parameters, module._buffers):
+        tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+        for tensors in tables:
             for name, tensor in tensors.items():
                 tensors[name] = None if tensor is None else mode.from_tensor(tensor)
     return model
