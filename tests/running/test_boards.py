@@ -28,6 +28,17 @@ def test_a_profile_of_the_hosts_machine_has_that_machines_memory(workplace):
     assert board_named("./mine.yaml", FakeHost(machine=machine)).memory_gib == 5
 
 
+@pytest.mark.parametrize("lines", ["", "extends: x86\nby_name_only: true\n"])
+@pytest.mark.parametrize(("gib", "has"), [(2, 2), (300, 5)])
+def test_a_profile_that_recognises_no_machine_has_the_memory_that_it_says(
+    workplace, lines, gib, has
+):
+    text = ELSEWHERE.replace("recognise: {cpu: no such processor}\n", lines)
+    (workplace / "mine.yaml").write_text(text.replace("gib: 3", f"gib: {gib}"))
+    host = FakeHost(machine=replace(MACHINE, arch="x86_64", memory_gib=5))
+    assert board_named("./mine.yaml", host).memory_gib == has
+
+
 @pytest.mark.parametrize("name", [None, "x86"])
 def test_a_container_may_allow_less_than_the_machine_has(name):
     host = FakeHost(profile=load_profile("x86"), memory_cap=3 << 30)

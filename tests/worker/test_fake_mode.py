@@ -4,8 +4,10 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from ondevice_bench.worker.fake_mode import QuickFakeMode
 
@@ -111,3 +113,65 @@ def test_torch_decomposes_none_of_them(monkeypatch):
         layer(torch.zeros(2, 3, 4, 4, requires_grad=True)).exp().sum().backward()
     assert "exp" in asked
     assert not {"native_batch_norm", "native_batch_norm_backward", "hardtanh_backward"} & {*asked}
+
+
+class Sizes(TorchDispatchMode):
+    """Runs each operator on real and on fake tensors, and notes where the bytes of results differ."""
+
+    def __init__(self):
+        super().__init__()
+        self.mode, self.called, self.differing = QuickFakeMode(), set(), {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = tree_map_only(Tensor, Tensor.detach, (args, kwargs or {}))
+        fakes = tree_map_only(Tensor, self.mode.from_tensor, given)
+        with self.mode:
+            once, again = (func(*fakes[0], **fakes[1]) for _ in range(2))
+        result = func(*args, **(kwargs or {}))
+        real, *fake = ([*map(size_of, listed(each))] for each in (result, once, again))
+        if fake != [real, real]:
+            self.differing[str(func)] = (real, *fake)
+        self.called.add(func.overloadpacket.__name__)
+        return result
+
+
+def listed(results):
+    return results if isinstance(results, (tuple, list)) else [results]
+
+
+def size_of(value):
+    return value.untyped_storage().nbytes() if isinstance(value, Tensor) else value
+
+
+class Unfolded(nn.Module):
+    def forward(self, x):
+        return nn.functional.unfold(x, 3).mean(2)
+
+
+SIZED = {  # by operator: a network that calls it, and its input
+    "native_batch_norm_backward": (nn.BatchNorm2d(3), torch.ones(2, 3, 4, 4)),
+    "mkldnn_rnn_layer": (nn.LSTM(8, 12, 2), torch.ones(5, 3, 8)),
+    "col2im": (nn.Sequential(nn.Conv2d(3, 3, 1), Unfolded()), torch.ones(2, 3, 8, 8)),
+}
+
+
+@pytest.mark.parametrize("operator", SIZED)
+def test_results_have_the_bytes_that_the_kernels_give_them(operator):
+    network, x = SIZED[operator]
+    with Sizes() as sizes:
+        output, *_ = listed(network(x))
+        nn.functional.smooth_l1_loss(output, torch.ones_like(output)).backward()
+    assert {operator, "smooth_l1_loss"} <= sizes.called
+    assert sizes.differing == {}
+
+
+def test_the_memory_of_an_lstm_grows_with_a_batch_that_nobody_computes():
+    layer = nn.LSTM(8, 12)
+    real, *_ = layer(torch.ones(100, 256, 8))
+    held = real.grad_fn._saved_result3.untyped_storage().nbytes()
+    with QuickFakeMode():
+        sized = [
+            nn.LSTM(8, 12)(torch.ones(100, batch, 8))[0].grad_fn._saved_result3.numel()
+            for batch in (256, 1 << 16)
+        ]
+    assert sized == pytest.approx([held, 256 * held], rel=0.01)

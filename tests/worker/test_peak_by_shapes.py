@@ -1,5 +1,7 @@
 """The peak by shapes is the same in the passes shapes and live_peak: one may stand for the other."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.measure.activations import storage_bytes
@@ -10,6 +12,25 @@ from ondevice_bench.worker.passes import live_peak, shapes
 from tests.workers import CONV
 
 pytestmark = pytest.mark.usefixtures("narrow_networks")
+
+# a network of one layer, as users write it
+NET = """
+from torch import channels_last, nn
+
+class Net(nn.Sequential):
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
+def net():
+    return Net(nn.Flatten(), nn.Linear(3 * 8 * 8, 5))"""
+HOW = {  # how its code ends
+    "with another state": "",
+    "of a type": ".double()",
+    "in another layout": ".to(memory_format=channels_last)",
+}
 
 VIT = {"model": "vit_b_32", "model_options": (("depth", 1), ("image_size", 32), ("classes", 10))}
 KINDS = {  # of what a method does: nothing, blocks, slices, inputs and weights, updates, gradients
@@ -39,3 +60,24 @@ def test_both_passes_give_the_same_peak(make_job, method):
         for name, of in (("shapes", shapes), ("live_peak", live_peak))
     )
     assert one == other > 0
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_network_of_the_user_has_the_peak_of_its_tensors(odd_job, tmp_path, how):
+    (tmp_path / "net.py").write_text(NET + HOW[how])
+    job = replace(odd_job("", "live_peak"), model=f"{tmp_path}/net.py:net", model_options={})
+    weights, images, labels, scores = 5 * (3 * 8 * 8 + 1), 2 * 3 * 8 * 8, 2, 2 * 5
+    with fake_workload(job) as workload:
+        resident = storage_bytes(workload.resident())
+    assert resident == 4 * (weights + images) + 8 * labels
+    beyond = live_peak.measure(job).metrics["peak_bytes"] - resident
+    assert 4 * weights <= beyond <= 4 * (2 * weights + scores)
+
+
+def test_a_batch_may_be_larger_than_the_memory_of_this_machine(make_job):
+    count = 1 << 30
+    one, many = (
+        live_peak.measure(make_job("live_peak", model=CONV, batch=batch)).metrics["peak_bytes"]
+        for batch in (1, count)
+    )
+    assert count * 4 * (2 * 4 * 8 * 8) < many < count * one

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor, is_tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -36,7 +36,7 @@ def peak_of_step(step: FakeStep, run: Callable[[], None] | None = None) -> int:
     live = LiveBytes()
     live.hold(step.resident())
     live.hold(step.gradients())
-    live.hold(step.model.state_dict(keep_vars=True).values())
+    live.hold(each for each in step.model.state_dict(keep_vars=True).values() if is_tensor(each))
     live.peak = live.now  # a network may join tensors for its `state_dict`, which are gone now
     with live:
         (run or step.step_without_loss)()

@@ -5,6 +5,7 @@ from typing import Any
 from ondevice_bench.hardware.profile import Profile, load_profile, profiles
 from ondevice_bench.running.hosts.host import Host, board_of, lowest
 from ondevice_bench.suite.board import Board
+from ondevice_bench.units import GIB
 
 
 def board_of_profile(profile: Profile) -> Board:
@@ -20,15 +21,23 @@ def means_host(name: str | None, host: Host) -> bool:
 def board_named(name: str | None, host: Host) -> Board:
     """The board of that profile's name or file; the host if none is named.
 
-    A profile that recognises the host's machine means the host, with the memory that it has.
+    A profile that recognises the host's machine means the host, with the memory that it has. One
+    that recognises no machine, but has a memory size, describes a board of at most this memory.
     """
     if name is None:
         return host.board
     profile = load_profile(name)
     if not profile.recognise.matches(host.machine):
         return board_of_profile(profile)
-    bound = lowest(profile.memory_cap_bytes, host.memory_limit)
+    bound = lowest(profile.memory_cap_bytes, host.memory_limit, _described_bytes(profile))
     return board_of(host.machine, profile, bound, host.missing_allocators)
+
+
+def _described_bytes(profile: Profile) -> int | None:
+    """The memory of the board that a profile describes without a machine to recognise."""
+    gib = profile.declared.memory.gib
+    recognises = profile.recognise.rules and not profile.declared.by_name_only
+    return None if recognises or gib is None else int(gib * GIB)
 
 
 def facts_of(name: str | None, host: Host) -> dict[str, Any]:

@@ -66,9 +66,9 @@ def spectrum_rows(epsilons: Sequence[float], by_weights: Mapping[str, Any], patt
         for name, layer in layers.items():
             if not fnmatchcase(name, pattern):
                 continue
-            weight, activation = layer["weight"], layer["activation"]
+            weight = layer["weight"]
             rows.add_row(name, kind, f"weight {_by(weight['shape'])}", *map(str, weight["ranks"]))
-            if activation is not None:
+            for activation in _activations(layer):
                 ranks = [_by(each) for each in activation["ranks"]]
                 rows.add_row("", "", f"input {_by(activation['shape'])}", *ranks)
     return rows
@@ -88,7 +88,7 @@ def spectrum_notes(data: str, batch: int, unavailable: Mapping[str, str]) -> lis
 def _shares(layers: Mapping[str, Any], place: int) -> list[str]:
     all_weights = [layer["weight"] for layer in layers.values()]
     weights = [weight["ranks"][place] / weight["largest"] for weight in all_weights]
-    activations = [layer["activation"] for layer in layers.values() if layer["activation"]]
+    activations = [each for layer in layers.values() for each in _activations(layer)]
     inputs = [
         rank / largest
         for activation in activations
@@ -97,6 +97,12 @@ def _shares(layers: Mapping[str, Any], place: int) -> list[str]:
     stored = sum(activation["stored"][place] for activation in activations)
     whole = sum(math.prod(activation["shape"]) for activation in activations)
     return [_spread(weights), _spread(inputs), f"{100 * stored / whole:.0f} %" if whole else "–"]
+
+
+def _activations(layer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The input of each call of a layer; empty if the network does not call it."""
+    first = layer["activation"]
+    return [] if first is None else [first, *layer["other_activations"]]
 
 
 def _spread(shares: Sequence[float]) -> str:

@@ -25,7 +25,8 @@ def measure(job: Job) -> PassResult:
     hooks = []
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)):
-            layers[name] = {"weight": _weight(module.weight.detach()), "activation": None}
+            weight = _weight(module.weight.detach())
+            layers[name] = {"weight": weight, "activation": None, "other_activations": []}
             hooks.append(
                 module.register_forward_pre_hook(_note_activation(layers[name]), with_kwargs=True)
             )
@@ -58,11 +59,15 @@ def _note_activation(layer: dict[str, Any]) -> Any:
             [by_epsilon(e, spectrum, top) for spectrum, top in zip(spectra, largest, strict=True)]
             for e in EPSILONS
         ]
-        layer["activation"] = {
+        found = {
             "shape": list(shape),
             "largest": largest,
             "ranks": ranks,  # for each epsilon, of each mode
             "stored": [TuckerScheme.stored_elements(shape, tuple(row)) for row in ranks],
         }
+        if layer["activation"] is None:
+            layer["activation"] = found
+        else:  # the network calls the layer again
+            layer["other_activations"].append(found)
 
     return hook
