@@ -80,21 +80,21 @@ function fitStages({ data, layout }, width) {
   layout.height += SMALL_LINE * (ends.length - 1);
 }
 
-// a map on a narrow screen: the colours stand above it, and every column has its name
+// a map on a narrow screen: the colours stand below it, and every column has its name
 const TICK_LETTER = 6.2, NARROW_MAP = 560, LEVEL_TICK = 40, FEWEST_TICK = 12;
 function fitMap({ data, layout }, width) {
   const map = data.find((trace) => trace.type === "heatmap");
   if (!map) return;
   const longest = (names) => Math.max(...names.map((name) => name.length)) * TICK_LETTER;
-  const isAbove = width < NARROW_MAP;
-  if (isAbove) {
-    Object.assign(map.colorbar, { orientation: "h", x: 0.5, y: 1, yanchor: "bottom", nticks: 5 });
+  const isBelow = width < NARROW_MAP;
+  if (isBelow) {
+    Object.assign(map.colorbar, { orientation: "h", x: 0.5, y: 0, yanchor: "top", nticks: 5 });
     map.colorbar.title.side = "top";
     layout.margin.l = 8;
     layout.yaxis.tickfont = { size: 10 };
     layout.height += 40;
   }
-  const column = (width - longest(layout.yaxis.ticktext) - (isAbove ? 30 : 100)) / map.x.length;
+  const column = (width - longest(layout.yaxis.ticktext) - (isBelow ? 30 : 100)) / map.x.length;
   if (column < FEWEST_TICK) return;
   Object.assign(layout.xaxis, { tickmode: "array", tickvals: map.x, ticktext: map.x });
   if (column < LEVEL_TICK) {
@@ -184,7 +184,7 @@ function onAxes(plot, figure) {
   const best = judged.filter(({ costs }) => !judged.some((other) => beats(other.costs, costs)));
   for (const trace of traces) {
     [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
-    trace.marker.opacity = trace.hovertext.map(() => faded);
+    trace.marker.opacity = trace.marker.symbol.map((symbol) => (symbol === outside ? 1 : faded));
   }
   for (const { trace, at } of best) {
     trace.marker.opacity[at] = 1;
