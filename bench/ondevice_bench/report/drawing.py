@@ -49,7 +49,7 @@ LOG_AXIS = {"type": "log", "dtick": "D2", "tickformat": ",~g"}
 ROW_PIXELS, FRAME_PIXELS, LEGEND_PIXELS = 30, 92, 19
 INTERVAL_COLOUR = "#22272C"  # darker than all bars
 CROWDED = 6.0  # times the median: a higher value leaves no room for the others
-MOST_TICKS = 9  # of an axis below rows: its last number stands near the longest bar
+MOST_TICKS = 8  # of an axis below rows: its last number stands near the longest bar
 REACH = 2.0  # a limit farther away, in multiples of the highest value, leaves no room to draw
 
 

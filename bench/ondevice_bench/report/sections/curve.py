@@ -65,7 +65,7 @@ def over_time(group: Group) -> Canvas | None:
             "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2),
         },
     )
-    plot.x_axis("seconds, with the time that the measurement takes")
+    plot.x_axis("seconds, slowed by measuring")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
     plot.y_axis("MiB above torch alone")
     return plot

@@ -15,7 +15,7 @@ from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
 
-FADED = 0.35
+FADED = 0.4
 HEIGHT = 400
 INSIDE, OUTSIDE = "circle", "x"  # the marks of points that meet the goal, and of others
 ALL_LABELS = 12  # so many points have a label each; the page's script knows it
