@@ -61,5 +61,5 @@ def test_the_title_names_the_stage_with_the_highest_peak(summary_of):
     ]
     (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
     assert curve.says_over_time(group) == (
-        "By the medians, each cell needs the most memory of its step in backward."
+        "By the medians, vanilla needs the most memory of its step in backward."
     )

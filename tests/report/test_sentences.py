@@ -35,8 +35,7 @@ TESTED = {
     "no approximate",
     "own axes",
     "beyond tensors",
-    "peak of all",
-    "peak of some",
+    "peak in",  # in test_curve.py
     "cannot tell",
     "largest part",
     "largest parts",
@@ -142,21 +141,6 @@ def test_parts_that_are_nearly_as_large_are_all_named(summary_of):
     assert sentences.largest_part(group, tuple(names), names) == (
         "The largest parts of vanilla are B and A: 36 % and 35 % of the total."
     )
-
-
-@pytest.mark.parametrize(
-    ("stages", "said"),
-    [
-        ({}, ""),
-        ({"backward": ["a", "b"]}, "each cell needs the most memory of its step in backward."),
-        (
-            {"backward": ["a", "b"], "forward": ["c"]},
-            "a step needs the most memory in backward (a and b) and forward (c).",
-        ),
-    ],
-)
-def test_the_stage_of_the_peak_is_named(stages, said):
-    assert sentences.where_the_peak_is(stages) == (said and f"By the medians, {said}")
 
 
 def test_what_is_no_tensor_is_said_only_if_it_is_something():

@@ -62,8 +62,7 @@ SENTENCES: Mapping[str, str] = {
     "cosine": "The lowest cosine of a single layer is {value}: {layer} with {cell}.",
     "cosine of all": "Below {limit} are {count} of its {layers} layers. Together they have "
     "{value}: layers with large gradients count most.",
-    "peak of all": "By the medians, each cell needs the most memory of its step in {stage}.",
-    "peak of some": "By the medians, a step needs the most memory in {stages}.",
+    "peak in": "By the medians, {cell} needs the most memory of its step in {stage}.",
 }
 LISTED = 4
 NEARLY = 0.9  # of the largest part: a part above it is named, too
@@ -272,14 +271,6 @@ def largest_part(
         return SENTENCES["largest parts"].format(parts=parts, shares=several, **words)
     ((part, share),) = shares.items()
     return SENTENCES["largest part"].format(part=part, share=share, **words)
-
-
-def where_the_peak_is(by_stage: Mapping[str, Sequence[str]]) -> str:
-    """The stages of a step in which cells need the most memory."""
-    if len(by_stage) == 1:
-        return SENTENCES["peak of all"].format(stage=next(iter(by_stage)))
-    stages = [f"{stage} ({first(cells, LISTED)})" for stage, cells in by_stage.items()]
-    return SENTENCES["peak of some"].format(stages=listing(stages)) if stages else ""
 
 
 def noun_of(metric: metrics.Metric) -> str:

@@ -72,18 +72,14 @@ def over_time(group: Group) -> Canvas | None:
 
 
 def says_over_time(group: Group) -> str:
-    """The stage in which each cell needs the most memory, by the kernel's exact readings."""
-    by_stage: dict[str, list[str]] = {}
-    for member in group.members:
-        estimates = member.cell.estimates
-        peaks = {
-            stage: estimates[name].estimate
-            for stage in STAGES
-            if (name := f"{stage}_peak_rss_bytes") in estimates
-        }
-        if len(peaks) == len(STAGES):
-            by_stage.setdefault(max(peaks, key=peaks.__getitem__), []).append(member.label)
-    return sentences.where_the_peak_is(by_stage)
+    """The stage in which the baseline needs the most memory. Stages of others are often alike."""
+    base = next((member for member in group.members if member.is_baseline), None)
+    estimates = base.cell.estimates if base else {}
+    names = {stage: f"{stage}_peak_rss_bytes" for stage in STAGES}
+    if base is None or not all(name in estimates for name in names.values()):
+        return ""
+    stage = max(STAGES, key=lambda stage: estimates[names[stage]].estimate)
+    return sentences.SENTENCES["peak in"].format(cell=base.label, stage=stage)
 
 
 def _add_stages(plot: Canvas, member: CellWithBaseline, curve: MemoryCurve) -> None:
