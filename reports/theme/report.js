@@ -134,7 +134,7 @@ function fitToScreen(figure, width) {
     layout.annotations = [...(layout.annotations || []), ...rows.map((name) => ({ ...above, y: name, text: name }))];
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
     layout.margin.l = 12;
-    delete layout.xaxis.nticks; // plotly would turn so many numbers
+    delete layout.xaxis?.nticks; // plotly would turn so many numbers
     layout.height += 14 * rows.length;
     for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.36;
   }
