@@ -80,21 +80,21 @@ function fitStages({ data, layout }, width) {
   layout.height += SMALL_LINE * (ends.length - 1);
 }
 
-// a map on a narrow screen: the colours stand above it, and every column has its name
+// a map on a narrow screen: the colours stand below it, and every column has its name
 const TICK_LETTER = 6.2, NARROW_MAP = 560, LEVEL_TICK = 40, FEWEST_TICK = 12;
 function fitMap({ data, layout }, width) {
   const map = data.find((trace) => trace.type === "heatmap");
   if (!map) return;
   const longest = (names) => Math.max(...names.map((name) => name.length)) * TICK_LETTER;
-  const isAbove = width < NARROW_MAP;
-  if (isAbove) {
-    Object.assign(map.colorbar, { orientation: "h", x: 0.5, y: 1, yanchor: "bottom", nticks: 5 });
+  const isBelow = width < NARROW_MAP;
+  if (isBelow) {
+    Object.assign(map.colorbar, { orientation: "h", x: 0.5, y: 0, yanchor: "top", nticks: 5 });
     map.colorbar.title.side = "top";
     layout.margin.l = 8;
     layout.yaxis.tickfont = { size: 10 };
     layout.height += 40;
   }
-  const column = (width - longest(layout.yaxis.ticktext) - (isAbove ? 30 : 100)) / map.x.length;
+  const column = (width - longest(layout.yaxis.ticktext) - (isBelow ? 30 : 100)) / map.x.length;
   if (column < FEWEST_TICK) return;
   Object.assign(layout.xaxis, { tickmode: "array", tickvals: map.x, ticktext: map.x });
   if (column < LEVEL_TICK) {
@@ -106,6 +106,7 @@ function fitMap({ data, layout }, width) {
 // colours are made for white paper. On a dark screen a dark colour is mixed with white, until it can be seen
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const LEAST_LIGHT = { bar: 0.13, scatter: 0.18 }; // as relative luminance: lines and points are thin
+const LEAST_OVER_BARS = 0.7; // a line over bars must differ from them, too
 const WEIGHTS = [0.2126, 0.7152, 0.0722];
 const lightOf = (rgb) => rgb.reduce((sum, part, place) => sum + WEIGHTS[place] * (part / 255) ** 2.2, 0);
 function lighter(colour, least) {
@@ -116,8 +117,9 @@ function lighter(colour, least) {
   return `rgb(${rgb.map(Math.round)})`;
 }
 function fitToDark({ data }) {
+  const isOverBars = data.some(({ type }) => type === "bar");
   for (const trace of data) {
-    const least = LEAST_LIGHT[trace.type];
+    const least = isOverBars && trace.type === "scatter" ? LEAST_OVER_BARS : LEAST_LIGHT[trace.type];
     if (least) for (const part of [trace.marker, trace.line]) if (part?.color) part.color = lighter(part.color, least);
   }
 }
@@ -132,6 +134,7 @@ function fitToScreen(figure, width) {
     layout.annotations = [...(layout.annotations || []), ...rows.map((name) => ({ ...above, y: name, text: name }))];
     layout.yaxis = { ...layout.yaxis, showticklabels: false, range: [-0.6, rows.length - 0.3] };
     layout.margin.l = 12;
+    delete layout.xaxis?.nticks; // plotly would turn so many numbers
     layout.height += 14 * rows.length;
     for (const trace of figure.data) if (trace.type === "bar") trace.width = 0.36;
   }
@@ -184,7 +187,7 @@ function onAxes(plot, figure) {
   const best = judged.filter(({ costs }) => !judged.some((other) => beats(other.costs, costs)));
   for (const trace of traces) {
     [trace.x, trace.y] = [trace.meta[across], trace.meta[up]];
-    trace.marker.opacity = trace.hovertext.map(() => faded);
+    trace.marker.opacity = trace.marker.symbol.map((symbol) => (symbol === outside ? 1 : faded));
   }
   for (const { trace, at } of best) {
     trace.marker.opacity[at] = 1;
@@ -279,7 +282,10 @@ function placeNames({ data, layout }, whole) {
   const named = data.filter((trace) => trace.hovertext);
   if (!named.length) return;
   const points = named.flatMap((trace) =>
-    trace.text.map((name, at) => ({ trace, at, name, x: trace.x[at], y: trace.y[at], isFaint: trace.marker.opacity[at] < 1 })),
+    trace.text.map((name, at) => {
+      const isFaint = trace.marker.opacity[at] < 1 || trace.marker.symbol[at] !== "circle"; // its name chooses last
+      return { trace, at, name, x: trace.x[at], y: trace.y[at], isFaint };
+    }),
   ).filter(({ x, y }) => x !== null && y !== null);
   const [width, height] = [roomOf(layout, whole), layout.height - layout.margin.t - layout.margin.b];
   const across = measure(layout.xaxis, points.map(({ x }) => x), width);

@@ -263,16 +263,17 @@ def test_a_reader_chooses_the_axes_and_the_front_follows(browser, few, summary_o
             visit.page.get_by_label(name, exact=True).select_option(metric)
         best, *traces = visit.page.evaluate(
             "document.getElementById('figure-own-axes').data"
-            ".map(t => ({x: t.x, y: t.y, names: t.hovertext, opacity: t.marker?.opacity}))"
+            ".map(t => ({x: t.x, y: t.y, names: t.hovertext, full: t.marker?.opacity"
+            ".map((each, at) => each === 1 && t.marker.symbol[at] === 'circle')}))"
         )
         title = visit.page.evaluate(
             "document.getElementById('figure-own-axes')._fullLayout.xaxis.title.text"
         )
         assert visit.complaints == []
     points = [p for t in traces for p in zip(*(t[key] for key in t), strict=True)]
-    assert {name for _, _, name, opacity in points if opacity == 1} == expected
+    assert {name for _, _, name, is_full in points if is_full} == expected
     assert 0 < len(expected) < len(points) == len(having)
-    assert best["x"] == sorted(x for x, _, _, opacity in points if opacity == 1)
+    assert best["x"] == sorted(x for x, _, _, is_full in points if is_full)
     assert title == "step time, ms (less is better)"
 
 

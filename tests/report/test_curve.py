@@ -49,3 +49,17 @@ def test_the_bands_say_whose_they_are_and_have_its_colour(layout):
     shaded = [(each["x0"], each["x1"]) for each in layout["shapes"] if each["type"] == "rect"]
     assert shaded == [(0.06, 0.2), (0.29, 0.295)]
     assert {each["fillcolor"] for each in layout["shapes"]} == {drawing.colour("vanilla")}
+
+
+def test_the_title_names_the_stage_with_the_highest_peak(summary_of):
+    cells = synthetic.cells(8)[:2]
+    peaks = {"forward": 3.0, "backward": 5.0, "update": 2.0}
+    records = [
+        dataclasses.replace(each, metrics={f"{n}_peak_rss_bytes": v for n, v in peaks.items()})
+        for each in synthetic.records(cells)
+        if each.key.pass_name == "memory"
+    ]
+    (group,) = groups(summary_of(records, synthetic.planned(cells), synthetic.run_of()))
+    assert curve.says_over_time(group) == (
+        "By the medians, vanilla needs the most memory of its step in backward."
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from ondevice_bench import units
 from ondevice_bench.analyse.groups import groups
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.quantities import Quantity, with_share
 from ondevice_bench.report.sections import anatomy, curve, fronts, growth, times, verdict
 from ondevice_bench.report.sections.section import ReportData
@@ -35,7 +36,7 @@ def summary_under(summary_of):
 
 
 def figure(section, name, group):
-    plots = section.SECTION.plots or fronts.plots(fronts.Judge(Goal(), {}))
+    plots = section.plots(Judge(Goal(), {})) if hasattr(section, "plots") else section.SECTION.plots
     (plot,) = (plot for plot in plots if plot.name == name)
     return plot.draw(group).plain()
 

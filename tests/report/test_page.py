@@ -237,12 +237,12 @@ def trained(summary_of):
 
 def test_every_section_of_plots_draws_what_was_measured(trained):
     figures = drawn(render(trained))
-    fronts = sections()["fronts"].plots_of(ReportData.from_summaries((trained,)))
+    data = ReportData.from_summaries((trained,))
     expected = {
         plot.name
-        for plots in (fronts, *(each.plots for each in sections().values()))
-        for plot in plots
-    }
+        for name in ("fronts", "anatomy", "times", "layers")
+        for plot in sections()[name].plots_of(data)
+    } | {plot.name for each in sections().values() for plot in each.plots}
     assert set(figures) == expected
     assert all(len(groups) == 2 and all(groups) for groups in figures.values())
     kinds = {trace["type"] for groups in figures.values() for f in groups for trace in f["data"]}

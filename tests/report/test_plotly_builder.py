@@ -7,6 +7,7 @@ from ondevice_bench.analyse.groups import groups
 from ondevice_bench.report.figure_pool import FigurePool
 from ondevice_bench.report.plotly_builder import Canvas, require_drawable
 from ondevice_bench.report.sections import sections
+from ondevice_bench.report.sections.section import ReportData
 from tests.report import synthetic
 from tests.report.test_page import unpacked
 
@@ -19,10 +20,11 @@ def test_plotly_knows_every_name_and_value_of_every_figure(summary_of):
     cells = [*synthetic.cells(8), *synthetic.cells(16)]
     run = synthetic.run_of()
     summary = summary_of(synthetic.records(cells), synthetic.planned(cells), run)
+    data = ReportData.from_summaries((summary,))
     pool = FigurePool()
     drawn = 0
     for section in sections().values():
-        for plot in section.plots:
+        for plot in (*section.plots, *(section.plots_of(data) if section.plots_of else ())):
             for group in groups(summary, "vanilla"):
                 if (canvas := plot.draw(group)) is not None:
                     go.Figure(unpacked(pool.pack(canvas), *map(parsed, (pool.shapes, pool.arrays))))

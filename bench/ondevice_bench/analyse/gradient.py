@@ -111,13 +111,6 @@ def lowest_cosine_of_layers(member: CellWithBaseline) -> dict[str, tuple[float, 
     return lowest
 
 
-def cosines_of_layers(member: CellWithBaseline, metric: str) -> list[float]:
-    """The cosine of each layer at the moment of this metric."""
-    layers = member.cell.details_of("fidelity").layers
-    (moment,) = (moment for moment, of_metric in _OF_LAYERS.items() if of_metric == metric)
-    return [each.cosine for each in layers.get(moment, {}).values() if each.cosine is not None]
-
-
 def has_exact_gradient(method: str) -> bool:
     """Whether the method computes the gradient of plain training, except for rounding.
 

@@ -76,8 +76,8 @@ TRACE = (
     _live("forward", "forward"),
     _live("backward", "backward"),
     _live("update", "the update"),
-    _resident("parameter_bytes", "parameters", "all parameters", "#8F98A1", "table"),
-    _resident("buffer_bytes", "buffers", "running statistics and the like", "#4B5259"),
+    _resident("parameter_bytes", "parameters", "all parameters", "#7E8790", "table"),
+    _resident("buffer_bytes", "buffers", "running statistics and the like", "#373C42"),
     _resident(
         "method_state_bytes",
         "method state",
@@ -88,7 +88,7 @@ TRACE = (
         "optimizer_state_bytes",
         "optimizer",
         "tensors that the optimizer keeps from step to step",
-        "#6B747D",
+        "#59626A",
     ),
     _resident("batch_bytes", "batch", "inputs and targets of one batch", "#B4BBC2"),
     _flops(

@@ -64,8 +64,8 @@ MEMORY = (
     _rss("warmup_peak_rss_bytes", "warm-up peak", "most resident memory during the first step"),
     _rss("inference_peak_rss_bytes", "inference peak", "most resident memory during inference"),
     _peak_part("rss_batch_bytes", "batch", "the batch", "#B4BBC2"),
-    _peak_part("rss_weights_bytes", "model", "what it took to build the model", "#8F98A1"),
-    _peak_part("rss_optimizer_bytes", "optimizer", "the state of the optimizer", "#6B747D"),
+    _peak_part("rss_weights_bytes", "model", "what it took to build the model", "#7E8790"),
+    _peak_part("rss_optimizer_bytes", "optimizer", "the state of the optimizer", "#59626A"),
     _peak_part(
         "rss_libraries_bytes",
         "libraries",

@@ -47,8 +47,9 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 # 1, 2 and 5 in each power of ten, as whole numbers: plotly would show digits alone
 LOG_AXIS = {"type": "log", "dtick": "D2", "tickformat": ",~g"}
 ROW_PIXELS, FRAME_PIXELS, LEGEND_PIXELS = 30, 92, 19
-INTERVAL_COLOUR = "#6E767E"
+INTERVAL_COLOUR = "#22272C"  # darker than all bars
 CROWDED = 6.0  # times the median: a higher value leaves no room for the others
+MOST_TICKS = 8  # of an axis below rows: its last number stands near the longest bar
 REACH = 2.0  # a limit farther away, in multiples of the highest value, leaves no room to draw
 
 
@@ -235,7 +236,7 @@ def rows(
     labels = [member.label for member in members]
     height = FRAME_PIXELS + ROW_PIXELS * len(labels) + LEGEND_PIXELS * plot.rows_of_legend
     plot.lay_out(height=height, barmode="relative")
-    plot.x_axis(**scaled_axis(title, values), rangemode="tozero")
+    plot.x_axis(**scaled_axis(title, values), rangemode="tozero", nticks=MOST_TICKS)
     plot.y_axis(
         type="category",
         categoryorder="array",

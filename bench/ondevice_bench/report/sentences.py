@@ -9,6 +9,7 @@ from ondevice_bench.analyse.choice import as_low, direction
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import about_as_low, first, listing
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.stats import Estimate, is_too_wide
 
 SENTENCES: Mapping[str, str] = {
@@ -19,6 +20,8 @@ SENTENCES: Mapping[str, str] = {
     "front of none": "None of these cells meets the goal.",
     "front of exact": "By the medians, no approximate method{that} has a lower {metric} than "
     "{cell}, which is exact.",
+    "no approximate": "No approximate method meets the goal.",
+    "own axes": "Full circles are the best trade-offs between the two chosen numbers.",
     "front unknown": "The effect of {cells} on the gradient is not known.",
     "front unproven": "It is not proven that {pair} differ in {metrics}.",
     "front all unproven": "It is not proven that neighbours on the grey line differ in {metrics}.",
@@ -28,12 +31,16 @@ SENTENCES: Mapping[str, str] = {
     "lowest unproven": "{cell} has the lowest {metric} here: {value}. This is not proven.",
     "tensors": "{cell} has the fewest bytes of tensors at the peak of a step: {value}{ratio}.",
     "lowest is baseline": "{baseline} has the lowest {metric} here: {value}.",
-    "cannot tell": "The {metric} of {baseline} and of {cells} cannot be told apart here: the noise "
-    "is larger than the difference.",
+    "lowest of the goal": "Of the cells that meet the goal, {cell} has the lowest {metric}: "
+    "{value}.",
+    "cannot tell": "It is not proven that {baseline} has a lower {metric} than {cells}.",
+    "beyond tensors": "Beyond these tensors, the peak of the process has from {least} ({low}) to "
+    "{most} ({high}).",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
+    "largest parts": "The largest parts of {baseline} are {parts}: {shares} of {whole}.",
     "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
     "stored": "The smallest stored share is {share} of the inputs of the changed layers: {cells}.",
-    "same layers": "Only cells that change the same layers are compared here.",
+    "same layers": "Compared: {cells}. They change the same layers, and the others do not.",
     "slower": "The last minute of {cell} is {ratio} times as slow as the first{interval}; "
     "{throttled}.",
     "faster": "The last minute of {cell} is faster than the first: a step takes {ratio} times as "
@@ -52,11 +59,13 @@ SENTENCES: Mapping[str, str] = {
     "rank": "{cell}: {metric} {before} at {rule} {low}, {after} at {rule} {high}.",
     "roof": "By the median step times, {cell} comes nearest to the roof: {share} of it.",
     "roof of baseline": "{baseline} reaches {share}.",
-    "cosine": "The lowest cosine of a single layer is {value}: {layer} with {cell} {moment}.",
-    "cosine of all": "All {layers} compared layers together have a cosine of {value}: layers with "
-    "large gradients count most. Below {limit} are {count} of the {layers}.",
+    "cosine": "The lowest cosine of a single layer is {value}: {layer} with {cell}.",
+    "cosine of all": "Below {limit} are {count} of its {layers} layers. Together they have "
+    "{value}: layers with large gradients count most.",
+    "peak in": "By the medians, {cell} needs the most memory of its step in {stage}.",
 }
 LISTED = 4
+NEARLY = 0.9  # of the largest part: a part above it is named, too
 MEETING, MEETS = " that meet the goal", " that meets the goal"
 
 
@@ -111,6 +120,8 @@ def exact_is_lowest(
     is_part: bool = False,
 ) -> str:
     """The exact cell below all approximate ones, and those that may be as low."""
+    if not approximate:
+        return SENTENCES["no approximate"]
     text = SENTENCES["front of exact"].format(
         that=MEETS if is_part else "", metric=metrics.BY_NAME[metric].noun, cell=best.label
     )
@@ -124,12 +135,44 @@ def _pairs(labels: Sequence[str]) -> str:
     return "; ".join(labels[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def lowest(group: Group, metric: str) -> str:
-    """The cell with the lowest value of a metric, and those that may be as low."""
+def lowest(group: Group, metric: str, judge: Judge) -> str:
+    """The cell with the lowest value of a metric, and the lowest one that meets the goal."""
     having = [member for member in group.members if metric in member.cell.estimates]
+    described = metrics.BY_NAME[metric]
+
+    def value(member: CellWithBaseline) -> float:
+        return member.cell.estimates[metric].estimate
+
+    def text(member: CellWithBaseline) -> str:
+        return units.quantity(value(member), described.unit)
+
+    of_all = _lowest(having, metric, judge)
+    return "\n".join(
+        filter(None, [of_all, of_all and of_goal(having, judge, noun_of(described), value, text)])
+    )
+
+
+def of_goal(
+    members: Sequence[CellWithBaseline],
+    judge: Judge,
+    noun: str,
+    value: Callable[[CellWithBaseline], float],
+    text: Callable[[CellWithBaseline], str],
+) -> str:
+    """The lowest cell that meets the goal, if the lowest of all does not."""
+    meeting = judge.meeting(members)
+    if not meeting or not judge.why_outside(min(members, key=value)):
+        return ""
+    best = min(meeting, key=value)
+    return SENTENCES["lowest of the goal"].format(cell=best.label, metric=noun, value=text(best))
+
+
+def _lowest(having: Sequence[CellWithBaseline], metric: str, judge: Judge) -> str:
+    """The cell with the lowest value of a metric, and those that may be as low."""
     if len(having) < 2:
         return ""
     best = min(having, key=lambda member: member.cell.estimates[metric].estimate)
+    name = judge.names([best], LISTED)
     described, ratio = metrics.BY_NAME[metric], best.ratio(metric)
     values = {
         "metric": described.noun,
@@ -143,16 +186,16 @@ def lowest(group: Group, metric: str) -> str:
             return SENTENCES["cannot tell"].format(
                 baseline=best.label, cells=first(unclear, LISTED), **values
             )
-        text = SENTENCES["lowest is baseline"].format(baseline=best.label, **values)
+        text = SENTENCES["lowest is baseline"].format(baseline=name, **values)
         return _with_near(text, near, metric)
     if ratio is None:
         return ""
     if direction(best, metric) != "less":
-        return SENTENCES["lowest unproven"].format(cell=best.label, **values)
+        return SENTENCES["lowest unproven"].format(cell=name, **values)
     text = SENTENCES["lowest"].format(
-        cell=best.label,
+        cell=name,
         ratio=units.ratio(ratio.estimate),
-        baseline=next((m.label for m in group.members if m.cell is best.base), "the baseline"),
+        baseline=next((m.label for m in having if m.cell is best.base), "the baseline"),
         **values,
     )
     return _with_near(text, near, metric)
@@ -164,16 +207,31 @@ def _with_near(text: str, near: Sequence[CellWithBaseline], metric: str) -> str:
 
 
 def fewest_tensors(
-    members: Sequence[CellWithBaseline], total: Callable[[CellWithBaseline], float]
+    members: Sequence[CellWithBaseline], total: Callable[[CellWithBaseline], float], judge: Judge
 ) -> str:
-    """The cell with the shortest bar, and its ratio to the baseline's."""
+    """The cell with the shortest bar, its ratio to the baseline's, and the best for the goal."""
     if len(members) < 2:
         return ""
     best = min(members, key=total)
     base = next((each for each in members if each.cell is best.base), best)
     against = f", {units.ratio(total(best) / total(base))} of {base.label}'s"
-    return SENTENCES["tensors"].format(
-        cell=best.label, value=units.mib(total(best)), ratio="" if base is best else against
+    text = SENTENCES["tensors"].format(
+        cell=judge.names([best], LISTED),
+        value=units.mib(total(best)),
+        ratio="" if base is best else against,
+    )
+    noun = "number of bytes"
+    meeting = of_goal(members, judge, noun, total, lambda member: units.mib(total(member)))
+    return "\n".join(filter(None, [text, meeting]))
+
+
+def beyond_tensors(rest: Mapping[str, float]) -> str:
+    """The least and the most memory of a process that is in no tensor, by cell."""
+    if len(rest) < 2 or min(rest.values()) <= 0:
+        return ""
+    low, high = min(rest, key=rest.__getitem__), max(rest, key=rest.__getitem__)
+    return SENTENCES["beyond tensors"].format(
+        low=low, high=high, least=units.mib(rest[low]), most=units.mib(rest[high])
     )
 
 
@@ -192,7 +250,7 @@ def below_the_limit(group: Group, metric: str) -> str:
 def largest_part(
     group: Group, parts: Sequence[str], names: Mapping[str, str], whole: str = "the total"
 ) -> str:
-    """The largest part of the baseline's total."""
+    """The largest part of the baseline's total, and the parts that are nearly as large."""
     base = next((member for member in group.members if member.is_baseline), None)
     if base is None:
         return ""
@@ -200,13 +258,19 @@ def largest_part(
     total = sum(values.values())
     if total <= 0:
         return ""
-    part = max(values, key=values.__getitem__)
-    return SENTENCES["largest part"].format(
-        baseline=base.label,
-        part=names[part],
-        share=f"{100 * values[part] / total:.0f} %",
-        whole=whole,
-    )
+    largest = max(values.values())
+    order = sorted(values, key=values.__getitem__, reverse=True)
+    shares = {
+        names[part]: f"{100 * values[part] / total:.0f} %"
+        for part in order
+        if values[part] >= NEARLY * largest
+    }
+    words = {"baseline": base.label, "whole": whole}
+    if len(shares) > 1:
+        parts, several = listing(list(shares)), listing(list(shares.values()))
+        return SENTENCES["largest parts"].format(parts=parts, shares=several, **words)
+    ((part, share),) = shares.items()
+    return SENTENCES["largest part"].format(part=part, share=share, **words)
 
 
 def noun_of(metric: metrics.Metric) -> str:

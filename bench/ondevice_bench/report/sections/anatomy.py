@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing, sentences
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.report.stored_kinds import CHANGED, kind_names
@@ -54,7 +55,7 @@ def by_tensors(group: Group) -> Canvas | None:
     return drawing.rows(plot, members, "MiB of tensors")
 
 
-def says_by_kernel(group: Group) -> str:
+def says_by_kernel(group: Group, judge: Judge) -> str:
     """Who needs least, and which part of the baseline's peak is the largest."""
     names = {
         name: metrics.BY_NAME[name].title.removeprefix("part of the peak: ")
@@ -62,15 +63,22 @@ def says_by_kernel(group: Group) -> str:
     }
     part = sentences.largest_part(group, metrics.parts_of("peak"), names)
     limit = sentences.below_the_limit(group, PEAK)
-    return "\n".join(filter(None, (sentences.lowest(group, PEAK), part, limit)))
+    return "\n".join(filter(None, (sentences.lowest(group, PEAK, judge), part, limit)))
 
 
-def says_by_tensors(group: Group) -> str:
-    """Who has the fewest bytes, and for which modules the baseline stores most."""
+def says_by_tensors(group: Group, judge: Judge) -> str:
+    """Who has the fewest bytes, what the baseline stores most, and what is in no tensor."""
+    members = _with_tensors(group)
     bases = [member for member in group.members if member.is_baseline]
     names = {name: f"what {kind} stored" for name, kind in _kinds(bases).items()}
     part = sentences.largest_part(group, STORED, names, "all that is stored for backward")
-    return f"{sentences.fewest_tensors(_with_tensors(group), _tensors)}\n{part}".strip()
+    rest = {
+        member.label: member.cell.estimates[PEAK].estimate - _tensors(member)
+        for member in members
+        if PEAK in member.cell.estimates
+    }
+    fewest = sentences.fewest_tensors(members, _tensors, judge)
+    return "\n".join(filter(None, (fewest, part, sentences.beyond_tensors(rest))))
 
 
 def _kinds(members: Sequence[CellWithBaseline]) -> Mapping[str, str]:
@@ -114,14 +122,9 @@ def _beyond(member: CellWithBaseline) -> float:
     return max(0.0, peak - member.cell.estimates["activation_bytes"].estimate)
 
 
-SECTION = Section(
-    name="anatomy",
-    title="Where the memory is",
-    text="The first plot shows the peak memory of the process, which decides whether training "
-    "fits. The second plot shows its tensors, counted exactly: where the memory comes from. The "
-    "process also has code of libraries, scratch memory of kernels, and memory that the allocator "
-    "keeps. A colour means the same in both plots. Grey marks what methods do not aim to shrink.",
-    plots=(
+def plots(judge: Judge) -> tuple[Plot, ...]:
+    """The process, and its tensors."""
+    return (
         Plot(
             "by-kernel",
             "Peak resident memory of a step, minus that of a process that has only loaded torch. "
@@ -130,7 +133,7 @@ SECTION = Section(
             "Step's own memory: what a step adds.",
             by_kernel,
             is_wide=True,
-            says=says_by_kernel,
+            says=lambda group: says_by_kernel(group, judge),
         ),
         Plot(
             "by-tensors",
@@ -140,7 +143,18 @@ SECTION = Section(
             "stays between steps.",
             by_tensors,
             is_wide=True,
-            says=says_by_tensors,
+            says=lambda group: says_by_tensors(group, judge),
         ),
-    ),
+    )
+
+
+SECTION = Section(
+    name="anatomy",
+    title="Where the memory is",
+    text="The first plot shows the peak memory of the process, which decides whether training "
+    "fits. The second plot shows its tensors, counted exactly: where the memory comes from. The "
+    "process also has code of libraries, scratch memory of kernels, and memory that the allocator "
+    "keeps, so its order can differ. A colour in both plots means the same; the model is mostly "
+    "parameters. Grey marks what most methods leave as it is.",
+    plots_of=lambda data: plots(data.judge),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.record.details import MemoryCurve
-from ondevice_bench.report import drawing
+from ondevice_bench.report import drawing, sentences
 from ondevice_bench.report.plotly_builder import NAME_PIXELS, NUMBERS_PIXELS, Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.units import MIB
@@ -15,6 +15,7 @@ HEIGHT = 380
 PEAK, FLOOR = "peak_rss_over_runtime_bytes", "runtime_floor_bytes"
 SHOWN = 3  # curves that are visible at first
 LEGEND_LINE = 19  # pixels
+STAGES = ("forward", "backward", "update")  # of a step
 END = "end"  # the mark after the last stage
 
 
@@ -64,10 +65,21 @@ def over_time(group: Group) -> Canvas | None:
             "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2),
         },
     )
-    plot.x_axis("seconds")
+    plot.x_axis("seconds, slowed by measuring")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
     plot.y_axis("MiB above torch alone")
     return plot
+
+
+def says_over_time(group: Group) -> str:
+    """The stage in which the baseline needs the most memory. Stages of others are often alike."""
+    base = next((member for member in group.members if member.is_baseline), None)
+    estimates = base.cell.estimates if base else {}
+    names = {stage: f"{stage}_peak_rss_bytes" for stage in STAGES}
+    if base is None or not all(name in estimates for name in names.values()):
+        return ""
+    stage = max(STAGES, key=lambda stage: estimates[names[stage]].estimate)
+    return sentences.SENTENCES["peak in"].format(cell=base.label, stage=stage)
 
 
 def _add_stages(plot: Canvas, member: CellWithBaseline, curve: MemoryCurve) -> None:
@@ -118,12 +130,16 @@ SECTION = Section(
         Plot(
             "memory-curve",
             "Another process read the memory of each process during its warm-up, one step and "
-            "inference. The curves show how memory changes. They can miss short peaks, and the "
-            "warm-up may need more than the step. So take peaks and times from the other plots. "
-            "The baseline and the lowest peaks are drawn at first. Other curves reach their stages "
-            "at other times.",
+            "inference. A curve begins when that other process is ready. The curves show how "
+            "memory changes. They can miss short peaks, and the warm-up may need more than the "
+            "step: take peaks from the other plots. Take times from there, too. Before forward and "
+            "after the update, the measurement gives free memory back to the system. So forward "
+            "takes longer here, because the system must give memory again. The band of the update "
+            "includes the time of giving back. The baseline and the lowest peaks are drawn at "
+            "first. Other curves reach their stages at other times.",
             over_time,
             is_wide=True,
+            says=says_over_time,
             hint="Click on a name in the legend to show or hide its curve. "
             "The tooltip of a point names its stage.",
         ),

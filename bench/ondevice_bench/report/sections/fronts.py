@@ -9,13 +9,13 @@ from ondevice_bench import metrics, units
 from ondevice_bench.analyse.gradient import diverges, gradient_quality, lowest_cosine
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
-from ondevice_bench.analyse.verdict import bounds, why_outside
+from ondevice_bench.analyse.verdict import bounds
 from ondevice_bench.report import drawing, sentences
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
-from ondevice_bench.suite.goal import Goal
 
-FADED = 0.5
+FADED = 0.4
 HEIGHT = 400
 INSIDE, OUTSIDE = "circle", "x"  # the marks of points that meet the goal, and of others
 ALL_LABELS = 12  # so many points have a label each; the page's script knows it
@@ -60,39 +60,24 @@ AXES: Mapping[str, Axis] = {
 }
 
 
-@dataclass(frozen=True)
-class Judge:
-    """The goal of the suite, and the cells that lose accuracy, by id."""
-
-    goal: Goal
-    lost_accuracy: Mapping[str, str]
-
-    def why_outside(self, member: CellWithBaseline) -> str:
-        """Why a cell does not meet the goal; empty if it does."""
-        return why_outside(member, self.goal, self.lost_accuracy)
-
-    def meeting(self, members: Sequence[CellWithBaseline]) -> list[CellWithBaseline]:
-        """The members that meet the goal."""
-        return [member for member in members if not self.why_outside(member)]
-
-    def on_front(
-        self, members: Sequence[CellWithBaseline], across: str, up: str
-    ) -> list[CellWithBaseline]:
-        """Of the members that meet the goal, those that no other one beats, from left to right."""
-        meeting = self.meeting(members)
-        is_best = front([(_cost(member, across), _cost(member, up)) for member in meeting])
-        best = [member for member, is_on in zip(meeting, is_best, strict=True) if is_on]
-        return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
+def _best(
+    members: Sequence[CellWithBaseline], across: str, up: str, judge: Judge
+) -> list[CellWithBaseline]:
+    """Of the members that meet the goal, those that no other one beats, from left to right."""
+    meeting = judge.meeting(members)
+    is_best = front([(_cost(member, across), _cost(member, up)) for member in meeting])
+    best = [member for member, is_on in zip(meeting, is_best, strict=True) if is_on]
+    return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
 
 
 def _against(across: str, up: str, judge: Judge) -> Callable[[Group], Canvas | None]:
     """A scatter plot of two quantities. It needs two cells that have both."""
 
     def draw(group: Group) -> Canvas | None:
-        both = _shown(group, across, up)
+        both = _shown(group, across, up, judge)
         if not both:
             return None
-        best = judge.on_front(both, across, up)
+        best = _best(both, across, up, judge)
         plot = Canvas()
         _add_front(plot, best, across, up)
         labels = {member.label for member in best}
@@ -108,7 +93,9 @@ def _against(across: str, up: str, judge: Judge) -> Callable[[Group], Canvas | N
                 judge,
                 named,
                 values=_values_text(across, up),
-                opacity=[1.0 if m.label in labels else FADED for m in members],
+                opacity=[
+                    1.0 if m.label in labels or judge.why_outside(m) else FADED for m in members
+                ],
                 x=_scaled(members, across),
                 y=_scaled(members, up),
             )
@@ -132,10 +119,10 @@ def _says(across: str, up: str, judge: Judge) -> Callable[[Group], str]:
     noisy = [n for n in (across, up) if n in metrics.BY_NAME and metrics.BY_NAME[n].kind == "noisy"]
 
     def say(group: Group) -> str:
-        both = _shown(group, across, up)
-        best, is_part = judge.on_front(both, across, up), len(judge.meeting(both)) < len(both)
+        both = _shown(group, across, up, judge)
+        best, is_part = _best(both, across, up, judge), len(judge.meeting(both)) < len(both)
         if across == COSINE and len(best) == 1 and gradient_quality(best[0]).is_exact:
-            others = [m for m in judge.meeting(both) if not gradient_quality(m).is_exact]
+            others = _approximate(judge.meeting(both))
             return sentences.exact_is_lowest(best[0], others, up, is_part=is_part)
         return sentences.on_the_front(best, noisy, is_part=is_part)
 
@@ -178,11 +165,21 @@ def own_axes(group: Group, judge: Judge) -> Canvas | None:
     return plot
 
 
-def _shown(group: Group, across: str, up: str) -> list[CellWithBaseline]:
-    """The members of a plot; none if it would show nothing, as if all have the same cosine."""
+def _shown(group: Group, across: str, up: str, judge: Judge) -> list[CellWithBaseline]:
+    """The members of a plot; none if it would show nothing, as if all have the same cosine.
+
+    If no approximate method meets the goal, one plot of cosines says so.
+    """
     both = _having(group, across, up)
     is_flat = across == COSINE and len(set(_values(both, COSINE))) < 2
-    return [] if len(both) < 2 or is_flat else both
+    if len(both) < 2 or is_flat:
+        return []
+    is_second = (across, up) == (COSINE, PEAK) and bool(_shown(group, COSINE, STEP, judge))
+    return [] if is_second and not _approximate(judge.meeting(both)) else both
+
+
+def _approximate(members: Sequence[CellWithBaseline]) -> list[CellWithBaseline]:
+    return [member for member in members if not gradient_quality(member).is_exact]
 
 
 def _having(group: Group, *names: str) -> list[CellWithBaseline]:
@@ -344,7 +341,7 @@ def plots(judge: Judge) -> tuple[Plot, ...]:
         _plot(
             "activations-flops",
             "Activations and FLOPs: how much more must a step compute if it stores less? Both are "
-            "exact.",
+            "exact counts. FLOPs leave out factorisations and element-wise work.",
             ACTIVATIONS,
             "step_flops",
             judge,
@@ -370,18 +367,15 @@ def plots(judge: Judge) -> tuple[Plot, ...]:
             "All cells, on two axes.",
             lambda group: own_axes(group, judge),
             is_wide=True,
+            says=lambda _: sentences.SENTENCES["own axes"],
             hint="Choose the two numbers above the plot.",
         ),
     )
 
 
-def _judge(data: ReportData) -> Judge:
-    return Judge(data.goal, data.lost_accuracy)
-
-
 def content(data: ReportData) -> Mapping[str, Any] | None:
     """What the marks mean, for each group. Without a plot there is nothing to explain."""
-    judge, shown = _judge(data), [group.of_first_seed for group in data.groups]
+    judge, shown = data.judge, [group.of_first_seed for group in data.groups]
     if not any(plot.draw(group) for group in shown for plot in plots(judge)):
         return None
     return {"leads": [_lead(group, judge) for group in shown]}
@@ -391,5 +385,5 @@ SECTION = Section(
     name="fronts",
     title="Trade-offs",
     content=content,
-    plots_of=lambda data: plots(_judge(data)),
+    plots_of=lambda data: plots(data.judge),
 )

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ondevice_bench.analyse.gradient import (
-    MOMENTS,
     cosine_text,
-    cosines_of_layers,
+    gradient_quality,
     lowest_cosine_of_layers,
 )
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.verdict import first
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.module_names import short_names
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
-from ondevice_bench.report.sentences import LISTED, SENTENCES
+from ondevice_bench.report.sentences import LISTED, SENTENCES, of_goal
 from ondevice_bench.units import natural_key
 
 LAYER_PIXELS, FRAME_PIXELS = 14, 190
@@ -23,14 +23,15 @@ SAME = 5e-4  # the map shows three digits
 LONGEST = 36  # characters of a layer's name beside the map
 LOW = 0.9  # the cosine below which a layer is counted
 HINT = "The tooltip has the whole name."
-NAMES = "A name leaves out the words that tell no layers apart."
+NAMES = "Short names leave out words that do not help to tell layers apart."
 
 
 def stored_shares(group: Group) -> Canvas | None:
     """The share of each layer's input that is stored."""
     shares = _by_label(group, _shares)
     highest = max((share for each in shares.values() for share in each.values()), default=1.0)
-    scale = [[0, "#e3f1ea"], [1, "#0b5d3f"]]
+    # most colours are for small shares: 0.003 and 0.1 would look like 0 on an even scale
+    scale = [[0, "#f2faf6"], [0.02, "#d3e9de"], [0.1, "#a3cfb9"], [0.4, "#4d9876"], [1, "#0b5d3f"]]
     return _heat_map(shares, "stored share", scale, min(highest, 1.0))
 
 
@@ -40,60 +41,65 @@ def gradient_cosines(group: Group) -> Canvas | None:
     return _heat_map(_by_label(group, _cosines), "lowest cosine", scale)
 
 
-def says_stored(group: Group) -> str:
+def says_stored(group: Group, judge: Judge) -> str:
     """The cell that stores the smallest share, among most cells that change the same layers.
 
     The shares of different layers cannot be compared.
     """
     shown = _by_label(group, _shares)
-    sizes = {m.label: _sizes(m) for m in group.members if m.label in shown}
-    by_layers: dict[frozenset[str], dict[str, float]] = {}
-    for label, of_cell in sizes.items():
-        stored, whole = (sum(part) for part in zip(*of_cell.values(), strict=True))
-        by_layers.setdefault(frozenset(of_cell), {})[label] = stored / whole
-    most = max(by_layers.values(), key=len, default={})
-    if not most or len(most) == 1 < len(sizes):
+    members = [member for member in group.members if member.label in shown]
+    by_layers: dict[frozenset[str], list[CellWithBaseline]] = {}
+    for member in members:
+        by_layers.setdefault(frozenset(_sizes(member)), []).append(member)
+    most = max(by_layers.values(), key=len, default=[])
+    if not most or len(most) == 1 < len(members):
         return ""
-    shares = {label: f"{100 * share:.1f} %" for label, share in most.items()}
-    least = shares[min(most, key=most.__getitem__)]
-    cells = [label for label, share in shares.items() if share == least]
-    text = SENTENCES["stored"].format(cells=first(cells, LISTED), share=least)
-    return text if len(most) == len(sizes) else f"{text}\n{SENTENCES['same layers']}"
+
+    def text(member: CellWithBaseline) -> str:
+        return f"{100 * _share(member):.1f} %"
+
+    least = text(min(most, key=_share))
+    cells = judge.names([member for member in most if text(member) == least], LISTED)
+    lines = [
+        SENTENCES["stored"].format(cells=cells, share=least),
+        of_goal(most, judge, "share", _share, text),
+    ]
+    if len(most) < len(members):
+        compared = first([member.label for member in most], LISTED)
+        lines.append(SENTENCES["same layers"].format(cells=compared))
+    return "\n".join(filter(None, lines))
+
+
+def _share(member: CellWithBaseline) -> float:
+    """The share of the inputs of all changed layers that is stored."""
+    stored, whole = (sum(part) for part in zip(*_sizes(member).values(), strict=True))
+    return float(stored / whole)
 
 
 def says_cosines(group: Group) -> str:
-    """The layer with the lowest cosine, and what all layers have together at the same moment."""
+    """The layer with the lowest cosine, and its cell: all numbers are the lowest, as on the map."""
     shown = _by_label(group, _cosines)
     found = [
-        (cosine, layer, place, metric)
+        (cosine, layer, place)
         for place, member in enumerate(group.members)
         if member.label in shown
-        for layer, (cosine, metric) in lowest_cosine_of_layers(member).items()
+        for layer, cosine in shown[member.label].items()
     ]
     if not found:
         return ""
-    cosine, layer, place, metric = min(found)
+    cosine, layer, place = min(found)
     member = group.members[place]
-    text = SENTENCES["cosine"].format(
-        layer=layer, cell=member.label, value=cosine_text(cosine), moment=_moment(metric)
-    )
-    together = member.cell.estimates.get(metric)
-    others = cosines_of_layers(member, metric)
+    text = SENTENCES["cosine"].format(layer=layer, cell=member.label, value=cosine_text(cosine))
+    together, others = gradient_quality(member).lowest, shown[member.label].values()
     if together is None or len(others) < 2:
         return text
     whole = SENTENCES["cosine of all"].format(
-        value=cosine_text(together.estimate),
+        value=cosine_text(together),
         count=sum(each < LOW for each in others),
         layers=len(others),
         limit=LOW,
     )
     return f"{text}\n{whole}"
-
-
-def _moment(metric: str) -> str:
-    """The moment of a comparison, and the network on its other side."""
-    words = MOMENTS[metric]
-    return words if "against" in words else f"{words}, against plain training with the same weights"
 
 
 def _by_label(
@@ -149,7 +155,7 @@ def _heat_map(
     )
     _hatch(plot, [(label, n) for n in names for label in labels if n not in by_cell[label]])
     plot.lay_out(height=FRAME_PIXELS + LAYER_PIXELS * len(names), showlegend=False)
-    plot.x_axis(type="category", automargin=True, tickangle=-35, showgrid=False)
+    plot.x_axis(type="category", automargin=True, tickangle=-35, side="top", showgrid=False)
     plot.y_axis(
         type="category",
         showgrid=False,
@@ -182,32 +188,34 @@ def _cut(name: str) -> str:
     return f"{name[:half]}…{name[-half:]}"
 
 
-SECTION = Section(
-    name="layers",
-    title="Layer by layer",
-    plots=(
+def plots(judge: Judge) -> tuple[Plot, ...]:
+    """What is stored of each layer's input, and each layer's gradient."""
+    return (
         Plot(
             "stored-shares",
             "How much of the input of each changed layer is stored: 1 is the whole input. Dark is "
-            "more, and values above 1 look like 1. A stroke means that the method does not change "
-            f"the layer. {NAMES} At most {MOST_LAYERS} layers are drawn.",
+            "more; most colours are for small shares. The scale ends at the highest share, or at "
+            "1: values above 1 look like 1. A stroke means that the method does not change the "
+            f"layer. {NAMES} At most {MOST_LAYERS} layers are drawn.",
             stored_shares,
             is_wide=True,
-            says=says_stored,
+            says=lambda group: says_stored(group, judge),
             hint=HINT,
         ),
         Plot(
             "layer-cosines",
             "Cosine between the weight gradients of the method and of plain training, for each "
-            "layer: the lowest of three comparisons. At steps 1 and 10, both have the same "
-            "weights. At step 1, the third comparison is with the uncompressed network. Dark is "
-            "worse, and values below 0 look like 0. A stroke means that there is no number. "
-            f"Methods with the exact gradient are left out. {NAMES} At most "
+            "layer. Map and title have the lowest of three comparisons. At steps 1 and 10, both "
+            "have the same weights. At step 1, the third comparison is with the uncompressed "
+            "network. Dark is worse, and values below 0 look like 0. A stroke means that there is "
+            f"no number. Methods with the exact gradient are left out. {NAMES} At most "
             f"{MOST_LAYERS} layers are drawn.",
             gradient_cosines,
             is_wide=True,
             says=says_cosines,
             hint=HINT,
         ),
-    ),
-)
+    )
+
+
+SECTION = Section(name="layers", title="Layer by layer", plots_of=lambda data: plots(data.judge))

@@ -1,7 +1,7 @@
 """What a step keeps for backward, module by module: a map for the cells that matter most."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ondevice_bench import metrics, units
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Map:
-    """The modules of one cell. It has no parts if it would look like the map of its baseline."""
+    """The modules of one cell. Its sentences name the cells whose maps would look the same."""
 
     label: str
     says: str
@@ -74,16 +74,16 @@ def _maps(members: Sequence[CellWithBaseline]) -> tuple[Map, ...]:
     """What each cell keeps. A module has the same short name on each map."""
     short = short_names({name for member in members for name in _saved(member)} - {""})
     by_cell = {id(member.cell): member for member in members}
-    return tuple(_shown(member, by_cell.get(id(member.base)), short) for member in members)
-
-
-def _shown(
-    member: CellWithBaseline, base: CellWithBaseline | None, short: Mapping[str, str]
-) -> Map:
-    if base is None or base is member or not _is_alike(member, base):
-        return _map(member, short)
-    more = f"Each module has the same share as with {base.label}."
-    return Map(member.label, _keeps(member), more, (), ())
+    maps: dict[int, Map] = {}
+    for member in sorted(members, key=lambda member: not member.is_baseline):
+        base = by_cell.get(id(member.base))
+        if base is None or base is member or not _is_alike(member, base):
+            maps[id(member)] = _map(member, short)
+            continue
+        of_base = maps[id(base)]
+        alike = f"{_keeps(member)[:-1]}, and each module has the same share."
+        maps[id(base)] = replace(of_base, more=f"{of_base.more} {alike}")
+    return tuple(maps.values())
 
 
 def _is_alike(member: CellWithBaseline, base: CellWithBaseline) -> bool:
@@ -182,7 +182,8 @@ SECTION = Section(
     title="Which modules keep the most",
     text="Each box is a module. Its area is its share of the bytes that the cell keeps for "
     "backward. So equal areas on two maps do not mean equal bytes. Bytes count for the module "
-    "that saved them first. A name leaves out the words that tell no modules apart.",
+    "that saved them first. The baseline and the methods of the cards above have a map. Short "
+    "names leave out words that do not help to tell modules apart.",
     hint="Click on a box to see its whole name and its bytes.",
     content=content,
 )

@@ -12,6 +12,7 @@ from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.report.board_names import board_names
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.suite.fit import BoardFits
 from ondevice_bench.suite.goal import Goal
@@ -43,6 +44,11 @@ class ReportData:
     def lost_accuracy(self) -> Mapping[str, str]:
         """Why methods of the run do not keep the accuracy, by the id of the cell."""
         return lost_accuracy(self.summary, self.baseline)
+
+    @property
+    def judge(self) -> Judge:
+        """Which cells of the run meet the goal."""
+        return Judge(self.goal, self.lost_accuracy)
 
     @cached_property
     def boards(self) -> tuple[RunSummary, ...]:

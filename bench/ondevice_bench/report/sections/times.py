@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.report import drawing, sentences
+from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, Section
 from ondevice_bench.stats import is_too_wide
@@ -21,8 +22,9 @@ def samples(group: Group) -> Canvas | None:
         return None
     plot = Canvas()
     shown: list[float] = []
+    counts = [len(_samples(member)) for member in members]
     for label, shade, values_of in (
-        ("sample", "rgba(128,128,128,0.45)", _samples),
+        (_with_counts("sample", counts), "rgba(128,128,128,0.45)", _samples),
         (
             "disturbed sample of the first process, measured again",
             "rgba(179,38,30,0.6)",
@@ -38,7 +40,8 @@ def samples(group: Group) -> Canvas | None:
                 y=[name for _, name in points],
                 mode="markers",
                 name=label,
-                marker={"size": 5, "color": shade},
+                # higher than the line of the interval, which would hide a dot
+                marker={"symbol": "line-ns-open", "size": 16, "color": shade},
                 hovertemplate="%{x:,.4~r} ms<extra>one sample</extra>",
             )
     for is_noisy, words, look in (
@@ -65,6 +68,12 @@ def samples(group: Group) -> Canvas | None:
             )
     medians = [member.cell.estimates[STEP].estimate for member in members]
     return drawing.rows(plot, members, "milliseconds of a step", [*medians, *shown])
+
+
+def _with_counts(name: str, counts: Sequence[int]) -> str:
+    """The name in the legend, with the number of samples of a cell."""
+    low, high = min(counts), max(counts)
+    return f"{name} ({low if low == high else f'{low} to {high}'} of each cell)"
 
 
 def _samples(member: CellWithBaseline) -> list[float]:
@@ -95,27 +104,21 @@ def _step(member: CellWithBaseline) -> float:
     return float("inf") if estimate is None else estimate.estimate
 
 
-def says_samples(group: Group) -> str:
-    """The cell with the fastest step."""
-    return sentences.lowest(group, STEP)
-
-
 def says_phases(group: Group) -> str:
     """The phase that takes most of the baseline's step."""
     names = {name: metrics.BY_NAME[name].label for name in PHASES}
-    return sentences.largest_part(group, PHASES, names)
+    return sentences.largest_part(group, PHASES, names, "the sum of the phases")
 
 
-SECTION = Section(
-    name="times",
-    title="Where the time goes",
-    plots=(
+def plots(judge: Judge) -> tuple[Plot, ...]:
+    """The whole step, and its phases."""
+    return (
         Plot(
             "step-samples",
             "Wall time of one training step. The colour of a median is that of its method. At "
             f"most {MOST_SAMPLES} samples of a cell are drawn.",
             samples,
-            says=says_samples,
+            says=lambda group: sentences.lowest(group, STEP, judge),
         ),
         Plot(
             "step-phases",
@@ -125,5 +128,9 @@ SECTION = Section(
             phases,
             says=says_phases,
         ),
-    ),
+    )
+
+
+SECTION = Section(
+    name="times", title="Where the time goes", plots_of=lambda data: plots(data.judge)
 )
