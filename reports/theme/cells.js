@@ -86,7 +86,7 @@ function headHtml() {
   const heads = LEADING.filter((name) => several || name !== "workload").map((name) => [name, name === "method" ? "method" : name, "", ""]);
   for (const column of columns) {
     const [label, meaning, isMain] = data.columns[column];
-    heads.push([column, label, `number${isMain ? " headline" : isUsual ? " screen" : ""}`, page.tooltips[meaning]]);
+    heads.push([column, label, `number${!isMain && isUsual ? " screen" : ""}`, page.tooltips[meaning]]);
   }
   return heads.map(([key, label, kind, title]) =>
     `<th scope="col" data-key="${key}"${kind ? ` class="${kind}"` : ""}${title ? ` title="${escaped(title)}"` : ""}${sortMark(key)}>` +

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.boards import NOT_PLANNED, boards
-from ondevice_bench.analyse.differing_boards import differences
+from ondevice_bench.analyse.differing_boards import differences, same_machine
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.report import synthetic
 
@@ -74,6 +74,21 @@ def test_what_differs_between_runs_is_named_with_its_kind(on):
         ("software", "torch", ("2", "3")),
     ]
     assert differences([here, here]) == ()
+
+
+def test_two_runs_may_come_from_one_machine_unless_a_fact_or_the_unit_says_no(on):
+    here = on("x86").run
+    text = f"{here.machine['cpu']}, {here.machine['memory_gib']} GiB"
+
+    def with_facts(**facts):
+        return replace(here, profile="pi5", machine={**here.machine, **facts})
+
+    assert same_machine([here, with_facts(threads=1)]) == text
+    assert same_machine([with_facts(unit="a"), with_facts(unit="a")]) == text
+    others = ({"memory_gib": 1}, {"cpu": "other"}, {"arch": "other"}, {"memory_gib": None})
+    assert [same_machine([here, with_facts(**each)]) for each in others] == [""] * 4
+    assert same_machine([with_facts(unit="a"), with_facts(unit="b")]) == ""
+    assert same_machine([here]) == ""
 
 
 def test_a_board_without_a_cell_moves_no_other_board(on):

@@ -4,6 +4,7 @@ import pytest
 
 from ondevice_bench.analyse.frame import FRAME_COLUMNS, SAMPLE_COLUMNS, frame_of, samples_of
 from ondevice_bench.analyse.summary import cell_estimates
+from ondevice_bench.measure.clock import SPOILT
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.planned_cell import PlannedCell
 from tests.record.conftest import CELL, SECOND, make_record, make_run, planned
@@ -140,9 +141,20 @@ def test_disturbed_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note.startswith(
-        "time, 2 rounds: disturbed: other programs or a quota took up to 90% of a core "
+        "time, 2 of 3 rounds: disturbed: other programs or a quota took up to 90% of a core "
     )
     assert dict(cell.disturbed) == {"time": 2}
+
+
+@pytest.mark.parametrize("share", [0.9, 0.02])
+def test_a_disturbance_without_time_to_measure_again_is_said_once(summary_of, share):
+    details = {"foreign_cpu_share": share, "notes": [SPOILT, f"inference: {SPOILT}"]}
+    (cell,) = summary_of([timed(1, 1.0, details=details)]).cells
+    of_inference, *of_steps = sorted(cell.notes, key=lambda note: "inference" not in note)
+    assert of_inference == f"time, round 1: inference: {SPOILT}"
+    (note,) = of_steps
+    assert note.endswith("raise `max_seconds`, and run again")
+    assert ("took 90% of a core" in note) == (share > 0.1)
 
 
 def test_imprecise_rounds_share_a_line(summary_of):
@@ -155,10 +167,10 @@ def test_imprecise_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note == (
-        "time, 2 rounds: imprecise: the median is known to ±30.0% only in the worst of these rounds "
-        "(the suite asks for ±2.0%), because max_seconds and max_samples ended the samples. So the "
-        "interval of these times is wide. Raise `max_seconds` and `max_samples` in the suite, below "
-        "`time`, or use a quieter machine"
+        "time, 2 of 3 rounds: imprecise: the median is known to ±30.0% only in the worst of these "
+        "rounds (the suite asks for ±2.0%), because max_seconds and max_samples ended the samples. "
+        "So the interval of these times is wide. Raise `max_seconds` and `max_samples` in the "
+        "suite, below `time`, or use a quieter machine"
     )
     assert cell.is_imprecise
 

@@ -8,7 +8,7 @@ from ondevice_bench.analyse.summary import NOT_WATCHED
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.report.chips import chips
 from ondevice_bench.report.folding import unmeasured
-from ondevice_bench.report.sections.remarks import reading
+from ondevice_bench.report.sections.remarks import notes, reading
 from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.report.shares import about_shares
 from ondevice_bench.suite.planned_cell import PlannedCell
@@ -108,7 +108,7 @@ def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
     unwatched = summary_of([make_record(**timed)], planned(CELL), run)  # as from a baseline file
     chip = chip_of(unwatched, "machine")
     assert (chip.text, chip.tone) == ("disturbances not recorded", "plain")
-    assert (unwatched.warnings, calm.warnings) == ((NOT_WATCHED,), ())
+    assert (unwatched.unwatched, calm.unwatched) == (NOT_WATCHED, "")
     record = make_record(**timed, details={"foreign_cpu_share": 0.9})
     busy = summary_of([record], planned(CELL, SECOND), run)
     assert chip_of(busy, "machine").text == "times of 1 of 1 cells disturbed"
@@ -122,7 +122,7 @@ def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
     warned = dataclasses.replace(
         calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})
     )
-    assert chip_of(warned, "machine").text == "1 warning, see the caveats"
+    assert chip_of(warned, "machine").text == "1 warning"
     assert warned.warnings == ("load: 9: slow. What to do: top",)
     uneven = {**quiet, "samples": {"step_seconds": [1.0, 1.0, 1.0, 1.5, 1.5, 1.5]}}
     chip = chip_of(summary_of([make_record(**uneven)], planned(CELL), run), "machine")
@@ -130,6 +130,14 @@ def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
         "no disturbance seen, but step times vary by 1.50×",
         "warning",
     )
+    both = summary_of([make_record(**uneven)], planned(CELL), warned.run)
+    assert chip_of(both, "machine").text == "1 warning, step times vary by 1.50×"
+    caveats = notes(ReportData.from_summaries((both,)))["boards"][0][1]
+    assert [who for who, _ in caveats] == [
+        "this machine before it measured",
+        "this machine while it measured",
+    ]
+    assert "no other program was seen meanwhile" in caveats[1][1]
 
 
 def test_a_machine_on_which_nothing_was_measured_is_not_called_calm(summary_of):
@@ -166,8 +174,11 @@ def test_pending_cells_share_a_line_for_each_board_and_skipped_ones_for_each_rea
 @pytest.mark.parametrize(
     ("interleaved", "text"), [(True, "step time 5 %"), (False, "step time 10 %")]
 )
-def test_the_page_names_the_thresholds_of_its_run(summary_of, interleaved, text):
+def test_the_page_names_the_thresholds_of_what_its_run_measured(summary_of, interleaved, text):
     settings = {"measure": ["time"], "rounds": {"time": 1}, "interleaved": interleaved}
-    summary = summary_of([], planned(CELL), make_run(settings=settings))
-    data = ReportData.from_summaries((summary,))
-    assert reading(data)["thresholds"].split(", ")[0] == text
+    record = make_record(metrics={"step_seconds": 1.0}, samples={"step_seconds": [1.0] * 6})
+    summary = summary_of([record], planned(CELL), make_run(settings=settings))
+    found = reading(ReportData.from_summaries((summary,)))
+    # the run has no other metric that is judged, so the page names no other
+    assert found["needs"] == f"{text} and 5 processes"
+    assert (found["repeated"], found["has_ranks"], found["has_dashes"]) == (set(), False, True)

@@ -6,7 +6,10 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.learning import learning, learning_groups
+from ondevice_bench.report.made_up import about_cosines
 from ondevice_bench.report.quantities import learning_metrics
+from ondevice_bench.report.sections.learning import SAME, content
+from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.report.terminal.run import learning_tables
 from tests.record.conftest import CELL, SECOND, make_record, planned
 
@@ -64,3 +67,37 @@ def test_lines_have_short_labels_and_seeds_share_one(summary_of):
     (group,) = learning_groups(learning(summary_of(records, planned(*cells))))
     assert group.labels == ("vanilla",)
     assert "seed" not in group.heading
+
+
+@pytest.mark.parametrize(
+    ("original", "shown"),
+    [(0.9, [["0.900"], ["0.900"]]), (0.5, [["0.900", SAME], ["0.900", "0.500"]])],
+)
+def test_a_comparison_with_the_network_before_the_method_stands_where_it_differs(
+    summary_of, original, shown
+):
+    records = [
+        make_record(
+            cell=cell,
+            pass_name="fidelity",
+            metrics={"gradient_cosine_first": 0.9, "gradient_cosine_original": value},
+        )
+        for cell, value in ((CELL, 0.9), (SECOND, original))
+    ]
+    found = content(ReportData.from_summaries((summary_of(records, planned(CELL, SECOND)),)))
+    assert [[each.estimate for each in row.quantities] for row in found["rows"]] == shown
+    assert (found["has_original"], found["has_seeds"]) == (original != 0.9, False)
+
+
+@pytest.mark.parametrize(
+    ("weights", "data", "start"),
+    [
+        ("random", "mnist", "The weights are random "),
+        ("pretrained", "synthetic(decay=1)", "The data are synthetic "),
+        ("random", "synthetic", "The weights are random and the data are synthetic "),
+        ("pretrained", "mnist", ""),
+    ],
+)
+def test_cosines_of_made_up_weights_or_data_have_a_warning(weights, data, start):
+    text = about_cosines([replace(CELL, weights=weights, data=data)])
+    assert text.partition("here: ")[0] == start

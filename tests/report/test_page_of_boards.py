@@ -185,6 +185,19 @@ def test_a_disturbed_board_shows_it_beside_its_badges_and_in_the_caveats(quiet_a
     assert (memory, fastest, both) == ((False, True), (True, True), (False, True))
 
 
+def test_numbers_that_others_disturbed_are_marked_with_their_ratios(quiet_and_busy):
+    tables = content(ReportData.from_summaries(tuple(quiet_and_busy)))["tables"]
+    by_name = {each["metric"].name: dict(each["lines"]) for each in tables}
+    for name, marks in (
+        ("step_seconds", [False, False, True, True, True]),  # two of a, two of b, b over a
+        ("peak_rss_over_runtime_bytes", [False] * 5),  # other processes measured it
+    ):
+        of_asi = next(found for label, found in by_name[name].items() if "asi" in label)
+        assert [each.is_noisy for each in of_asi] == marks
+    (of_last, *_) = [row for label, row in by_name["step_seconds"].items() if "check" in label]
+    assert [each.is_noisy for each in of_last[2:]] == [False] * 3  # b has no number
+
+
 def test_a_page_of_boards_says_which_board_each_part_is_about(quiet_and_busy):
     page = body(pages.render(quiet_and_busy, "hardware"))
     titles = {re.sub("<.*?>", "", each) for each in re.findall("<h2>(.*?)</h2>", page)}

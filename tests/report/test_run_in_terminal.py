@@ -31,8 +31,8 @@ from tests.report import synthetic
 
 DISTURBED = (
     "disturbed: other programs or a quota took 31 … 90% of a core during the samples. So these "
-    "numbers may be too high, and no such process counts for a proof. Stop other programs and run "
-    "again"
+    "numbers may be too high: their medians have these samples, too. No such process counts for a "
+    "proof. Stop other programs and run again"
 )
 
 
@@ -161,7 +161,7 @@ def test_the_same_warning_is_one_line_with_the_range_of_its_numbers(summary_of):
     notes = [n for n in run_notes(summary_of(records, synthetic.planned(cells))) if "note" in n]
     assert notes == [
         "note: 3 cells: time, round 1: blocks.3.conv: left alone",
-        f"note: 3 cells: time, round 1: {DISTURBED}",
+        f"note: 3 cells: time, 1 round: {DISTURBED}",
     ]
 
 

@@ -56,8 +56,15 @@ class CellOnBoard:
     @property
     def is_disturbed(self) -> bool:
         """Whether others used the processors while the metric was measured there."""
-        pass_name = metrics.described(self.metric).pass_name
-        return self.cell is not None and pass_name in self.cell.disturbed
+        return self._disturbs(self.cell)
+
+    @property
+    def is_base_disturbed(self) -> bool:
+        """Whether they did so while its baseline was measured."""
+        return self._disturbs(self.member.base if self.member else None)
+
+    def _disturbs(self, cell: CellSummary | None) -> bool:
+        return cell is not None and metrics.described(self.metric).pass_name in cell.disturbed
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,17 @@ def differences(runs: Sequence[Run]) -> tuple[Difference, ...]:
     return tuple(each for each in found if len(set(each.values)) > 1)
 
 
+def same_machine(runs: Sequence[Run]) -> str:
+    """Processor and memory if all runs have the same ones; empty if not, or if units differ."""
+    if len(runs) < 2 or len({run.unit for run in runs if run.unit}) > 1:
+        return ""
+    facts = [{fact(run) for run in runs} for fact in (_machine("cpu"), _memory, _machine("arch"))]
+    if any(len(values) > 1 or "unknown" in values for values in facts):
+        return ""
+    (processor,), (memory,), _ = facts
+    return f"{processor}, {memory}"
+
+
 def _of(facts: Callable[[Run], Mapping[str, Any]], name: str) -> Callable[[Run], str]:
     def fact(run: Run) -> str:
         value = facts(run).get(name)

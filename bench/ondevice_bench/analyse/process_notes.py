@@ -9,9 +9,12 @@ from ondevice_bench.suite.suite import DISTURBED_SHARE
 from ondevice_bench.units import number_of
 
 _OF_DISTURBED = (
-    "So these numbers may be too high, and no such process counts for a proof. Stop other programs "
-    "and run again"
+    "So these numbers may be too high: their medians have these samples, too. No such process "
+    "counts for a proof. "
 )
+_NO_TIME = "no time to measure again"  # the worker's note of the same disturbance
+_AGAIN = "Stop other programs and run again"
+_SPOILT = f"There was {_NO_TIME}. Stop other programs, or raise `max_seconds`, and run again"
 
 
 def process_of(record: Measurement) -> str:
@@ -23,8 +26,8 @@ def notes_of(records: Sequence[Measurement]) -> tuple[str, ...]:
     """Warnings for a reader of the numbers, each once."""
     return (
         *_grouped_notes([(record, _notes(record.details)) for record in records]),
-        *_disturbance([record for record in records if is_disturbed(record.details)]),
-        *_imprecision([(record, record.details.precision) for record in records]),
+        *_disturbance(records),
+        *_imprecision(records),
     )
 
 
@@ -42,7 +45,7 @@ def is_imprecise(precision: Precision | None) -> bool:
 
 def _notes(details: Details) -> list[str]:
     """Warnings for a reader of the record's numbers."""
-    notes = list(details.notes)
+    notes = [note for note in details.notes if not (is_disturbed(details) and _is_spoilt(note))]
     if details.swap_bytes:  # only in old records: new ones have no peak in this case
         notes.append(f"{details.swap_bytes:.0f} bytes were in swap, so the peak is too low")
     return notes
@@ -57,18 +60,27 @@ def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[s
     return [f"{_together(records)}: {text}" for text, records in by_note.items()]
 
 
-def _disturbance(disturbed: Sequence[Measurement]) -> list[str]:
+def _is_spoilt(note: str) -> bool:
+    """Whether the note says that the samples of a step stayed disturbed, as the share does."""
+    return note.startswith("disturbed") and _NO_TIME in note
+
+
+def _disturbance(records: Sequence[Measurement]) -> list[str]:
     """The processes whose samples others disturbed, in one line for all of them."""
+    disturbed = [record for record in records if is_disturbed(record.details)]
     if not disturbed:
         return []
     shares = [record.details.foreign_cpu_share or 0.0 for record in disturbed]
     taken = f"{'up to ' if len(shares) > 1 else ''}{max(shares):.0%} of a core"
     seen = f"disturbed: other programs or a quota took {taken} during the samples"
-    return [f"{_together(disturbed)}: {seen}. {_OF_DISTURBED}"]
+    spoilt = any(_is_spoilt(note) for record in disturbed for note in record.details.notes)
+    cure = _SPOILT if spoilt else _AGAIN
+    return [f"{_part(disturbed, records)}: {seen}. {_OF_DISTURBED}{cure}"]
 
 
-def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> list[str]:
+def _imprecision(records: Sequence[Measurement]) -> list[str]:
     """Rounds that did not reach the precision of the suite, in one line for all of them."""
+    precisions = [(record, record.details.precision) for record in records]
     unbounded = [(record, each) for record, each in precisions if each and each.reached is None]
     imprecise = [
         (record, each, each.reached)
@@ -78,14 +90,14 @@ def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> 
     notes = []
     if unbounded:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each in unbounded))
-        rounds = _count([record for record, _ in unbounded])
+        rounds = _part([record for record, _ in unbounded], records)
         notes.append(
             f"{rounds}: imprecise: too few samples for an interval, because {limits} ended them. "
             "An interval needs 6 samples: set `min_samples: 6` or more in the suite, below `time`"
         )
     if imprecise:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
-        rounds = _count([record for record, *_ in imprecise])
+        rounds = _part([record for record, *_ in imprecise], records)
         at_worst = " in the worst of these rounds" if len(imprecise) > 1 else ""
         widest = max(share for *_, share in imprecise)
         options = " and ".join(f"`{name}`" for name in limits.split(" and "))
@@ -98,9 +110,13 @@ def _imprecision(precisions: Sequence[tuple[Measurement, Precision | None]]) -> 
     return notes
 
 
-def _count(records: Sequence[Measurement]) -> str:
-    counts = Counter(record.key.pass_name for record in records)
-    return " and ".join(f"{name}, {number_of(n, 'round')}" for name, n in counts.items())
+def _part(some: Sequence[Measurement], records: Sequence[Measurement]) -> str:
+    """How many rounds of each pass these are: time, 1 of 5 rounds."""
+    counts, totals = (Counter(each.key.pass_name for each in those) for those in (some, records))
+    return " and ".join(
+        f"{name}, {f'{n} of ' if totals[name] > 1 else ''}{number_of(totals[name], 'round')}"
+        for name, n in counts.items()
+    )
 
 
 def _together(records: Sequence[Measurement]) -> str:

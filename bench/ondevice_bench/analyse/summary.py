@@ -161,18 +161,18 @@ class RunSummary:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The same warnings, each with what to do, and whether nobody watched the machine."""
+        """The same warnings, each with what to do."""
         warned = [each for each in self._findings if each.is_warning]
-        unknown = (
-            any("step_seconds" in cell.estimates for cell in self.cells) and not self.is_watched
+        return tuple(
+            f"{note}. What to do: {each.cure}" if each.cure else note
+            for note, each in zip(self.notes, warned, strict=True)
         )
-        return (
-            *(
-                f"{note}. What to do: {each.cure}" if each.cure else note
-                for note, each in zip(self.notes, warned, strict=True)
-            ),
-            *([NOT_WATCHED] if unknown else []),
-        )
+
+    @property
+    def unwatched(self) -> str:
+        """A warning if there are times, and nobody watched the machine; empty otherwise."""
+        is_timed = any("step_seconds" in cell.estimates for cell in self.cells)
+        return NOT_WATCHED if is_timed and not self.is_watched else ""
 
     @property
     def _findings(self) -> tuple[DoctorFinding, ...]:

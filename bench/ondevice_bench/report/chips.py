@@ -42,7 +42,7 @@ def chips(
         *([Chip("workload", workloads[0])] if len(workloads) == 1 else []),
         Chip("data", first(sorted({cell.data for cell in cells}))),
         Chip("weights", first(sorted({cell.weights for cell in cells}))),
-        Chip("processes for each cell", _of_each([(name, _rounds(one)) for name, one in named])),
+        Chip("processes for each method", _of_each([(name, _rounds(one)) for name, one in named])),
         *([Chip("when", _when(boards[0]))] if is_alone else []),
         *(_calm(one, "" if is_alone else f" {name}") for name, one in named),
     )
@@ -91,25 +91,29 @@ def _when(summary: RunSummary) -> str:
 
 
 def _calm(summary: RunSummary, board: str) -> Chip:
-    """Whether other programs disturbed the measurement, as far as the records say."""
+    """Whether the measurement was disturbed, as far as the records say; the caveats have each."""
     name = f"machine{board}"
     measured = [cell for cell in summary.cells if cell.estimates]
-    if disturbed := disturbed_cells(summary):
-        return Chip(name, f"{disturbed} disturbed", "warning")
+    disturbed = disturbed_cells(summary)
     warnings = len(summary.notes) + (not summary.is_interleaved)
     imprecise = [cell for cell in measured if cell.is_imprecise]
+    spread = spread_of_steps(summary)
     said = [
+        *([f"{disturbed} disturbed"] if disturbed else []),
         *([units.number_of(warnings, "warning")] if warnings else []),
         *([f"{_which(imprecise, measured)} imprecise"] if imprecise else []),
     ]
+    uneven = f"step times vary by {units.ratio(spread)}"
+    is_uneven = spread > SPREAD and not disturbed
     if said:
-        return Chip(name, f"{', '.join(said)}, see the caveats", "warning")
+        said += ["disturbances not recorded"] if summary.unwatched else []
+        said += [uneven] if is_uneven else []
+        return Chip(name, ", ".join(said), "warning")
     if not measured:
         return Chip(name, "nothing measured yet")
-    spread = spread_of_steps(summary)
     seen = "no disturbance seen" if summary.is_watched else "disturbances not recorded"
-    if spread > SPREAD:
-        return Chip(name, f"{seen}, but step times vary by {units.ratio(spread)}", "warning")
+    if is_uneven:
+        return Chip(name, f"{seen}, but {uneven}", "warning")
     return Chip(name, seen, "good" if summary.is_watched else "plain")
 
 

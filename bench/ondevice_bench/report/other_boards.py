@@ -81,6 +81,12 @@ class OtherBoards:
     all_needs: tuple[Need, ...]  # of all methods
     boards: tuple[BoardSize, ...] = BOARDS
 
+    @property
+    def reserve(self) -> str:
+        """What the system and torch get of each of these boards, as text."""
+        reserves = dict.fromkeys(board.gb * GIB - board.usable for board in self.boards)
+        return " or ".join(map(units.size, reserves))
+
 
 def other_boards(part: Group, found: Sequence[Card]) -> OtherBoards | None:
     """The estimate for cells with one baseline and their cards; None without the baseline's peak.

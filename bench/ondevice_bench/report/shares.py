@@ -6,6 +6,7 @@ from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import allocated_by_torch, memory_cap, usable_memory
 
+FLOOR = "runtime_floor_bytes"  # a process that has only loaded torch
 SMALL = 0.01  # if all peaks of a run are below this share, the shares tell no method from another
 
 
@@ -49,6 +50,13 @@ def about_shares(summary: RunSummary) -> str:
         f"{text} The system and torch get the rest of the board or its container: 512 MiB, or half "
         "of a memory below 1 GiB."
     )
+
+
+def about_torch(summary: RunSummary) -> str:
+    """What no peak has: the memory of torch itself, if the run measured it."""
+    floors = (cell.estimates.get(FLOOR) for cell in summary.cells)
+    known = [each.estimate for each in floors if each is not None]
+    return f"No peak has the {units.mib(min(known))} of torch itself." if known else ""
 
 
 def _are_small(summary: RunSummary, limit: int) -> bool:

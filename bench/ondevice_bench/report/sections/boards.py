@@ -10,7 +10,7 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.boards import NOT_PLANNED, BoardRow, CellOnBoard, boards
 from ondevice_bench.analyse.choice import PEAK, STEP, fewest
-from ondevice_bench.analyse.differing_boards import differences
+from ondevice_bench.analyse.differing_boards import differences, same_machine
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.missing_metrics import EMULATED
@@ -31,6 +31,7 @@ from ondevice_bench.report.quantities import (
     ratio_quantity,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
+from ondevice_bench.report.shares import about_shares, about_torch
 from ondevice_bench.stats import WIDEST, Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
@@ -38,7 +39,8 @@ from ondevice_bench.units import percent, size
 from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 
 SHORT_REASON = "not in that run"
-DISTURBED = "other programs disturbed one of the two numbers"
+DISTURBED = "other programs disturbed it"
+PART_DISTURBED = "other programs disturbed one of the two numbers"
 MOST_NAMED = 4  # methods that a line names
 SMALLEST_SHARE = 0.01  # of the memory; a board on which all peaks are smaller shows no shares
 # what each badge means here
@@ -73,6 +75,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
             {
                 "metric": metrics.BY_NAME[name],
                 "shares": [each.heading if name == PEAK else "" for each in shares],
+                "about": _about_peaks(summaries, names) if name == PEAK and not is_same else [],
                 "is_same": is_same,
                 "shared": shared,
                 "layers": layers,
@@ -109,6 +112,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         **_learns_alike(summaries, names),
         "differences": differences([one.run for one in summaries]),
         "differ": [each.name for each in first_two if each.kind != "machine"],
+        "same_machine": same_machine([one.run for one in summaries]),
         "disturbed_boards": [
             name
             for name, one in zip(names, summaries, strict=True)
@@ -123,6 +127,15 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "emulated_means": EMULATED,
         "about_pi": _about_pi(data),
     }
+
+
+def _about_peaks(summaries: Sequence[RunSummary], names: Sequence[str]) -> list[tuple[str, str]]:
+    """What the shares of each board are of, and what peaks leave out."""
+    return [
+        (name, f"{about_shares(one)} {about_torch(one)}")
+        for name, one in zip(names, summaries, strict=True)
+        if any(PEAK in cell.estimates for cell in one.cells)
+    ]
 
 
 def _other_first(data: ReportData) -> str:
@@ -286,18 +299,27 @@ def _quantities(
 ) -> list[Quantity]:
     quantities = []
     for on, of_board in zip(line.boards, shares, strict=True):
-        quantities += [of_board.beside(_value(on, name), name), _to_baseline(on, name, baseline)]
+        value, ratio = _value(on, name), _to_baseline(on, name, baseline)
+        quantities += [
+            of_board.beside(_doubted(value, DISTURBED, on.is_disturbed), name),
+            _doubted(ratio, PART_DISTURBED, on.is_disturbed or on.is_base_disturbed),
+        ]
     if len(line.boards) > 1:
         quantities.append(_between(line))
     return quantities
 
 
+def _doubted(quantity: Quantity, why: str, is_so: bool) -> Quantity:
+    """The same quantity; of no use if that is so, and if it is a number at all."""
+    if not is_so or quantity.value is None:
+        return quantity
+    return replace(quantity, meaning=f"{quantity.meaning}; {why}", is_noisy=True)
+
+
 def _between(line: BoardRow) -> Quantity:
     """The number of the second board over the first one's; of no use if others disturbed it."""
     found = _ratio(line.between, "of the second board over the first", line.why_no_between)
-    if line.between is None or not any(on.is_disturbed for on in line.boards[:2]):
-        return found
-    return replace(found, meaning=f"{found.meaning}; {DISTURBED}", is_noisy=True)
+    return _doubted(found, PART_DISTURBED, any(on.is_disturbed for on in line.boards[:2]))
 
 
 def _value(on: CellOnBoard, name: str) -> Quantity:

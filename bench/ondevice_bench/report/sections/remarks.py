@@ -12,7 +12,10 @@ from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.record.origin import commit_text
 from ondevice_bench.report.chips import SPREAD, disturbed_cells, spread_of_steps
 from ondevice_bench.report.folding import fold, unmeasured
+from ondevice_bench.report.made_up import about_cosines
+from ondevice_bench.report.quantities import measured_columns, rank_basis
 from ondevice_bench.report.sections.section import ReportData, Section, usual_baseline
+from ondevice_bench.report.sections.table import TABLE
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.validation.pi import caveat, is_of_a_pi
 
@@ -48,7 +51,11 @@ def _problems(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
 
 
 def _notes(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
-    items = [("this machine", text) for text in (*one.warnings, _about_calm(one)) if text]
+    items = [
+        *(("this machine before it measured", text) for text in one.warnings),
+        *(("this machine while it measured", text) for text in (one.unwatched, _about_calm(one))),
+    ]
+    items = [(who, text) for who, text in items if text]
     items += _unproven_pis(data, one)
     items += [] if one.is_interleaved else [("this run", NOT_INTERLEAVED)]
     items += apart_notes(one)
@@ -60,13 +67,12 @@ def _about_calm(one: RunSummary) -> str:
     """What it means that others disturbed the times, or that the times vary."""
     if disturbed := disturbed_cells(one):
         return (
-            f"{disturbed} disturbed: other programs or a quota took processors during the samples. "
-            "No disturbed process counts for a proof. Peaks, bytes and FLOPs come from other "
-            "processes, and count only what a process itself has or does"
+            f"{disturbed} disturbed (see below). Peaks, bytes and FLOPs come from other processes, "
+            "and count only what a process itself has or does"
         )
     spread = spread_of_steps(one)
     if spread > SPREAD:
-        seen = ", although no other program was seen" if one.is_watched else ""
+        seen = ", although no other program was seen meanwhile" if one.is_watched else ""
         return (
             f"the step times of a cell vary by {units.ratio(spread)} (from the lower to the upper "
             f"end of the interval; the median of all cells){seen}. Smaller differences between "
@@ -89,17 +95,37 @@ def _unproven_pis(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
 
 
 def reading(data: ReportData) -> Mapping[str, Any]:
-    """The noise thresholds of the metrics that are judged, and the processes that a claim needs."""
+    """What a reader needs to know of the numbers that this page has, and of no others."""
+    cells = [cell for one in data.boards for cell in one.planned]
+    found = {name for cell in cells for name in cell.estimates}
     drift = 1 if data.summary.is_interleaved else DRIFT
     judged = [metrics.BY_NAME[name] for name in metrics.with_role("compared")]
-    pass_names = dict.fromkeys(metric.pass_name for metric in judged)
+    settings = [one.run.settings for one in data.boards]
+    columns = [*TABLE, *metrics.with_role("learning")]
+    shown = found.intersection(columns) | {
+        each.name for one in settings for each in measured_columns(TABLE, one)
+    }
     return {
-        "thresholds": ", ".join(
-            f"{each.noun} {drift * each.threshold * 100:g} %" for each in judged
+        "cell": cells[0].id if cells else "",
+        "found": found,
+        "repeated": {
+            name
+            for each in settings
+            for name in each["measure"]
+            if rounds_of(name, each["rounds"]) > 1
+        },
+        "needs": "; ".join(
+            f"{each.noun} {drift * each.threshold * 100:g} % and "
+            f"{BY_NAME[each.pass_name].fewest_processes} processes"
+            for each in judged
+            if each.name in found
         ),
-        "processes": ", ".join(
-            f"{BY_NAME[name].fewest_processes} in the {name} pass" for name in pass_names
-        ),
+        "is_disturbed": any(cell.is_disturbed for cell in cells),
+        "is_imprecise": any(cell.is_imprecise for cell in cells),
+        "has_ranks": any(each.ranks for cell in cells for each in cell.details.values()),
+        "basis": next(filter(None, (rank_basis(cell.planned.cell) for cell in cells)), ""),
+        "is_made_up": bool(about_cosines(cell.planned.cell for cell in cells)),
+        "has_dashes": any(name not in cell.estimates for cell in cells for name in shown),
     }
 
 

@@ -8,6 +8,7 @@ from ondevice_bench.analyse.kept_accuracy import kept_accuracy
 from ondevice_bench.analyse.verdict import bounds
 from ondevice_bench.report.accuracy_column import accuracy_quantities
 from ondevice_bench.report.decision import decide
+from ondevice_bench.report.made_up import about_cosines
 from ondevice_bench.report.sections.section import ReportData, Section
 from ondevice_bench.report.shares import about_shares, limit_of_shares
 from ondevice_bench.suite.goal import Goal
@@ -35,6 +36,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "least_cosine": f"{data.goal.min_cosine:g}",
         "board": data.board_names[0] if len(data.boards) > 1 else "",
         "share": about_shares(data.summary),
+        "about_cosines": about_cosines(cell.planned.cell for cell in data.summary.cells),
         "machine": f"{machine['board'] or machine['cpu'] or 'this machine'} ({machine['arch']})",
         "groups": decided,
         "decisions": [decision for of_group in decided for decision in of_group],
