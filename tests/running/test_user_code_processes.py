@@ -1,5 +1,7 @@
 """The processes that run users' code: which ones start, and what a batch or a loss may do there."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -155,7 +157,7 @@ def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
     workplace, tmp_path, host
 ):
     found = {}
-    stores = JobMaker(host, BatchStore(tmp_path / "batches"), memory_cap=4 * GIB)
+    stores = JobMaker(host, BatchStore(tmp_path / "batches"))
     for name, loss in {
         "large": f"{MEAN} + torch.zeros(2**42).sum()",
         "refused": f"refuse() if model.training else {MEAN}",
@@ -165,7 +167,8 @@ def test_a_loss_that_runs_out_of_memory_or_is_refused_is_no_error_of_the_users(
         suite = Words([f"./{name}.py:net"], batches=[4]).suite()
         user_models.describe(HERE, suite)
         (item,) = plan(suite, Board("here"))
-        found[name] = host.run(stores.job(item.cell, "memory"), 60.0).reply
+        job = dataclasses.replace(stores.job(item.cell, "memory"), memory_cap=4 * GIB)
+        found[name] = host.run(job, 60.0).reply
     assert found["large"].status == "oom"
     assert f"could not allocate {2**44 // MIB}.00 MiB" in found["large"].reason
     assert (found["refused"].status, found["refused"].reason) == ("skipped", "not this one")
