@@ -28,7 +28,7 @@ IF_SHORT = "If memory is short, run lean: 0.4× of vanilla's peak memory."
             (
                 (
                     "For the goal, wasi may be the best: 0.52× of vanilla's step time, not proven. "
-                    "Until then, run vanilla."
+                    "Until this is proven, run vanilla."
                 ),
                 IF_SHORT,
             ),

@@ -25,7 +25,7 @@ def _for_goal(card: Card, goal: Goal, baseline: str) -> str:
         return f"For the goal, run {card.method}: {_facts(card)}, proven."
     return (
         f"For the goal, {card.method} may be the best: {_facts(card)}, not proven. "
-        f"Until then, run {baseline}."
+        f"Until this is proven, run {baseline}."
     )
 
 
