@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ondevice_bench import units
 from ondevice_bench.analyse.kept_accuracy import MethodAccuracy, kept_accuracy
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.record import baseline
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences, percent, points
 from ondevice_bench.stats import Estimate

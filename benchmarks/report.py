@@ -28,7 +28,7 @@ FIRST = (
 DRAW = """
 import resource, sys, time
 from pathlib import Path
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.page import write_report
 began = time.perf_counter()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summarise import summarise
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.planned_cell import PlannedCell

@@ -22,7 +22,7 @@ from torch import nn
 from ondevice_bench import units
 from ondevice_bench.analyse.kept_accuracy import kept_accuracy, points
 from ondevice_bench.analyse.ratios import ratio
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.measure.activations import saved_bytes, saved_storages, total
 from ondevice_bench.methods.treatment import treat
 from ondevice_bench.models import vit

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summarise import summarise
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record import bundle
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.page import write_report

@@ -4,7 +4,8 @@ from statistics import median
 
 import pytest
 
-from ondevice_bench.analyse.compare import claims_on, compare, join_comparisons
+from ondevice_bench.analyse.compare import claims_on, compare
+from ondevice_bench.analyse.comparison import join_comparisons
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.report.terminal.comparison import difference_line

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from ondevice_bench.analyse.kept_accuracy import kept_accuracy, lost_accuracy, points, verdict
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.record import baseline
 from ondevice_bench.record.run_json import RunContent
 from ondevice_bench.report.accuracy_column import accuracy_quantities

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.frame import FRAME_COLUMNS, SAMPLE_COLUMNS, frame_of, samples_of
-from ondevice_bench.analyse.summary import cell_estimates
+from ondevice_bench.analyse.summarise import cell_estimates
 from ondevice_bench.measure.clock import SPOILT
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.planned_cell import PlannedCell

@@ -1,6 +1,6 @@
 """What a history reads of a fleet's run: only some details, but the board of each record."""
 
-from ondevice_bench.analyse.summary import cell_estimates, summarise
+from ondevice_bench.analyse.summarise import cell_estimates, summarise
 from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_record, make_run, planned
 

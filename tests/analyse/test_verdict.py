@@ -7,7 +7,7 @@ import pytest
 from ondevice_bench.analyse.choice import choose, direction
 from ondevice_bench.analyse.gradient import cosine_text, gradient_quality, has_exact_gradient
 from ondevice_bench.analyse.groups import groups
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.analyse.verdict import SENTENCES, verdict
 from ondevice_bench.metrics.learning import NOT_FINITE
 from ondevice_bench.record import baseline

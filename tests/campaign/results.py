@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.cli import names
 from ondevice_bench.record import baseline, bundle, run_json
 from ondevice_bench.record.foreign import ForeignRun, foreign_runs

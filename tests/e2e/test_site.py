@@ -16,7 +16,7 @@ from playwright.sync_api import Error
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.cli import prune
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record import bundle

@@ -13,7 +13,7 @@ import pytest
 
 from ondevice_bench.analyse.family import MOST_PROCESSES, boards_in_family
 from ondevice_bench.analyse.groups import groups
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.fleet.fleet_file import Cooling

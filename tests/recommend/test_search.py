@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.recommend.question import Limits, Question, goal_named

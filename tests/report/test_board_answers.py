@@ -13,7 +13,7 @@ from ondevice_bench.report.board_answers import (
     NO_FIT,
     SMALLER,
     Line,
-    advice,
+    cure,
     answers,
     is_disturbed,
     next_steps,
@@ -176,8 +176,8 @@ def test_a_disturbed_pass_is_a_doubt_for_its_own_metrics_on_either_side(group, s
 
 def test_the_advice_of_a_choice_stands_after_its_reason():
     alternate = Choice(STEP, None, "not proven", NOT_ALTERNATING)
-    assert advice(alternate) == "Use `bench run --fresh`, or `--interleave` of pytest"
-    assert advice(Choice(STEP, None, "proven", "checkpoint may be as low. It is")) == ""
+    assert cure(alternate) == "Use `bench run --fresh`, or `--interleave` of pytest"
+    assert cure(Choice(STEP, None, "proven", "checkpoint may be as low. It is")) == ""
 
 
 def test_programs_that_disturbed_are_to_be_stopped_before_all_else(group):

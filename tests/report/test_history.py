@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ondevice_bench.analyse.history import HistoryQuery, history
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report import page as pages
 from ondevice_bench.report.history_text import short_commit

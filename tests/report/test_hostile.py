@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.groups import with_baseline
 from ondevice_bench.analyse.history import HistoryQuery
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.errors import BadInput, BenchError
 from ondevice_bench.record import run_json
 from ondevice_bench.record.store import Store

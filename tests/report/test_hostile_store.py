@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.errors import BadInput
 from ondevice_bench.record.store import Store
 from tests.record.conftest import CELL, make_run, planned

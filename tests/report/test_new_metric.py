@@ -7,7 +7,7 @@ import pytest
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import compare
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.record.store import Store
 from ondevice_bench.report.page import render
 from ondevice_bench.report.terminal.comparison import comparison_lines

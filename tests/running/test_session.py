@@ -8,7 +8,7 @@ import shutil
 import numpy
 import pytest
 
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.errors import BadInput, NothingRan
 from ondevice_bench.hardware.probe import probe
 from ondevice_bench.protocol.job import PassResult, Reply

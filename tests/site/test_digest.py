@@ -6,7 +6,7 @@ import pytest
 
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.history import history
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.errors import BadInput
 from ondevice_bench.site.board_history import board_history
 from ondevice_bench.site.board_page import board_pages

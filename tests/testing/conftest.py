@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from ondevice_bench.analyse.summary import summarise
+from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.protocol.job import PassResult, Reply
 from ondevice_bench.record.store import Store
 from tests.running.test_session import well

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.errors import BadInput
 from ondevice_bench.papers.claims import JudgedClaim
 from ondevice_bench.papers.claims_file import load_published

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ondevice_bench.analyse.summary import summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
 from ondevice_bench.record import bundle
 from ondevice_bench.running.hosts.fake import FakeHost
 from ondevice_bench.suite.load import load_suite

@@ -7,13 +7,12 @@ from ondevice_bench.analyse.compare import (
     CONFIDENCE,
     NOISY,
     OTHER_KERNELS,
-    Comparison,
-    Difference,
     claims_on,
     compare,
     join_cells,
     undisturbed,
 )
+from ondevice_bench.analyse.comparison import Comparison, Difference
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record.acceptance import Acceptance

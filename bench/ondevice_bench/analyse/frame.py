@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.find_runs import find_stores
 from ondevice_bench.analyse.groups import groups
-from ondevice_bench.analyse.summary import CellEstimates, RunSummary, summarise
+from ondevice_bench.analyse.summarise import summarise
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.cell import Options

@@ -4,7 +4,8 @@ from statistics import median
 
 from ondevice_bench import metrics, passes
 from ondevice_bench.analyse.meters import why_not_together
-from ondevice_bench.analyse.summary import CellSummary, estimate_of
+from ondevice_bench.analyse.summarise import estimate_of
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.stats import Estimate, estimate_readings
 
 

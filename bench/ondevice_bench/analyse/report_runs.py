@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ondevice_bench.analyse.find_runs import find_run, on_other_boards
 from ondevice_bench.analyse.resolve_run import summary_at
-from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
+from ondevice_bench.analyse.summarise import cell_estimates
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ondevice_bench.analyse.find_runs import find_run, latest_runs, split_reference
-from ondevice_bench.analyse.summary import RunSummary, summarise, summarise_content
+from ondevice_bench.analyse.summarise import summarise, summarise_content
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.errors import BadInput, unknown
 from ondevice_bench.record import baseline, bundle
 from ondevice_bench.record.run_json import RunContent

@@ -9,7 +9,8 @@ from pathlib import Path
 from ondevice_bench.analyse.find_runs import from_each_store
 from ondevice_bench.analyse.history import METRICS, Reading, readings
 from ondevice_bench.analyse.series import Traits
-from ondevice_bench.analyse.summary import CellEstimates, RunSummary, cell_estimates
+from ondevice_bench.analyse.summarise import cell_estimates
+from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.passes import TRACE
 from ondevice_bench.record.model import Run

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import SURE, Comparison
 from ondevice_bench.analyse.compare import compare as compare_runs
+from ondevice_bench.analyse.comparison import SURE, Comparison
 from ondevice_bench.analyse.judgement import FAILING
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import RunSummary

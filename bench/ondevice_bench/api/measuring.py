@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summarise import summarise
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.record.model import NOT_OK
 from ondevice_bench.record.store import OUT

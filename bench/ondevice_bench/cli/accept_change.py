@@ -46,7 +46,7 @@ def accept_change(
     from ondevice_bench.analyse.accept import accepted_of
     from ondevice_bench.analyse.find_cell import find_cell
     from ondevice_bench.analyse.resolve_run import summary_of
-    from ondevice_bench.analyse.summary import summarise_content
+    from ondevice_bench.analyse.summarise import summarise_content
     from ondevice_bench.record import baseline
 
     if not because.strip():

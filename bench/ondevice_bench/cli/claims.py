@@ -207,7 +207,7 @@ def _measured(
 
 
 def _measured_before(task: "Request", folder: Path) -> "RunSummary | None":
-    from ondevice_bench.analyse.summary import summarise
+    from ondevice_bench.analyse.summarise import summarise
     from ondevice_bench.record.store import FILE_NAME, Store
     from ondevice_bench.running.resume import measured_before
     from ondevice_bench.running.session import software_of

@@ -111,7 +111,7 @@ def _measured(
     import threading
     from functools import partial
 
-    from ondevice_bench.analyse.summary import summarise
+    from ondevice_bench.analyse.summarise import summarise
     from ondevice_bench.fleet.muster import mustered, over_ssh
     from ondevice_bench.fleet.run import requests, running
     from ondevice_bench.record.store import OUT

@@ -93,7 +93,7 @@ def _import_bundle(path: Path, out: Path | None, *, as_json: bool) -> None:
 
 def _validations(found: "Bundle") -> "Iterator[Validation]":
     """The validations among the runs. Each is judged here, by its records."""
-    from ondevice_bench.analyse.summary import summarise_content
+    from ondevice_bench.analyse.summarise import summarise_content
     from ondevice_bench.validation.figures import SUITE, is_of_this_suite
     from ondevice_bench.validation.pi import validated
 

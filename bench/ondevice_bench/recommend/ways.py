@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from ondevice_bench import units
 from ondevice_bench.analyse.gradient import MOMENTS, has_exact_updates
 from ondevice_bench.analyse.learning import learning
-from ondevice_bench.analyse.summary import CellSummary, summarise
+from ondevice_bench.analyse.summarise import summarise
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.recommend.answer import Behind, shown_metrics
 from ondevice_bench.recommend.cell_trials import CellTrials
 from ondevice_bench.recommend.question import Question

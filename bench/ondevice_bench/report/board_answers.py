@@ -11,7 +11,7 @@ from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.analyse.verdict import Verdict, about_as_low, first
-from ondevice_bench.report.cards import GRADIENT_UNKNOWN, Badge, Card, cards, may_be
+from ondevice_bench.report.cards import GRADIENT_UNKNOWN, Badge, Card, asks_for_both, cards, may_be
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import ratio_quantity
 from ondevice_bench.stats import is_too_wide
@@ -77,7 +77,7 @@ def next_steps(
     of_board: Sequence[BoardAnswer],
 ) -> tuple[str, ...] | None:
     """What makes the answers of a board surer; None if that is not known."""
-    steps = [advice(choice) for choice in _choices(found, goal) if choice is not None]
+    steps = [cure(choice) for choice in _choices(found, goal) if choice is not None]
     if those := [m.label for m in members if _is_disturbed(m.cell, (STEP,))]:
         others = (step for step in steps if not step.startswith(OF_NOISE))
         steps = [STOP.format(methods=first(those)), *others]
@@ -90,7 +90,7 @@ def next_steps(
 
 def rests_on(goal: Goal) -> tuple[tuple[str, ...], ...]:
     """The metrics that each of the three answers is decided by."""
-    if _asks_for_both(goal):
+    if asks_for_both(goal):
         return (PEAK,), (STEP,), (PEAK, STEP)
     bound = () if goal.max_slowdown is None else (STEP,)
     return (PEAK,), (STEP,), (goal.minimise, *bound)
@@ -106,17 +106,11 @@ def _is_disturbed(cell: CellSummary, names: Sequence[str]) -> bool:
 
 
 def _choices(found: Verdict, goal: Goal) -> tuple[Choice | None, ...]:
-    third = found.by_both if _asks_for_both(goal) else found.by_goal
+    third = found.by_both if asks_for_both(goal) else found.by_goal
     return found.by_memory, found.by_time, third
 
 
-def _asks_for_both(goal: Goal) -> bool:
-    """Whether one of the first two questions is the goal's, so that the third is about both."""
-    has_bounds = goal.max_peak_bytes is not None or goal.max_slowdown is not None
-    return goal.minimise in (PEAK, STEP) and not has_bounds
-
-
-def advice(choice: Choice) -> str:
+def cure(choice: Choice) -> str:
     """What to do, without the reason before it."""
     return "" if choice.proof == "proven" else choice.missing.partition(". ")[2]
 

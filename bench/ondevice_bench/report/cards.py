@@ -123,7 +123,7 @@ def _without_details(card: Card, leading: Card) -> Card:
 
 def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
     """Three questions. The third one depends on the goal."""
-    is_asked = goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
+    is_asked = asks_for_both(goal)
     for title, metric, choice in (
         ("Least memory", PEAK, found.by_memory),
         ("Fastest", STEP, found.by_time),
@@ -144,6 +144,11 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
         "No step time was measured, or all of them are too noisy to use.",
         f"At most {longer} more time",
     )
+
+
+def asks_for_both(goal: Goal) -> bool:
+    """Whether one of the first two questions is the goal's, so that the third is about both."""
+    return goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
 
 
 def _plain(title: str, metric: str, choice: Choice | None, is_of_goal: bool) -> _Question:

@@ -26,7 +26,7 @@ from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.method_words import MethodWords, about_methods, about_options
 from ondevice_bench.report.other_boards import OtherBoards, other_boards
 from ondevice_bench.report.quantities import Quantity, quantity_of
-from ondevice_bench.report.shares import share_of
+from ondevice_bench.report.shares import floor_text, share_of
 from ondevice_bench.specs import composition, registry
 from ondevice_bench.stats import is_too_wide
 from ondevice_bench.suite.cell import Cell, Train
@@ -34,7 +34,6 @@ from ondevice_bench.suite.goal import Goal
 
 # shown where they were measured, after the metrics that every run has
 EXTRA = ("accuracy", "step_joules")
-FLOOR = "runtime_floor_bytes"
 SHORT_EPOCH = 10.0  # seconds
 
 
@@ -174,7 +173,7 @@ def _decision(
         sentences=found.sentences,
         epoch=_about_epochs(run, members),
         fit=_fit(members[0].cell.planned.cell),
-        floor=_floor(members),
+        floor=floor_text(member.cell for member in members),
         seed=seed,
     )
 
@@ -296,12 +295,6 @@ def _fit(cell: Cell) -> str:
     if (train.optimizer, train.momentum) != (usual.optimizer, usual.momentum):
         return ""
     return f"bench fit --model {cell.model} --batch {cell.batch} --board pi5-2gb"
-
-
-def _floor(members: Sequence[CellWithBaseline]) -> str:
-    """The memory of a process that has only loaded torch."""
-    floors = [m.cell.estimates[FLOOR].estimate for m in members if FLOOR in m.cell.estimates]
-    return units.mib(min(floors)) if floors else ""
 
 
 def _about_epochs(run: Run, members: Sequence[CellWithBaseline]) -> str:

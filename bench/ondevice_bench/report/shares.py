@@ -1,9 +1,11 @@
 """The share of the memory that a step may use: of what it is, and whether to show it."""
 
+from collections.abc import Iterable
+
 from ondevice_bench import units
 from ondevice_bench.analyse.choice import PEAK
 from ondevice_bench.analyse.groups import CellWithBaseline
-from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.analyse.usable_memory import allocated_by_torch, memory_cap, usable_memory
 
 FLOOR = "runtime_floor_bytes"  # a process that has only loaded torch
@@ -23,6 +25,16 @@ def limit_of_shares(summary: RunSummary) -> int | None:
     """
     limit = usable_memory(summary)
     return None if limit is None or _are_small(summary, limit) else limit
+
+
+def head_of_shares(summary: RunSummary) -> str:
+    """The head of a column of shares; empty if the memory is not known, or no peak."""
+    limit = usable_memory(summary)
+    if limit is None or not any(PEAK in cell.estimates for cell in summary.cells):
+        return ""
+    size = units.size(limit)
+    small = f"all below {SMALL * 100:g} % of {size}"
+    return small if _are_small(summary, limit) else f"share of {size}"
 
 
 def about_shares(summary: RunSummary) -> str:
@@ -54,9 +66,14 @@ def about_shares(summary: RunSummary) -> str:
 
 def about_torch(summary: RunSummary) -> str:
     """What no peak has: the memory of torch itself, if the run measured it."""
-    floors = (cell.estimates.get(FLOOR) for cell in summary.cells)
-    known = [each.estimate for each in floors if each is not None]
-    return f"No peak has the {units.mib(min(known))} of torch itself." if known else ""
+    floor = floor_text(summary.cells)
+    return f"No peak has the {floor} of torch itself." if floor else ""
+
+
+def floor_text(cells: Iterable[CellSummary]) -> str:
+    """The memory of a process that has only loaded torch; empty if these cells do not have it."""
+    floors = [cell.estimates[FLOOR].estimate for cell in cells if FLOOR in cell.estimates]
+    return units.mib(min(floors)) if floors else ""
 
 
 def _are_small(summary: RunSummary, limit: int) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ondevice_bench.analyse.compare import SURE, compare
+from ondevice_bench.analyse.compare import compare
+from ondevice_bench.analyse.comparison import SURE
 from ondevice_bench.analyse.history import History, HistoryQuery, Reading, history_of
 from ondevice_bench.analyse.series import HistoryChange, Series, Traits
 from ondevice_bench.errors import ExitCode

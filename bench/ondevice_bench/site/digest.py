@@ -14,7 +14,8 @@ from typing import Any
 from ondevice_bench import metrics
 from ondevice_bench.analyse.alternation import Origin
 from ondevice_bench.analyse.failed_rounds import Rounds
-from ondevice_bench.analyse.summary import CellSummary, RunSummary, whole_run
+from ondevice_bench.analyse.summarise import whole_run
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput
 from ondevice_bench.passes import OF_BOARD
 from ondevice_bench.record.merging import replaces

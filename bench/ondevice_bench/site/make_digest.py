@@ -9,7 +9,8 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.changed_settings import SETTINGS, setting_text
 from ondevice_bench.analyse.history import METRICS
 from ondevice_bench.analyse.series import TRAITS
-from ondevice_bench.analyse.summary import CellSummary, summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
+from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.record import rows
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.rows import RecordRows

@@ -3,13 +3,8 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from ondevice_bench.analyse.compare import (
-    Comparison,
-    claims_on,
-    compare,
-    join_comparisons,
-    metrics_of,
-)
+from ondevice_bench.analyse.compare import claims_on, compare, metrics_of
+from ondevice_bench.analyse.comparison import Comparison, join_comparisons
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.suite.cell import Cell

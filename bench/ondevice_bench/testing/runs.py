@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise, summarise_cell
+from ondevice_bench.analyse.summarise import summarise, summarise_cell
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.origin import PYTEST

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ondevice_bench.analyse.compare import SURE
+from ondevice_bench.analyse.comparison import SURE
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.declare.folders import locate
 from ondevice_bench.errors import BadInput, BenchError, ExitCode, of_the_system

@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ondevice_bench.analyse.compare import (
-    SURE,
-    Comparison,
-    claims_on,
-    compare,
-    join_cells,
-    join_comparisons,
-    metrics_of,
-)
+from ondevice_bench.analyse.compare import claims_on, compare, join_cells, metrics_of
+from ondevice_bench.analyse.comparison import SURE, Comparison, join_comparisons
 from ondevice_bench.analyse.resolve_run import summary_of
-from ondevice_bench.analyse.summary import CellSummary, RunSummary, summarise_content
+from ondevice_bench.analyse.summarise import summarise_content
+from ondevice_bench.analyse.summary import CellSummary, RunSummary
 from ondevice_bench.errors import BadInput, BenchError, ExitCode
 from ondevice_bench.record.model import Record
 from ondevice_bench.record.run_json import RunContent

@@ -17,7 +17,8 @@ from typing import Any
 
 from ondevice_bench import units
 from ondevice_bench.analyse.find_runs import from_each_store
-from ondevice_bench.analyse.summary import RunSummary, summarise
+from ondevice_bench.analyse.summarise import summarise
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.errors import BadInput
 from ondevice_bench.hardware.profile import Profile, load_profile
 from ondevice_bench.record.model import Run

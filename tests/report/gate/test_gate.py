@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ondevice_bench.analyse.cell_pair import CellPair, ExactDifference, MissingMetric
-from ondevice_bench.analyse.compare import SURE
+from ondevice_bench.analyse.comparison import SURE
 from ondevice_bench.errors import BadInput, ExitCode
 from ondevice_bench.report.gate import github
 from ondevice_bench.report.gate.junit import junit

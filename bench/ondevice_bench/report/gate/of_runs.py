@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 
-from ondevice_bench.analyse.compare import Comparison, Difference
+from ondevice_bench.analyse.comparison import Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record.model import Run

@@ -14,8 +14,7 @@ from ondevice_bench.analyse.differing_boards import differences, same_machine
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.learns_alike import losses_on_boards
 from ondevice_bench.analyse.missing_metrics import EMULATED
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.analyse.usable_memory import usable_memory
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.verdict import first
 from ondevice_bench.report.board_answers import DISTURBED as TIMES_DISTURBED
 from ondevice_bench.report.board_answers import MAYBE_NO_FIT, NO_FIT, rests_on
@@ -31,18 +30,17 @@ from ondevice_bench.report.quantities import (
     ratio_quantity,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
-from ondevice_bench.report.shares import about_shares, about_torch
+from ondevice_bench.report.shares import about_shares, about_torch, head_of_shares, limit_of_shares
 from ondevice_bench.stats import WIDEST, Direction, Estimate
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.labels import labelled, layers_text, shared_text, short_names
-from ondevice_bench.units import percent, size
+from ondevice_bench.units import percent
 from ondevice_bench.validation.pi import about_other_boards, is_of_a_pi
 
 SHORT_REASON = "not in that run"
 DISTURBED = "other programs disturbed it"
 PART_DISTURBED = "other programs disturbed one of the two numbers"
 MOST_NAMED = 4  # methods that a line names
-SMALLEST_SHARE = 0.01  # of the memory; a board on which all peaks are smaller shows no shares
 # what each badge means here
 BADGES: Mapping[str, str] = {
     "proven": "the whole interval is below {baseline}'s number by more than the noise ({noise}), "
@@ -62,7 +60,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     """The answers, a table for each metric, and the cells that no board has measured yet."""
     summaries = (data.summary, *data.others)
     names = board_names(one.run for one in summaries)
-    limits = [usable_memory(one) for one in summaries]
+    limits = [limit_of_shares(one) for one in summaries]
     tables = []
     for name in metrics.HEADLINES:
         lines = boards(summaries, name, data.baseline)
@@ -70,11 +68,10 @@ def content(data: ReportData) -> Mapping[str, Any]:
         is_same = all(_is_same(line, name) for line in lines) and any(
             len(_measured(line, name)) > 1 for line in lines
         )
-        shares = [_Shares(one.cells, limit) for one, limit in zip(summaries, limits, strict=True)]
         tables.append(
             {
                 "metric": metrics.BY_NAME[name],
-                "shares": [each.heading if name == PEAK else "" for each in shares],
+                "shares": [head_of_shares(one) if name == PEAK else "" for one in summaries],
                 "about": _about_peaks(summaries, names) if name == PEAK and not is_same else [],
                 "is_same": is_same,
                 "shared": shared,
@@ -84,7 +81,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                         labels[line.cell],
                         _of_any_board(line, name, data.baseline)
                         if is_same
-                        else _quantities(line, name, shares, data.baseline),
+                        else _quantities(line, name, limits, data.baseline),
                     )
                     for line in lines
                 ],
@@ -274,34 +271,22 @@ def _of_any_board(line: BoardRow, name: str, baseline: str) -> list[Quantity]:
     return [_value(on, name), _to_baseline(on, name, baseline)]
 
 
-class _Shares:
-    """Peaks as shares of the memory that a step may use on a board. The head names the memory."""
-
-    def __init__(self, cells: Sequence[CellSummary], limit: int | None) -> None:
-        found = [cell.estimates[PEAK] for cell in cells if PEAK in cell.estimates]
-        highest = max((max(each.estimate, each.upper or 0.0) for each in found), default=0.0)
-        self.heading, self._limit = "", limit
-        if limit and highest >= SMALLEST_SHARE * limit:
-            self.heading = f"share of {size(limit)}"
-        elif limit and highest:
-            self.heading = f"all below {100 * SMALLEST_SHARE:g} % of {size(limit)}"
-            self._limit = None
-
-    def beside(self, quantity: Quantity, name: str) -> Quantity:
-        """The peak with its share. Other metrics have none."""
-        if name != PEAK or not self._limit or quantity.value is None:
-            return quantity
-        return replace(quantity, share=percent(quantity.value / self._limit))
+def _with_share(peak: Quantity, limit: int | None) -> Quantity:
+    """The peak of a cell, with its share of the limit."""
+    if not limit or peak.value is None:
+        return peak
+    return replace(peak, share=percent(peak.value / limit))
 
 
 def _quantities(
-    line: BoardRow, name: str, shares: Sequence[_Shares], baseline: str
+    line: BoardRow, name: str, limits: Sequence[int | None], baseline: str
 ) -> list[Quantity]:
     quantities = []
-    for on, of_board in zip(line.boards, shares, strict=True):
+    for on, limit in zip(line.boards, limits, strict=True):
         value, ratio = _value(on, name), _to_baseline(on, name, baseline)
+        value = _doubted(value, DISTURBED, on.is_disturbed)
         quantities += [
-            of_board.beside(_doubted(value, DISTURBED, on.is_disturbed), name),
+            _with_share(value, limit) if name == PEAK else value,
             _doubted(ratio, PART_DISTURBED, on.is_disturbed or on.is_base_disturbed),
         ]
     if len(line.boards) > 1:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from ondevice_bench import metrics
-from ondevice_bench.analyse.compare import OTHER_KERNELS, VERDICTS, Comparison, Difference
+from ondevice_bench.analyse.compare import OTHER_KERNELS
+from ondevice_bench.analyse.comparison import VERDICTS, Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.report.quantities import exact_text
