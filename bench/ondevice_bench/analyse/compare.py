@@ -113,7 +113,7 @@ def compare(
 def _measured_apart(
     base: RunSummary, new: RunSummary, timed: Iterable[tuple[CellSummary, CellSummary, str]]
 ) -> Iterator[tuple[str, str, str]]:
-    """Where a cell was measured apart from the others of its run, its id in the base, the metric.
+    """The cells that were measured apart: the run and the cell, its id in the base, the metric.
 
     Its rounds then show as little of a drift as those of a run that was not interleaved.
     """
@@ -146,7 +146,7 @@ def claims_on(cells: Iterable[CellSummary]) -> int:
 
 
 def _why_no_result(cell: CellSummary) -> str:
-    """What the base has no result of, the cell or passes over it, and why; empty if it has all."""
+    """Which result the base lacks, of the cell or of passes over it, and why; empty if none."""
     if not cell.estimates:
         return ": ".join(["no result", cell.status, *cell.problems[:1]])
     lost = {name: each for name, each in cell.rounds.items() if each.failed == each.of}

@@ -107,7 +107,7 @@ class Recomputing:
             if outputs and _differ(outputs.pop(), _numbers_of(output)):
                 raise Refusal(
                     f"{self.name}: checkpoint runs this {_SCOPES[self.scope].noun} again in "
-                    "backward, and its output is another one there. It depends on something that "
+                    "backward, and its output is different there. It depends on something that "
                     f"has changed since its first run: {self.take_out}"
                 )
             return output

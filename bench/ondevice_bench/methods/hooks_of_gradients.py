@@ -87,7 +87,7 @@ def run_on_sums(network: nn.Module) -> Iterator[None]:
 
 
 def _foreign(hooks: Mapping[int, Callable[..., Any]]) -> _Hooks:
-    """Those that the package has not registered itself."""
+    """The hooks that other code than this package has registered."""
     return {
         number: hook
         for number, hook in hooks.items()

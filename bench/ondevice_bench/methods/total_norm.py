@@ -64,7 +64,7 @@ def _clipped(clip: Callable[..., None]) -> Callable[..., None]:
 
 
 def _require_norms(given: frozenset[int]) -> None:
-    """A Refusal if factors are among these parameters, but not what has the norm of a gradient.
+    """A Refusal if these parameters have the factors of a layer, but not its `pending.norm`.
 
     One parameter alone is clipped by its own norm, and its turn may come later.
     """

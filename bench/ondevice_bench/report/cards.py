@@ -224,7 +224,7 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
 
 
 def may_be(metric: str) -> str:
-    """What a method may be of which nobody knows whether it is lower than the baseline."""
+    """The words for methods that noise may hide: they may be lower than the baseline."""
     return MAY_BE.get(metric, "may be lower")
 
 
