@@ -1,6 +1,7 @@
 """Files that are written completely or not at all, and zip files from unknown sources."""
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 LONGEST_LIST = 1 << 20  # bytes of a zip file that list its members
 _STORE = b"SQLite format 3\0"  # the first bytes of a store of results
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # of file systems that cannot
 
 
 @contextlib.contextmanager
@@ -22,23 +24,27 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Write a new file, then rename it to `path`: no reader sees half a file.
 
     While it is written it has no name, if the file system can do that: so nothing of it stays
-    behind when the process is killed.
+    behind when the process is killed. Its content is on the disk before it gets its name: so a
+    board that loses its power keeps the old file or the new one. A link stays, and the file that it
+    leads to is replaced.
     """
-    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    made = [folder for folder in target.parents if not folder.exists()]  # the innermost first
+    require_regular(path)
     _require_no_store(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.parent / f".{path.name}-{secrets.token_hex(4)}.part"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.parent / f".{target.name}-{secrets.token_hex(4)}.part"
         try:
             part.exists()  # OSError for a name that is too long, before anything is written
-            with _without_name(path.parent) or part.open("xb") as file:
+            with _without_name(target.parent) or part.open("xb") as file:
                 yield file
                 file.flush()
+                _to_disk(file)
                 if not part.exists():
                     number = file.fileno()  # as a folder, too: only so Python follows the link
                     os.link(f"/proc/self/fd/{number}", part, src_dir_fd=number)
-            part.chmod(0o644)
-            part.replace(path)
+            part.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -46,6 +52,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _to_disk(file: BinaryIO) -> None:
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
 
 
 def _require_no_store(path: Path) -> None:
@@ -71,7 +85,7 @@ def _without_name(folder: Path) -> BinaryIO | None:
     if not Path("/proc/self/fd").is_dir():
         return None
     try:
-        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600), "wb")
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
     except OSError:
         return None
 
