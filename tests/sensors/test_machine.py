@@ -147,6 +147,17 @@ def test_a_counter_of_x86_is_a_bit_in_the_seconds_in_which_it_rose(pi, of):
     assert found == [0, 4, 0]
 
 
+def test_a_counter_of_x86_that_cannot_be_read_is_missing_and_the_others_are_not(pi):
+    """As in a container, whose kernel lists files that it lets nobody read."""
+    counter = pi.root / "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
+    counter.mkdir(parents=True)
+    sensors = MachineSensors([0], "", pi.root)
+    assert sensors.unavailable == {
+        "throttle_bits": f"{counter} cannot be read: Is a directory",
+    }
+    assert {"mhz", "celsius"} <= sensors.read().keys()
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [

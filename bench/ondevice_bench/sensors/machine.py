@@ -63,8 +63,8 @@ class MachineSensors:
         for name, find in finders.items():
             try:
                 self._sensors[name] = find()
-            except NoSensor as error:
-                self.unavailable[name] = str(error)
+            except (NoSensor, *FAULTS) as error:
+                self.unavailable[name] = _reason(error)
         self.read()
 
     def read(self) -> dict[str, float]:
