@@ -73,6 +73,12 @@ def test_the_rails_of_a_jetson_have_their_labels_and_sums_are_none(chips):
     }
 
 
+def test_a_label_of_other_bytes_than_utf_8_is_a_name_all_the_same(chips):
+    root = chips({**JETSON, "in2_enable": "0", "in3_enable": "0"})
+    (root / "hwmon0/in1_label").write_bytes(b"VDD_\xb5\n")
+    assert [rail.name for rail in rails(root)] == ["VDD_\ufffd"]
+
+
 def test_a_rail_that_is_off_is_none(chips):
     assert [rail.name for rail in rails(chips({**JETSON, "in2_enable": "0"}))] == [
         "VDD_IN",

@@ -17,6 +17,7 @@ from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.hardware.profile import Profile
 from ondevice_bench.hardware.state import HardwareState
 from ondevice_bench.sensors import control_groups, throttling
+from ondevice_bench.sensors.kernel_file import text_of
 from ondevice_bench.sensors.machine import asked
 
 BUSY = 0.5  # of a core, by the load of the last minute
@@ -95,7 +96,7 @@ def profile_match(profile: Profile, machine: Machine) -> DoctorFinding:
 def _governor(profile: Profile, root: Path) -> DoctorFinding:
     wanted = profile.declared.governor or "performance"
     governors = sorted(
-        {_text(path) for path in root.glob(f"{_CPUS}/cpu*/cpufreq/scaling_governor")}
+        {text_of(path) for path in root.glob(f"{_CPUS}/cpu*/cpufreq/scaling_governor")}
     )
     if not governors:
         return DoctorFinding("governor", "unknown", "none: a virtual machine or container")
@@ -112,7 +113,7 @@ def _governor(profile: Profile, root: Path) -> DoctorFinding:
 
 def _turbo(root: Path) -> DoctorFinding:
     for name, on, off in (("intel_pstate/no_turbo", "0", "1"), ("cpufreq/boost", "1", "0")):
-        switch = _text(root / _CPUS / name)
+        switch = text_of(root / _CPUS / name)
         if switch == on:
             return DoctorFinding(
                 "turbo",
@@ -129,7 +130,7 @@ def _turbo(root: Path) -> DoctorFinding:
 def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str]) -> DoctorFinding:
     if profile.declared.throttling != "vcgencmd":
         counts = root.glob(f"{_CPUS}/cpu*/thermal_throttle/core_throttle_count")
-        numbers = [int(text) for text in map(_text, counts) if text.isascii() and text.isdigit()]
+        numbers = [int(text) for text in map(text_of, counts) if text.isascii() and text.isdigit()]
         if not numbers:
             return DoctorFinding("throttling", "unknown", "this machine has no counter for it")
         return DoctorFinding("throttling", "ok", f"{sum(numbers)} times since boot")
@@ -219,7 +220,7 @@ def _quota(root: Path, threads: int) -> DoctorFinding:
 
 
 def _clock_source(root: Path) -> DoctorFinding:
-    source = _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
+    source = text_of(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
     if not source:
         return DoctorFinding("clock source", "unknown", "the kernel does not report it")
     if source not in _SLOW_CLOCKS:
@@ -235,7 +236,7 @@ def _clock_source(root: Path) -> DoctorFinding:
 
 def _huge_pages(root: Path) -> DoctorFinding:
     """When the kernel gives pages of 2 MiB and more: it changes peaks and times. Runs store it."""
-    text = _text(root / "sys/kernel/mm/transparent_hugepage/enabled")
+    text = text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")
     chosen = re.search(r"\[(\w+)\]", text)
     if chosen is None:
         return DoctorFinding("huge pages", "unknown", "the kernel does not report them")
@@ -263,10 +264,3 @@ def _allocator(profile: Profile, root: Path, environment: Mapping[str, str]) -> 
     loaded = preloaded(environment)
     facts += [f"workers also load {', '.join(loaded)} (LD_PRELOAD)"] if loaded else []
     return DoctorFinding("allocator", "ok", "; ".join(facts))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ondevice_bench.sensors.kernel_file import text_of
 from ondevice_bench.units import GIB
 
 
@@ -52,8 +53,8 @@ def probe(root: Path = Path("/")) -> Machine:
 
 def board(root: Path = Path("/")) -> str:
     """`Raspberry Pi 5 Model B Rev 1.0`; empty if the firmware has no name."""
-    raw = _read(root / "proc/device-tree/model") or _read(root / "sys/class/dmi/id/product_name")
-    return raw.replace("\0", "").strip()
+    places = ("proc/device-tree/model", "sys/class/dmi/id/product_name")
+    return next(filter(None, (_firmware_text(root / place) for place in places)), "")
 
 
 def unit(root: Path = Path("/")) -> str:
@@ -62,22 +63,19 @@ def unit(root: Path = Path("/")) -> str:
     It is a hash of the serial number, or of the identity that the system drew at its installation.
     """
     places = ("proc/device-tree/serial-number", "etc/machine-id")
-    numbers = (_read(root / place).replace("\0", "").strip() for place in places)
-    number = next(filter(None, numbers), "")
+    number = next(filter(None, (_firmware_text(root / place) for place in places)), "")
     return hashlib.sha256(f"bench unit {number}".encode()).hexdigest()[:12] if number else ""
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+def _firmware_text(path: Path) -> str:
+    """The text of a file. That of a device tree ends with a zero byte."""
+    return text_of(path).replace("\0", "").strip()
 
 
 def _cpuinfo(root: Path) -> list[dict[str, str]]:
     """One mapping for each processor block of /proc/cpuinfo."""
     blocks: list[dict[str, str]] = []
-    for block in _read(root / "proc/cpuinfo").split("\n\n"):
+    for block in text_of(root / "proc/cpuinfo").split("\n\n"):
         pairs = (line.partition(":") for line in block.splitlines() if ":" in line)
         values = {key.strip(): value.strip() for key, _, value in pairs}
         if "processor" in values:
@@ -112,7 +110,7 @@ _PLACE_OF_CORE = ("physical_package_id", "die_id", "cluster_id", "core_id")
 
 def _physical_cores(root: Path, info: list[dict[str, str]]) -> int:
     cores = {
-        tuple(_read(cpu / "topology" / name) for name in _PLACE_OF_CORE)
+        tuple(text_of(cpu / "topology" / name) for name in _PLACE_OF_CORE)
         for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
         if (cpu / "topology/core_id").exists()
     }
@@ -123,8 +121,8 @@ def caches_kib(root: Path = Path("/")) -> dict[int, int]:
     """Data caches of the first processor by level; empty if the kernel does not report them."""
     sizes: dict[int, int] = {}
     for index in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index[0-9]*")):
-        level, size = _read(index / "level").strip(), _read(index / "size").strip()
-        for_code = _read(index / "type").strip() == "Instruction"
+        level, size = text_of(index / "level"), text_of(index / "size")
+        for_code = text_of(index / "type") == "Instruction"
         if level in {"1", "2", "3"} and re.fullmatch(r"\d+K", size) and not for_code:
             sizes[int(level)] = int(size[:-1])
     return sizes
@@ -132,13 +130,11 @@ def caches_kib(root: Path = Path("/")) -> dict[int, int]:
 
 def _memory_gib(root: Path) -> int:
     """The memory in GiB, rounded up. The kernel reserves a part that changes with its version."""
-    total = next(
-        (line for line in _read(root / "proc/meminfo").splitlines() if line.startswith("MemTotal")),
-        "MemTotal: 0 kB",
-    )
+    lines = text_of(root / "proc/meminfo").splitlines()
+    total = next((line for line in lines if line.startswith("MemTotal")), "MemTotal: 0 kB")
     return -(-int(total.split()[1]) * 1024 // GIB)
 
 
 def _kernel(root: Path) -> str:
-    release = _read(root / "proc/sys/kernel/osrelease").strip() or platform.release()
+    release = text_of(root / "proc/sys/kernel/osrelease") or platform.release()
     return release.split(".")[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ondevice_bench.measure.energy import EnergyUnavailable
 from ondevice_bench.measure.printed_power import PrintedPower
+from ondevice_bench.sensors.kernel_file import text_of
 
 _ROOT = Path("/sys/class/hwmon")
 _INTERVAL = 0.1
@@ -72,7 +73,7 @@ def rails(root: Path = _ROOT, *, every_chip: bool = False) -> list[Rail]:
     """The rails of INA chips, or of every chip. Two of one name have the device in theirs."""
     found: list[Rail] = []
     for folder in sorted(root.glob("hwmon*"), key=lambda path: (len(path.name), path.name)):
-        chip = _text(folder / "name")
+        chip = text_of(folder / "name")
         if every_chip or _INA.fullmatch(chip):
             found += _rails_of(folder, chip)
     count = Counter(rail.name for rail in found)
@@ -95,10 +96,10 @@ def _rails_of(folder: Path, chip: str) -> list[Rail]:
         pair = (folder / f"curr{number}_input", folder / f"in{number}_input")
         files = (power,) if power.exists() else pair
         is_sum = chip == "ina3221" and number > _CHANNELS
-        is_off = _text(folder / f"in{number}_enable") == "0"
+        is_off = text_of(folder / f"in{number}_enable") == "0"
         if is_sum or is_off or not all(file.exists() for file in files):
             continue
-        labels = (_text(folder / f"{kind}{number}_label") for kind in ("power", "in", "curr"))
+        labels = (text_of(folder / f"{kind}{number}_label") for kind in ("power", "in", "curr"))
         name = next(filter(None, labels), f"{chip}/{number}")
         found.append(Rail(name, device, files))
     return found
@@ -122,13 +123,6 @@ def _chosen(found: Sequence[Rail], names: Sequence[str], root: Path) -> list[Rai
             "up in the profile: `power: {hwmon: [RAIL, …]}`"
         )
     return whole[:1] or list(found)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ondevice_bench.measure.energy import EnergyUnavailable
+from ondevice_bench.sensors.kernel_file import text_of
 
 _POWERCAP = Path("/sys/class/powercap")
 _STALLED_SECONDS = 1.0  # a counter rises every millisecond
@@ -20,7 +21,7 @@ class Rapl:
 
     def __init__(self, root: Path = _POWERCAP) -> None:
         zones = sorted(root.glob("*-rapl:[0-9]*")) if root.is_dir() else []
-        names = {zone: _text(zone / "name") for zone in zones if zone.name.count(":") == 1}
+        names = {zone: text_of(zone / "name") for zone in zones if zone.name.count(":") == 1}
         self._zones = [zone for zone, name in names.items() if name.startswith("package")]
         if not self._zones:
             raise EnergyUnavailable(f"{root} has no package of a RAPL")
@@ -28,7 +29,7 @@ class Rapl:
             self.read()
         except OSError as error:
             raise EnergyUnavailable(f"{error.filename} cannot be read: {error.strerror}") from None
-        self.wraps_at = [int(_text(zone / "max_energy_range_uj") or 0) for zone in self._zones]
+        self.wraps_at = [int(text_of(zone / "max_energy_range_uj") or 0) for zone in self._zones]
 
     def read(self) -> list[int]:
         """The counters now."""
@@ -104,10 +105,3 @@ class CountedJoules:
 def suspended_seconds() -> float:
     """The time since boot in which the machine was suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

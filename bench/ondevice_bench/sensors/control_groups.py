@@ -7,6 +7,8 @@ container often shows its own group as the top one: then only the top one is the
 from collections.abc import Iterator
 from pathlib import Path
 
+from ondevice_bench.sensors.kernel_file import text_of
+
 OWN, TOP = "proc/self/cgroup", "sys/fs/cgroup"
 _UNLIMITED = 1 << 60  # version 1 writes a number near 2 ** 63 if there is no limit
 _ROOM = {  # by the file with the limit: the file with the usage, and the memory that can be freed
@@ -20,7 +22,7 @@ def folders(controller: str, own: Path, top: Path) -> tuple[Path, ...]:
 
     `own` is the file in which the kernel names the groups of this process. `top` has all groups.
     """
-    lines = [line.split(":", 2) for line in _text(own).splitlines() if line.count(":") > 1]
+    lines = [line.split(":", 2) for line in text_of(own).splitlines() if line.count(":") > 1]
     found: list[Path] = []
     for _, controllers, path in [*lines, ["", controller, "/"], ["", "", "/"]]:
         if controllers and controller not in controllers.split(","):
@@ -40,9 +42,9 @@ def processors(root: Path = Path("/")) -> float | None:
 
 def quota(folder: Path) -> float | None:
     """The processors of one group. A group without a limit says `max` or -1."""
-    allowed, _, period = _text(folder / "cpu.max").partition(" ")
+    allowed, _, period = text_of(folder / "cpu.max").partition(" ")
     if not period:
-        allowed, period = (_text(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        allowed, period = (text_of(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     limits = allowed.isdecimal() and period.isdecimal() and int(period)
     return int(allowed) / int(period) if limits else None
 
@@ -66,7 +68,7 @@ def memory_available(root: Path = Path("/")) -> int | None:
 
 def field(path: Path, name: str) -> int | None:
     """A number in a file of lines `name number`; None if the file or the line is missing."""
-    for line in _text(path).splitlines():
+    for line in text_of(path).splitlines():
         word, _, value = line.partition(" ")
         if word == name and value.isdecimal():
             return int(value)
@@ -82,12 +84,5 @@ def _memory_limits(root: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 def _number(path: Path) -> int | None:
-    text = _text(path)
+    text = text_of(path)
     return int(text) if text.isdecimal() else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

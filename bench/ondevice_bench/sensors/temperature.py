@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ondevice_bench.sensors.kernel_file import text_of
+
 # types of thermal zones: cpu-thermal (Pi), CPU-therm (Jetson), x86_pkg_temp, bigcore0-thermal
 _PROCESSOR_ZONE = re.compile(r"cpu|(big|mid|little)core|x86_pkg_temp", re.IGNORECASE)
 _PROCESSOR_CHIPS = ("k10temp", "zenpower", "coretemp", "cpu_thermal")  # names of hwmon
@@ -20,7 +22,7 @@ def temperature_files(root: Path) -> tuple[Path, ...]:
     There are none if the machine shows no temperature.
     """
     every = sorted(root.glob("sys/class/thermal/thermal_zone*/temp"))
-    zones = {path: _text(path.with_name("type")) for path in every if _reads(path)}
+    zones = {path: text_of(path.with_name("type")) for path in every if _reads(path)}
     of_processor = [path for path, kind in zones.items() if _PROCESSOR_ZONE.search(kind)]
     others = [path for path, kind in zones.items() if kind != _CONSTANT_ZONE]
     return tuple(of_processor or _inputs_of_chips(root) or others)
@@ -34,21 +36,14 @@ def celsius(files: Sequence[Path]) -> float:
 def _inputs_of_chips(root: Path) -> list[Path]:
     """The files in which the driver of the processor reports its temperature."""
     names = sorted(root.glob("sys/class/hwmon/hwmon*/name"))
-    chips = [path.parent for path in names if _text(path) in _PROCESSOR_CHIPS]
+    chips = [path.parent for path in names if text_of(path) in _PROCESSOR_CHIPS]
     inputs = [path for chip in chips for path in sorted(chip.glob("temp*_input")) if _reads(path)]
     exact = [path for path in inputs if _label(path) != _OFFSET_LABEL]
     return exact or inputs
 
 
 def _label(path: Path) -> str:
-    return _text(path.with_name(path.name.replace("_input", "_label")))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except (OSError, ValueError):
-        return ""
+    return text_of(path.with_name(path.name.replace("_input", "_label")))
 
 
 def _reads(path: Path) -> bool:
