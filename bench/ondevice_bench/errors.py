@@ -41,6 +41,11 @@ class BadInput(BenchError):
     exit_code = ExitCode.BAD_INPUT
 
 
+def first_line(error: BaseException) -> str:
+    """The message of an error, on one short line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 # what a path, a disk or a limit of the system causes
 _OF_THE_SYSTEM = {
     errno.EACCES,

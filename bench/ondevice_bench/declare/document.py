@@ -16,7 +16,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 200_000
@@ -94,10 +94,10 @@ def parse(path: Path, text: str) -> Document:
         raise BadInput(f"{path}:{_line(error)}: not YAML: {error.problem}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise BadInput(f"{path}:{line}: not YAML: {_first_line(error)}") from None
+        raise BadInput(f"{path}:{line}: not YAML: {first_line(error)}") from None
     except (YAMLError, ValueError, RecursionError) as error:
         where = _place_of(path, loader)
-        raise BadInput(f"{where}: not YAML: {_first_line(error)}") from None
+        raise BadInput(f"{where}: not YAML: {first_line(error)}") from None
     except (AttributeError, LookupError, TypeError):  # from tags and aliases that make no sense
         raise BadInput(
             f"{_place_of(path, loader)}: a value, a tag or an alias that cannot be read; quote it "
@@ -141,10 +141,6 @@ def _place_of(path: Path, loader: YAML) -> str:
     """The place of the value that could not be made; without a line if none was begun."""
     line = loader.constructor.line
     return f"{path}:{line}" if line else str(path)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_huge(value: object) -> bool:

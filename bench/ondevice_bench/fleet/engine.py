@@ -13,7 +13,7 @@ from typing import Any
 import dask
 from distributed import Client, KilledWorker, LocalCluster, Security, Worker, get_worker
 
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.fleet.lane import Ended, How, Lane, Work
 from ondevice_bench.running.work_folder import work_folder
 
@@ -241,5 +241,4 @@ def _client(scheduler: str) -> Client:
 
 
 def _unusable(scheduler: str, error: BaseException) -> BadInput:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return BadInput(f"--scheduler {scheduler}: {first[:300]}")
+    return BadInput(f"--scheduler {scheduler}: {first_line(error)}")

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ondevice_bench import allocators, units
+from ondevice_bench.errors import first_line
 from ondevice_bench.hardware.allocator_libraries import missing_allocators, preloaded
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
@@ -137,8 +138,7 @@ def _throttling(profile: Profile, root: Path, ask: Callable[[Sequence[str]], str
     try:
         bits = throttling.bits_of(ask(("vcgencmd", "get_throttled")))
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return DoctorFinding("throttling", "unknown", f"vcgencmd: {reason}")
+        return DoctorFinding("throttling", "unknown", f"vcgencmd: {first_line(error)}")
     now, before = throttling.causes(bits), throttling.causes_since_boot(bits)
     if not now and not before:
         return DoctorFinding("throttling", "ok", "never since boot")

@@ -27,13 +27,12 @@ from pydantic import Field
 import ondevice_bench
 from ondevice_bench.bounded_json import built_bytes
 from ondevice_bench.declare.schema import Name
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.files import atomic_write, open_zip, require_regular
 from ondevice_bench.record import run_json
 from ondevice_bench.record.run_json import (
     ClosedSchema,
     RunContent,
-    first_line,
     read_checked,
     read_run,
     require_small,

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ondevice_bench import bounded_json
 from ondevice_bench.declare.schema import StrictSchema
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.files import atomic_write, require_regular
 from ondevice_bench.record import baseline
-from ondevice_bench.record.run_json import MAX_BUILT, first_line
+from ondevice_bench.record.run_json import MAX_BUILT
 from ondevice_bench.record.store import OUT
 from ondevice_bench.units import by_time, instant
 

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from ondevice_bench.bounded_json import built_bytes
 from ondevice_bench.declare.schema import Name, StrictSchema, schema_of
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.hardware.finding import DoctorFinding
 from ondevice_bench.hardware.probe import Machine
 from ondevice_bench.record.acceptance import Acceptance
@@ -351,8 +351,3 @@ def _why_no_number(value: float) -> str:
     if isinstance(value, int) or isfinite(value):
         return "a number beyond 63 bits"
     return f"{value} is not a number of a bundle"
-
-
-def first_line(error: BaseException) -> str:
-    """The message of an error, on one short line."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.record import migrate, rows
 from ondevice_bench.record.merging import merged_run, new_records, went_on
 from ondevice_bench.record.model import Record, Run
 from ondevice_bench.record.origin import after_import
 from ondevice_bench.record.rows import RecordRows
-from ondevice_bench.record.run_json import checked_cell, first_line
+from ondevice_bench.record.run_json import checked_cell
 from ondevice_bench.record.store_file import (
     as_bad_input,
     identity,

@@ -7,9 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.files import require_regular
-from ondevice_bench.record.run_json import first_line
 
 
 def read_only(path: Path) -> sqlite3.Connection:

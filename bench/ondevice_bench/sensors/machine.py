@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from ondevice_bench.errors import first_line
 from ondevice_bench.sensors import temperature, throttling
 
 CLOCK, TEMPERATURE, THROTTLING = "mhz", "celsius", "throttle_bits"
@@ -223,4 +224,4 @@ def _number(path: Path) -> float:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or 'a file'} cannot be read: {error.strerror}"
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)
