@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.files import require_regular
+
+_LEAST_ROOM = 64 << 10  # SQLite makes a file of 32 KiB beside a store, also to read it
+_KIND = 0xFF  # the part of SQLite's extended codes that names the kind of an error
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -84,6 +88,16 @@ def as_bad_input(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise BadInput(f"{path}: {first_line(error)}") from error
+        raise BadInput(f"{path}: {_reason(path, error)}") from error
     except (ValueError, RecursionError, OverflowError) as error:
         raise BadInput(f"{path}: damaged, or not made by bench: {first_line(error)}") from error
+
+
+def _reason(path: Path, error: sqlite3.Error) -> str:
+    """What SQLite says. A full disk may look like a broken one to it."""
+    code = getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_OK
+    if code & _KIND == sqlite3.SQLITE_IOERR:
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(path.parent).free < _LEAST_ROOM:
+                return f"the disk is full ({first_line(error)})"
+    return first_line(error)
