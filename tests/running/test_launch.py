@@ -356,3 +356,18 @@ def test_a_worker_that_stops_its_zygote_costs_one_cell(zygote, odd_job, monkeypa
     outcome = zygote.launch(odd_job("stop the zygote"), 2, lambda: None)
     assert outcome.reply.status == "failed"
     assert outcome.reply.reason.endswith("it did not answer within 0.3 s")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOSYS])
+def test_a_worker_that_cannot_be_watched_is_killed(spawner, make_job, monkeypatch, number):
+    """There is no descriptor left, or the kernel has no such call: nothing may go on beside."""
+
+    def no_descriptor(pid):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pidfd_open", no_descriptor)
+    job, before = make_job("memory"), workers_below(os.getpid())
+    outcome = PassLauncher(spawner, Mock()).launch(job, 120, lambda: None)
+    reason = f"a worker cannot be started: {os.strerror(number)}"
+    assert (outcome.reply.status, outcome.reply.reason) == ("failed", reason)
+    assert workers_below(os.getpid()) == before

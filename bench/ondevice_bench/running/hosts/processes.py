@@ -33,10 +33,12 @@ def ends_within(process: "subprocess.Popen[Any]", seconds: float) -> bool:
 def end(process: "subprocess.Popen[Any]", grace: float = 0.0) -> int:
     """Give the process `grace` seconds to end, then kill what is left of its group.
 
-    The group is killed before the process is reaped: until then no other can have its number.
+    The group is killed before the process is reaped: until then no other can have its number. If
+    there is no descriptor left to wait with, it gets no time.
     """
     if process.returncode is None:
-        ends_within(process, grace)
+        with contextlib.suppress(OSError):
+            ends_within(process, grace)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
