@@ -84,12 +84,24 @@ def test_the_process_and_its_children_end_with_the_block():
     assert not any(map(is_alive, pids))
 
 
+def test_a_command_that_has_ended_keeps_its_number_until_the_block_ends():
+    """The group of this number is killed then: it must not be the group of another process."""
+    with meter("print(1, 2)").begin() as metering:
+        end = time.monotonic() + 10
+        while not metering._failure and time.monotonic() < end:
+            metering.mark()
+        assert os.waitid(os.P_PID, metering._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    assert metering._process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
         ("time.sleep(60)", r"gave no reading within 0.3 s \(it must flush each line\)"),
         ("sys.exit('no sensor\\nfound')", "ended with status 1: found"),
         ("print(1, 2)", "ended with status 0"),
+        ("os.kill(os.getpid(), 9)", "ended with status -9"),
+        ("os.close(1); os.close(2); time.sleep(60)", "closed its output"),
         ("print('<html>', flush=True)\ntime.sleep(60)", "printed '<html>', not `seconds watts`"),
         ("while True:\n    print('y')", "printed 'y', not `seconds watts`"),
         ("while True:\n    print('y', end='')", "printed 'yyyy"),

@@ -15,6 +15,7 @@ from ondevice_bench.measure.energy import EnergyUnavailable
 from ondevice_bench.measure.power_trace import BadReading, PowerTrace, Stalled
 
 FIRST_SECONDS = 10.0  # in which the first reading must come
+_END_SECONDS, _LOOK_SECONDS = 1.0, 0.01  # for a command to end that has closed its output
 _PIECE = 1 << 16
 _MOST_PIECES = 16  # at one mark
 _LONGEST_LINE = 1_000
@@ -141,7 +142,10 @@ class PrintedJoules:
             raise EnergyUnavailable(str(error)) from None
 
     def close(self) -> None:
-        """End the command and what it started in its own session."""
+        """End the command and what it started in its own session.
+
+        The command is reaped last: until then no other process can have its number.
+        """
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         for stream in (self._process.stdout, self._process.stderr):
@@ -160,11 +164,9 @@ class PrintedJoules:
             self._failure = str(error)
 
     def _how_it_ended(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
+        status = _status_within(self._process.pid, _END_SECONDS)
         self._complaint += _available(self._err, 1)[0]
         last = self._complaint.decode(errors="replace").strip().splitlines()[-1:]
-        status = self._process.returncode
         how = "closed its output" if status is None else f"ended with status {status}"
         return ": ".join([f"the meter {self._meter.command[0]} {how}", *last])
 
@@ -172,6 +174,18 @@ class PrintedJoules:
         poll = select.poll()
         poll.register(self._out, select.POLLIN)
         poll.poll(seconds * 1000)
+
+
+def _status_within(child: int, seconds: float) -> int | None:
+    """How a child has ended, without reaping it; None if it has not ended in this time."""
+    end = time.perf_counter() + seconds
+    while True:
+        found = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is not None:
+            return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+        if time.perf_counter() > end:
+            return None
+        time.sleep(_LOOK_SECONDS)
 
 
 def _available(descriptor: int, pieces: int) -> tuple[bytes, bool]:
