@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ondevice_bench.measure.removable_hooks import hooked
 from ondevice_bench.measure.training_step import TrainingStep
 
 
@@ -107,12 +108,8 @@ def _track_site(model: nn.Module) -> Iterator[Callable[[], SaveSite]]:
             module.register_forward_hook(leave),
         )
     ]
-    try:
-        with _CurrentFunction() as function:
-            yield lambda: SaveSite(entered[-1] if entered else None, function.name)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with hooked(hooks), _CurrentFunction() as function:
+        yield lambda: SaveSite(entered[-1] if entered else None, function.name)
 
 
 def _forward(

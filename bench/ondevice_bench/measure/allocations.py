@@ -14,6 +14,8 @@ from torch import nn
 from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from ondevice_bench.measure.removable_hooks import hooked
+
 _SPAN, _MODULE = "bench.span:", "bench.module:"
 
 
@@ -123,11 +125,8 @@ def mark_modules(model: nn.Module) -> Iterator[None]:
             module.register_forward_hook(leave),
         )
     ]
-    try:
+    with hooked(hooks):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,15 @@ Another process reads them: `hwmon SECONDS FILES` prints the watts of these rail
 
 import json
 import math
-import os
 import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ondevice_bench.measure.energy import EnergyUnavailable
+from ondevice_bench.measure.power_printer import print_power
 from ondevice_bench.measure.printed_power import PrintedPower
 from ondevice_bench.sensors.kernel_file import text_of
 
@@ -129,11 +128,7 @@ def main() -> None:
     """Print the watts of the rails at each interval, while the parent lives."""
     interval, chosen = float(sys.argv[1]), json.loads(sys.argv[2])
     files = [[Path(file) for file in rail] for rail in chosen]
-    parent = os.getppid()
-    while os.getppid() == parent:
-        watts = sum(map(watts_of, files))
-        print(time.monotonic(), watts, flush=True)  # noqa: T201  # to its parent
-        time.sleep(interval)
+    print_power(lambda: sum(map(watts_of, files)), interval)
 
 
 if __name__ == "__main__":

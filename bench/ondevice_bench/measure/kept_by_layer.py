@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.measure.activations import SavedTensor, storage_key
+from ondevice_bench.measure.removable_hooks import hooked
 from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.metrics import SOURCE_TOLERANCE
 
@@ -103,11 +104,8 @@ def _following(
             layer.register_forward_hook(leave),
         )
     ]
-    try:
+    with hooked(hooks):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _bytes(layer: _Layer, resident: set[int]) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from ondevice_bench.measure.clock import TimedSamples, sample
+from ondevice_bench.measure.removable_hooks import hooked
 from ondevice_bench.measure.training_step import TrainingStep
 from ondevice_bench.suite.suite import Sampling
 
@@ -85,11 +86,8 @@ class LayerClock:
                 layer.register_forward_hook(leave, prepend=True),
             )
         ]
-        try:
+        with hooked(hooks):
             yield
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def _start(self) -> int:
         self.overlaps = self.overlaps or self._began is not None

@@ -3,12 +3,11 @@
 Another process reads it: `pmic SECONDS COMMAND…` prints its watts at each interval.
 """
 
-import os
 import subprocess
 import sys
-import time
 
 from ondevice_bench.measure.energy import EnergyUnavailable
+from ondevice_bench.measure.power_printer import print_power
 from ondevice_bench.measure.printed_power import PrintedPower
 from ondevice_bench.sensors.machine import asked
 
@@ -57,16 +56,18 @@ def main() -> None:
     A reading without all rails ends it: a rail that is missing is not one without power.
     """
     interval, command = float(sys.argv[1]), sys.argv[2:]
-    parent, known = os.getppid(), set[str]()
-    while os.getppid() == parent:
+    known = set[str]()
+
+    def watts() -> float:
+        nonlocal known
         rails = rail_watts(asked(command, _LONGEST))
         known = known or set(rails)
         if not rails or set(rails) != known:
             differing = ", ".join(sorted(known ^ set(rails))) or "none"
             sys.exit(f"{' '.join(command)} does not name the same rails each time: {differing}")
-        watts = sum(rails.values())
-        print(time.monotonic(), watts, flush=True)  # noqa: T201  # to its parent
-        time.sleep(interval)
+        return sum(rails.values())
+
+    print_power(watts, interval)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ondevice_bench.measure.fidelity import FactoredStep, Similarity, similarity
+from ondevice_bench.measure.removable_hooks import hooked
 from ondevice_bench.methods.applied_gradient import is_applied
 from ondevice_bench.methods.lowrank import LowRankLayer
 from ondevice_bench.metrics.learning import NOT_FINITE
@@ -220,11 +221,8 @@ def _freed_gradients(workload: Workload, names: tuple[str, ...]) -> Iterator[dic
         for name, weight in weights.items()
         if weight is not None and workload.treatment.updates_in_backward
     ]
-    try:
+    with hooked(hooks):
         yield freed
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _stored_gradient(workload: Workload, name: str) -> Tensor | None:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ondevice_bench.measure.activations import saved_in_forward, storage_bytes
+from ondevice_bench.measure.removable_hooks import hooked
 from ondevice_bench.models.families import family
 from ondevice_bench.models.layers import (
     NoSuchLayers,
@@ -87,11 +88,8 @@ def _layer_calls(model: nn.Module) -> Iterator[dict[str, list[tuple[list[int], l
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, nn.Conv2d))
     ]
-    try:
+    with hooked(hooks):
         yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _flops(layer: nn.Linear | nn.Conv2d, output: list[int]) -> int:

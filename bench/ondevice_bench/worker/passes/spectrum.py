@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ondevice_bench.measure.removable_hooks import hooked
 from ondevice_bench.methods.ranks import by_epsilon
 from ondevice_bench.methods.tensors import energies, largest_rank, working
 from ondevice_bench.methods.treatment import Treatment
@@ -30,10 +31,8 @@ def measure(job: Job) -> PassResult:
             hooks.append(
                 module.register_forward_pre_hook(_note_activation(layers[name]), with_kwargs=True)
             )
-    with torch.no_grad():
+    with hooked(hooks), torch.no_grad():
         loss(model, batch)
-    for hook in hooks:
-        hook.remove()
     return PassResult(details={"epsilons": EPSILONS, "layers": layers})
 
 
