@@ -39,8 +39,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             part.exists()  # OSError for a name that is too long, before anything is written
             with _without_name(target.parent) or part.open("xb") as file:
                 yield file
-                file.flush()
-                _to_disk(file)
+                to_disk(file)
                 if not part.exists():
                     number = file.fileno()  # as a folder, too: only so Python follows the link
                     os.link(f"/proc/self/fd/{number}", part, src_dir_fd=number)
@@ -54,7 +53,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _to_disk(file: BinaryIO) -> None:
+def to_disk(file: BinaryIO) -> None:
+    """Wait until the content of a file is on the disk, if the file system can say so."""
+    file.flush()
     try:
         os.fsync(file.fileno())
     except OSError as error:

@@ -243,6 +243,28 @@ def test_a_page_that_was_edited_is_written_again(sites):
     assert sites.files("site") == before
 
 
+def test_a_machine_that_loses_its_power_loses_pages_at_most(sites, monkeypatch):
+    """What is not on the disk before a rename may be empty then: pages are drawn again."""
+    synced = set()
+
+    def fsync(number):
+        file = Path(os.readlink(f"/proc/self/fd/{number}"))
+        assert file.stat().st_size, "all of it is written"
+        synced.add(file.name)
+
+    path = sites.bundle(content(0), content(0, profile="pi5"))
+    monkeypatch.setattr(os, "fsync", fsync)
+    sites.publish("site", path)
+    whole = sites.files("site")
+    lost = [name for name in whole if Path(name).name not in synced]
+    assert lost
+    assert {Path(name).suffix for name in lost} == {".html"}
+    for name in lost:
+        (sites.folder / "site" / name).write_bytes(b"")
+    assert sites.publish("site").written == len(lost)
+    assert sites.files("site") == whole
+
+
 def data_of(sites):
     return sites.folder / "site" / "quick/x86/data/quick-x86-00.json"
 

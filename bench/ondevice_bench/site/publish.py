@@ -19,7 +19,7 @@ from pathlib import Path
 import ondevice_bench
 from ondevice_bench.analyse.history import in_order
 from ondevice_bench.errors import BadInput
-from ondevice_bench.files import require_regular
+from ondevice_bench.files import require_regular, to_disk
 from ondevice_bench.site import digest_file, index_page
 from ondevice_bench.site.board_history import board_history
 from ondevice_bench.site.board_page import board_pages, card_of
@@ -315,7 +315,10 @@ def _put_in_place(
             for path, data in {**files, FILE_NAME: manifest.to_json()}.items():
                 beside = staging / path
                 beside.parent.mkdir(parents=True, exist_ok=True)
-                beside.write_bytes(data)
+                with beside.open("wb") as file:
+                    file.write(data)
+                    if path.endswith(".json"):  # a page can be drawn again
+                        to_disk(file)
             for path in files:
                 (staging / path).replace(site / path)
             for path in gone:
