@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
         assert link.is_symlink()
         assert real.read_bytes() == content
     assert list(real.parent.iterdir()) == [real]
+
+
+def test_a_folder_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path, Path(), Path("..")):
+        with (
+            pytest.raises(BadInput, match=r"cannot be written: Is a directory$"),
+            atomic_write(path),
+        ):
+            pytest.fail("is found before anything is written")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pipe_or_a_device_is_never_replaced(tmp_path):

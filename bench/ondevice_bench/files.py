@@ -30,6 +30,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     made = [folder for folder in target.parents if not folder.exists()]  # the innermost first
+    if os.path.isdir(target):
+        raise BadInput(f"{path}: cannot be written: {os.strerror(errno.EISDIR)}")
     require_regular(path)
     _require_no_store(path)
     try:

@@ -371,6 +371,16 @@ def test_a_name_is_added_with_the_indent_of_the_others(workplace, text, name):
     assert found == {"board1": "a@b", name: text}
 
 
+def test_a_name_is_added_with_the_line_ends_of_the_file(workplace):
+    before = b"schema: 1\r\nboards:\r\n  board1: {address: a@b}\r\n"
+    (workplace / "hosts.yaml").write_bytes(before)
+    remember("board2", address("c@d"))
+    after = (workplace / "hosts.yaml").read_bytes()
+    added = b'  board2:\r\n    address: "c@d"\r\n'
+    assert after.replace(added, b"") == before
+    assert boards()["board2"].address == "c@d"
+
+
 @pytest.mark.parametrize(
     "text",
     [

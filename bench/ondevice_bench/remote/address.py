@@ -187,7 +187,8 @@ def remember(name: str, board: Address, file: Path = FILE) -> None:
     known = boards(file)
     if name in known:
         return
-    text = file.read_text(encoding="utf-8") if file.exists() else "schema: 1\nboards:\n"
+    # not `read_text`, which changes the ends of lines
+    text = file.read_bytes().decode() if file.exists() else "schema: 1\nboards:\n"
     key, quoted = _key(name), json.dumps(board.address)
     longer = _with_entry(text, key, quoted)
     if not _has_one_more(file, longer, known, name):  # its YAML has a form that we cannot extend
@@ -206,8 +207,8 @@ def _with_entry(text: str, name: str, quoted: str) -> str:
     """The text with a board below the line `boards:`, if there is such a line."""
     lines = text.splitlines(keepends=True)
     place = next((n for n, line in enumerate(lines, 1) if line.rstrip() == "boards:"), len(lines))
-    indent = _indent(lines[place:])
-    entry = f"{indent}{name}:\n{2 * indent}address: {quoted}\n"
+    indent, end = _indent(lines[place:]), "\r\n" if "\r\n" in text else "\n"
+    entry = f"{indent}{name}:{end}{2 * indent}address: {quoted}{end}"
     return "".join([*lines[:place], entry, *lines[place:]])
 
 
