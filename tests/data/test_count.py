@@ -2,13 +2,15 @@
 
 import numpy
 import pytest
+from PIL import Image
 
 from ondevice_bench.data import texts
 from ondevice_bench.data.batch import make
+from ondevice_bench.data.classes import only_class
 from ondevice_bench.data.count import examples_of, fewest_examples_of
 from ondevice_bench.data.split import rows
 from ondevice_bench.specs.data import LEARN, DataSource, parse
-from ondevice_bench.specs.inputs import Tokens
+from ondevice_bench.specs.inputs import Images, Tokens
 
 
 def test_a_folder_has_as_many_examples_as_images_in_its_classes(tmp_path):
@@ -16,6 +18,17 @@ def test_a_folder_has_as_many_examples_as_images_in_its_classes(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     assert examples_of(DataSource("folder", path=tmp_path)) == 3
+
+
+def test_a_folder_with_the_name_of_an_image_is_no_example_but_may_hold_some(tmp_path):
+    """The count, the classes, the batch and the hash of the data all mean the same files."""
+    for name in ("a/1.png", "a/album.jpg/2.png", "b/3.png/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40)).save(tmp_path / name, "png")
+    source = parse({"folder": "."}, tmp_path)
+    assert examples_of(source) == 2
+    assert only_class(source) == "a"
+    assert len(make(source, Images(3, 32, 2), 2, "seed")["inputs"]) == 2
 
 
 @pytest.mark.parametrize("save", [numpy.savez, numpy.savez_compressed])

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 
 from ondevice_bench.data.batch import NoBatch
-from ondevice_bench.data.count import PICTURES
+from ondevice_bench.data.pictures import pictures_of_class
 from ondevice_bench.specs.data import DataSource
 
 
@@ -29,9 +29,7 @@ def _classes(source: DataSource) -> Iterator[str]:
     match source.kind:
         case "folder":
             for child in sorted(source.path.iterdir()):
-                if child.is_dir() and any(
-                    file.suffix.lower() in PICTURES for file in child.rglob("*")
-                ):
+                if child.is_dir() and next(pictures_of_class(child), None):
                     yield child.name
         case "texts":
             yield from _classes_of_texts(source)

@@ -3,9 +3,9 @@
 import zipfile
 import zlib
 
+from ondevice_bench.data.pictures import pictures_of_class
 from ondevice_bench.specs.data import DataSource
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 _ARRAYS = ("images", "tokens")
 # of the data of packages, of a file of CIFAR-10, and of places in our text: half of its 22301
 # bytes, because a short window begins at most places, but crosses no end of a part
@@ -19,12 +19,8 @@ def examples_of(source: DataSource) -> int | None:
     try:
         match source.kind:
             case "folder":
-                return sum(
-                    file.suffix.lower() in PICTURES
-                    for child in source.path.iterdir()
-                    if child.is_dir()
-                    for file in child.rglob("*")
-                )
+                classes = (child for child in source.path.iterdir() if child.is_dir())
+                return sum(1 for child in classes for _ in pictures_of_class(child))
             case "texts":
                 if source.path.is_file():
                     with source.path.open(encoding="utf-8") as lines:

@@ -18,8 +18,8 @@ import numpy
 
 from ondevice_bench.data import images
 from ondevice_bench.data.batch import NoBatch, require_classes
-from ondevice_bench.data.count import PICTURES
 from ondevice_bench.data.packed_arrays import ArrayHeader, NoArray, PackedArrays, packed_arrays
+from ondevice_bench.data.pictures import pictures_of_class
 from ondevice_bench.data.split import Array, Arrays, Draw
 from ondevice_bench.data.split import rows as rows_of_split
 from ondevice_bench.specs.data import (
@@ -64,8 +64,7 @@ def labelled_files(source: DataSource, inputs: Inputs) -> list[tuple[Path, int]]
     files = [
         (file, label)
         for label, child in enumerate(classes)
-        for file in sorted(child.rglob("*"))
-        if file.suffix.lower() in PICTURES
+        for file in sorted(pictures_of_class(child))
     ]
     if not files:
         raise NoBatch(f"{root}: holds no images in folders, one for each class: CLASS/IMAGE.jpg")

@@ -235,8 +235,14 @@ def files_of_classes(folder: Path) -> Iterator[Path]:
     for child in folder.iterdir():
         if child.is_file():
             yield child
-        for place, _, names in os.walk(child, onerror=_refuse) if child.is_dir() else ():
-            yield from filter(Path.is_file, (Path(place, name) for name in names))
+        if child.is_dir():
+            yield from files_of_class(child)
+
+
+def files_of_class(folder: Path) -> Iterator[Path]:
+    """All files below the folder of a class. OSError if a folder below it cannot be read."""
+    for place, _, names in os.walk(folder, onerror=_refuse):
+        yield from filter(Path.is_file, (Path(place, name) for name in names))
 
 
 def _refuse(error: OSError) -> NoReturn:
