@@ -156,3 +156,34 @@ def test_a_method_has_the_name_of_its_file(workplace):
     assert "class RandomSums(LayerMethod):" in text
     assert "./random_sums.py:RandomSums" in text
     assert "tarter" not in text
+
+
+def test_a_suite_with_the_users_model_has_no_example_of_one(workplace):
+    assert "mynet.py" not in write_suite("other", "vit_b_32").read_text()
+    assert "mynet.py" in write_suite("mine").read_text()
+
+
+def test_the_message_names_the_flag_and_no_file_that_is_not_there(workplace):
+    with pytest.raises(BadInput) as caught:
+        write_suite("mine", "mcunt")
+    (line,) = caught.value.lines
+    assert line.startswith("--model mcunt: unknown model 'mcunt'; did you mean 'mcunet'?")
+    with pytest.raises(BadInput, match=r"^--model: the name of the model is empty$"):
+        write_suite("mine", "")
+
+
+def test_the_suffix_of_a_suite_is_not_written_twice(workplace):
+    assert str(write_suite("mine.yaml")) == "suites/mine.yaml"
+
+
+@pytest.mark.parametrize("name", ["torch", "numpy", "random", "random.py", "ondevice_bench"])
+def test_a_method_does_not_hide_a_module_that_others_import(workplace, name):
+    with pytest.raises(BadInput, match="cannot be the name of a method: it is a module"):
+        write_method(name)
+    assert list(workplace.iterdir()) == []
+
+
+def test_a_method_is_no_word_of_python(workplace):
+    with pytest.raises(BadInput, match="it is a word of Python"):
+        write_method("class")
+    assert list(workplace.iterdir()) == []

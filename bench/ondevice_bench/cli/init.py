@@ -17,8 +17,10 @@ def init(
     """Write a commented suite to start from: suites/NAME.yaml, and its schema for editors."""
     from ondevice_bench.starters.write import SCHEMA, write_suite
 
+    path = write_suite(name, model)
+    name = path.stem
     print_lines(
-        f"suite: {write_suite(name, model)}",
+        f"suite: {path}",
         f"for your editor: {SCHEMA}",
         f"next: `bench plan {name}`, then `bench run {name} --open`",
     )

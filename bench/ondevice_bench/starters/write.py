@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from importlib.resources import files
 from keyword import iskeyword
 from pathlib import Path
@@ -15,19 +16,31 @@ from ondevice_bench.suite.load import suite_of
 SUITES = Path("suites")
 SCHEMA = SUITES / "suite.schema.json"  # the template names it
 MODEL = "mcunet"
+OWN_MODEL = "# - ../mynet.py:net"  # an example in the template
+TAKEN = sys.stdlib_module_names | {"torch", "numpy", "ondevice_bench"}
 
 
 def write_suite(name: str, model: str | None = None) -> Path:
     """Write `suites/NAME.yaml`, perhaps with a user's model, and the schema for editors."""
+    name = name.removesuffix(".yaml")
     if re.fullmatch(r"\w[\w.-]*", name) is None:
         raise BadInput(
             f"{name!r} cannot be the name of a suite: letters, digits, '.', '_' and '-' only"
         )
     path = SUITES / f"{name}.yaml"
-    text = _template("suite.yaml.txt").replace("MODEL", _from_suites(model or MODEL))
-    text = text.replace(" NAME ", f" {name} ")
+    if model is not None and not model.strip():
+        raise BadInput("--model: the name of the model is empty")
+    text = _template("suite.yaml.txt")
+    if model is not None:  # it is there: no example of one is needed
+        text = "".join(line for line in text.splitlines(True) if OWN_MODEL not in line)
+    text = text.replace("MODEL", _from_suites(model or MODEL)).replace(" NAME ", f" {name} ")
     _require_new(path)
-    suite_of(parse(path, text), name)  # the model may be none
+    try:
+        suite_of(parse(path, text), name)  # the model may be none
+    except BadInput as error:  # the file is not there, so nobody can look at its lines
+        place = rf"^{re.escape(str(path))}(:\d+)?: (models\[0\]: )?"
+        lines = (re.sub(place, lambda _: f"--model {model}: ", line) for line in error.lines)
+        raise BadInput(*lines) from None
     with atomic_write(path) as file:  # appears last: if it is there, a second call is refused
         file.write(text.encode())
         if not SCHEMA.exists():
@@ -42,6 +55,9 @@ def write_method(name: str) -> tuple[Path, str]:
         raise BadInput(
             f"{name!r} cannot be the name of a method: letters, digits and '_' only, no digit first"
         )
+    if iskeyword(name) or name in TAKEN:
+        what = "a word of Python" if iskeyword(name) else "a module that other files import"
+        raise BadInput(f"{name!r} cannot be the name of a method: it is {what}")
     kind = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
     if not kind.isidentifier() or iskeyword(kind):
         raise BadInput(
