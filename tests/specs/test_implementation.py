@@ -90,3 +90,27 @@ def test_a_name_that_both_folders_have_is_refused(loaded, tmp_path):
     where = f"{tmp_path}/a and in {tmp_path}/b"
     why = "one process loads files of both folders, so rename one"
     assert last == f"ImportError: 'model' is in {where}: {why}"
+
+
+def test_a_relative_import_says_by_which_name_it_works(loaded, tmp_path):
+    files = {"kit__a": "from .b import net\n", "kit__b": "def net(): return 1\n"}
+    *_, last = loaded("kit/a.py:net", **files)
+    way = f"name it kit.a, and install its package or set PYTHONPATH={tmp_path}"
+    assert last == (f"ImportError: attempted relative import with no known parent package; {way}")
+    above = tmp_path / "all"
+    above.mkdir()
+    (tmp_path / "kit").rename(above / "kit")
+    for folder in (above, above / "kit"):
+        (folder / "__init__.py").touch()
+    *_, last = loaded("all/kit/a.py:net")
+    assert last.endswith(f"; name it all.kit.a, {way.partition(', ')[2]}")
+
+
+def test_another_import_that_fails_keeps_its_words(loaded):
+    *_, last = loaded("a.py:net", a="import no_such\n")
+    assert last == "ModuleNotFoundError: No module named 'no_such'"
+
+
+def test_a_file_that_ends_the_process_says_so(loaded):
+    *_, last = loaded("a.py:net", a="import sys\nsys.exit('no config')\n")
+    assert last == "RuntimeError: the code ends the process: sys.exit('no config')"

@@ -104,3 +104,9 @@ def test_a_method_says_why_it_does_not_apply():
     assert registry.method("vanilla").refuses(model) is None
     assert EXTRA.refuses(model) == "extra treats conv1d; mcunet has conv2d, linear"
     assert isinstance(model, ModelSpec)
+
+
+@pytest.mark.parametrize("text", ["./kit:Net", "kit/net:Net", ":Net", "kit..net:Net", "kit.net:"])
+def test_a_module_of_a_model_has_a_dotted_name(tmp_path, text):
+    with pytest.raises(ValueError, match="must be FILE"):
+        registry.own_model(text, tmp_path)

@@ -23,9 +23,19 @@ _STANDARD_LIBRARY = os.path.dirname(os.__file__)
 
 def load_module(where: str) -> ModuleType:
     """A module by its dotted name, or by its file; ValueError if there is none."""
-    if not where.endswith(".py"):
-        return importlib.import_module(where)
-    file = Path(where).resolve()
+    try:
+        return _load_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except SystemExit as end:  # else the process would end without a word
+        error = RuntimeError(f"the code ends the process: sys.exit({end.code!r})")
+        raise error.with_traceback(end.__traceback__) from None
+    except ImportError as error:
+        if (help_ := _way_out(where, error)) is None:
+            raise
+        raise type(error)(f"{error}; {help_}").with_traceback(error.__traceback__) from None
+
+
+def _load_file(where: Path) -> ModuleType:
+    file = where.resolve()
     spec = importlib.util.spec_from_file_location(f"{_PREFIX}{file.stem}", file)
     if spec is None or spec.loader is None or not file.exists():
         raise ValueError(f"{where}: no such file")
@@ -34,6 +44,23 @@ def load_module(where: str) -> ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _way_out(where: str, error: ImportError) -> str | None:
+    """What makes this import work, if it lacks the package of the file or of the name."""
+    if not where.endswith(".py"):
+        package = where.partition(".")[0]
+        if error.name != package:
+            return None
+        return f"install it, or set PYTHONPATH to the folder that holds {package!r}"
+    if "no known parent package" not in str(error):
+        return None
+    file = Path(where).resolve()
+    folder, names = file.parent, [file.stem]
+    while not names[1:] or (folder / "__init__.py").exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return f"name it {'.'.join(names)}, and install its package or set PYTHONPATH={folder}"
 
 
 def load(path: str) -> Any:

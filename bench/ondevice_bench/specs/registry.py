@@ -105,7 +105,8 @@ def own_model(text: str, folder: Path) -> ModelSpec:
         name = implementation = text
     if where == "__main__":
         raise ValueError(in_a_file(text, last))
-    if where != "transformers" and not last.isidentifier():
+    parts = [last] if where.endswith(".py") else [*where.split("."), last]
+    if where != "transformers" and not all(part.isidentifier() for part in parts):
         raise ValueError(f"must be {OWN_MODEL}, got {text!r}")
     spec = ModelSpec(
         name=name,

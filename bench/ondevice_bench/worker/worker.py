@@ -32,6 +32,8 @@ def perform(work: Work) -> Reply:
             reason = out_of_memory.reason(error, work.memory_cap)
             return Reply("oom", reason, traceback.format_exc())
         return _failed(error)
+    except SystemExit as end:  # of the user's code
+        return _failed(end)
 
 
 def _answered(questions: Questions) -> Reply:
