@@ -88,3 +88,18 @@ def test_a_cell_has_the_allocators_of_the_command_line():
     assert Words(["mcunet"]).suite().allocators == ()
     with pytest.raises(BadInput, match=r"^command line: allocator.*did you mean 'tcmalloc'"):
         Words(["mcunet"], allocators=["tcmaloc"]).suite()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (Words(["mcunet"], ["vanilla", "asi"]), "--method asi: needs one of rank, epsilon"),
+        (Words(["mcunet", "./no.py:net"]), "--model ./no.py:net: ./no.py: cannot be read: No such"),
+        (Words(["mcunet"], batches=[8, 0]), "--batch: must be at least 1, got 0"),
+    ],
+)
+def test_a_message_names_the_flag_and_its_word(workplace, words, says):
+    with pytest.raises(BadInput) as caught:
+        words.suite()
+    (line,) = caught.value.lines
+    assert line.startswith(says)

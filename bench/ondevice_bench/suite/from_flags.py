@@ -1,6 +1,7 @@
 """A suite from the command line: the same words as in a file, checked by the same schema."""
 
 import json
+import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ class Words:
             if name not in used:
                 raise BadInput(f"--option {name}: {_no_such_option(name, self.models, methods)}")
         if self.batches:
+            if min(self.batches) < 1:
+                raise BadInput(f"--batch: must be at least 1, got {min(self.batches)}")
             for options in per_model.values():
                 options["batch"] = list(self.batches)
         keys: dict[str, Any] = {
@@ -64,7 +67,19 @@ class Words:
         for key, value in (("data", self.data), ("weights", self.weights)):
             if value is not None:
                 keys[key] = _braced(value)
-        return suite_of_keys(SOURCE, keys, name_of(self.models))
+        try:
+            return suite_of_keys(SOURCE, keys, name_of(self.models))
+        except BadInput as error:
+            given = {"model": list(per_model), "method": list(dict.fromkeys(texts))}
+            raise BadInput(*(_by_flag(line, given) for line in error.lines)) from None
+
+
+def _by_flag(line: str, given: Mapping[str, Sequence[str]]) -> str:
+    """A message that names the words after `--model` or `--method`, not their place in a list."""
+    found = re.match(rf"{SOURCE}: (model|method)s\[(\d+)\]", line)
+    if found is None:
+        return line
+    return f"--{found[1]} {given[found[1]][int(found[2])]}{line[found.end() :]}"
 
 
 def _options(texts: Sequence[str]) -> dict[str, list[Any]]:
