@@ -195,6 +195,7 @@ def test_batches_are_compared_by_one_example(world):
     world.space = "schema: 1\ntitle: t\nmethods: [vanilla]\nbatch: [2, 8]\n"
     found = world.search()  # a step takes a second whatever its batch
     assert found.winner.cell.batch == 8
+    assert headline(found)[0] == "mcunet on pi5-2gb: use vanilla · batch 8."
     assert found.winner.cost == pytest.approx(1 / 8, rel=0.05)
 
 

@@ -40,7 +40,9 @@ def headline(found: Recommendation) -> list[str]:
     if winner is None:
         why = "the budget ended before any candidate was known to meet the limits"
         return [f"{where}: no answer yet: {why}."]
-    lines = [f"{where}: use {winner.label}, batch {winner.cell.batch}."]
+    batch = f"batch {winner.cell.batch}"  # the label has it if candidates have several
+    use = winner.label if winner.label.endswith(f" {batch}") else f"{winner.label}, {batch}"
+    lines = [f"{where}: use {use}."]
     lines.append(f"  {_sureness(found)}")
     estimate = winner.estimates.get(goal.name)
     if estimate is not None:
