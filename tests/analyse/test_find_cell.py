@@ -65,3 +65,8 @@ def test_a_measured_cell_goes_before_pending_ones(summary_of):
     assert find_cell(found, "vanilla").status != "pending"
     with pytest.raises(BadInput, match="3 cells match 'vanilla'"):
         find_cell(summary_of([], items), "vanilla")
+
+
+def test_the_nearest_word_is_named(run):
+    with pytest.raises(BadInput, match=r"unknown cell 'vanila'; did you mean 'vanilla'\?"):
+        find_cell(run, "vanila")

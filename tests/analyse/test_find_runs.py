@@ -106,3 +106,18 @@ def test_stores_are_found_by_suite_or_path(stores, workplace):
     assert find_stores(["elsewhere.sqlite", "big"]) == (Path("elsewhere.sqlite"), as_typed[0])
     with pytest.raises(BadInput, match="unknown suite or store 'bigg'; did you mean 'big'"):
         find_stores(["bigg"])
+
+
+def test_the_file_of_a_baseline_is_named_if_only_its_name_was_given(stores, workplace):
+    (workplace / "baselines").mkdir()
+    (workplace / "baselines/main.json").write_text("{}")
+    with pytest.raises(BadInput, match=r"did you mean the baseline 'baselines/main\.json'\?"):
+        find_run("main")
+
+
+def test_a_suite_without_any_run_is_not_called_unknown(workplace):
+    with pytest.raises(BadInput) as caught:
+        find_stores(["quick"])
+    assert caught.value.lines == (
+        "no results of 'quick': bench-out has no runs. Start with `bench run quick`",
+    )

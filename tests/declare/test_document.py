@@ -48,6 +48,7 @@ def test_values_are_plain_and_know_their_lines(tmp_path):
         ("a: 1\nb: 2\na: 3\n", 3, 'found duplicate key "a"'),
         ("a: 1\nb: [1, 2\n", 3, "not YAML"),
         ("a: 1\n\tb: 2\n", 2, "not YAML"),
+        ("a:\n\t- b\n", 2, "not YAML: a tab; YAML is indented with spaces only"),
         ("a: 1\nb: !!python/object:os.system x\n", 2, "no meaning here"),
         ("a: 1\nb: !mine 3\n", 2, "no meaning here"),
         ("a: 1\nb: 2020-01-01\n", 2, "quote it"),

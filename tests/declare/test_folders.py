@@ -37,6 +37,7 @@ def test_a_name_is_a_stem_or_a_path(workplace):
         ("sub/none", "sub/none: no such file"),
         ("./", "./: is a folder, not a suite file"),
         (".", ".: is a folder, not a suite file"),
+        ("", "the name of a suite is empty"),
         ("x" * 300, "unknown suite 'xxx"),
         ("x" * 5000, "a suite's name has 5,000 characters: xxx"),
     ],

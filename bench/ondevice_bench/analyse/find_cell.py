@@ -21,7 +21,7 @@ def find_cell(summary: RunSummary, text: str) -> CellSummary:
     words = text.lower().replace("ε", "epsilon").split()
     matches = [cell for cell in cells.values() if all(word in cell.id.lower() for word in words)]
     if not matches:
-        near = suggestion(text, cells)
+        near = suggestion(text, cells) or _nearest_word(words, cells)
         raise BadInput(f"{summary.run.id}: unknown cell {text!r}{near} (known: {_few(cells)})")
     fits = [(_whole_words(cell, words), bool(cell.estimates)) for cell in matches]
     best = [cell for cell, fit in zip(matches, fits, strict=True) if fit == max(fits)]
@@ -29,6 +29,13 @@ def find_cell(summary: RunSummary, text: str) -> CellSummary:
         listing = _few([cell.id for cell in best])
         raise BadInput(f"{summary.run.id}: {len(best)} cells match {text!r}: {listing}")
     return best[0]
+
+
+def _nearest_word(words: list[str], ids: Collection[str]) -> str:
+    """A word of the ids that is similar to the first word that no id has."""
+    known = {part for each in ids for part in re.split(r"[^\w.]+", each.lower()) if part}
+    unknown = (word for word in words if not any(word in each.lower() for each in ids))
+    return suggestion(next(unknown, ""), sorted(known))
 
 
 def _few(ids: Collection[str]) -> str:

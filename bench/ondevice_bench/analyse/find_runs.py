@@ -94,6 +94,10 @@ def _require_store(name: str) -> Path:
     path = store_named(name)
     if path is None:
         suites = [each.parent.name for each in store_paths()]
+        if not suites and Path(name).name == name:
+            raise BadInput(
+                f"no results of {name!r}: {OUT} has no runs. Start with `bench run quick`"
+            )
         raise BadInput(f"{unknown('suite or store', name, suites)} in {OUT}")
     return path
 
@@ -129,6 +133,8 @@ def _by_id(reference: str) -> tuple[Path, str]:
     if reference in paths_by_id:
         return paths_by_id[reference], reference
     hint = suggestion(reference, [*paths_by_id, *(path.parent.name for path in store_paths())])
+    if (saved := Path("baselines", f"{reference}.json")).is_file():
+        hint = f"; did you mean the baseline {str(saved)!r}?"
     raise BadInput(f"no run, suite or store {reference!r} in {OUT}{hint}")
 
 

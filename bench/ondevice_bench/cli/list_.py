@@ -88,6 +88,9 @@ def list_runs(as_json: AsJson = False) -> None:
             }
             for store, run in found
         ]
+    elif not found:
+        print_lines(f"no runs in {OUT}: start with `bench run quick`")
+        return
     else:  # a store at its usual place is found by the name of the run
         is_usual = all(store == str(OUT / run.suite / FILE_NAME) for store, run in found)
         rows = [

@@ -91,6 +91,10 @@ def parse(path: Path, text: str) -> Document:
         problem = str(error.problem).partition(" with value")[0]
         raise BadInput(f"{path}:{_line(error)}: {problem}") from None
     except MarkedYAMLError as error:
+        if "'\\t' that cannot start any token" in str(error.problem):
+            raise BadInput(
+                f"{path}:{_line(error)}: not YAML: a tab; YAML is indented with spaces only"
+            ) from None
         raise BadInput(f"{path}:{_line(error)}: not YAML: {error.problem}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

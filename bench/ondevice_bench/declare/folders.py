@@ -46,6 +46,8 @@ def locate(kind: str, name: str | Path, extra: Path | None = None) -> Path:
     if name in paths:
         return paths[name]
     path, kind_of_file = Path(name), Path(kind).name.rstrip("s")
+    if not name:
+        raise BadInput(f"the name of a {kind_of_file} is empty")
     if len(name) > LONGEST_NAME:
         raise BadInput(f"a {kind_of_file}'s name has {len(name):,} characters: {name[:40]}…")
     if os.path.isfile(path):  # unlike `is_file`, it takes any name
