@@ -12,7 +12,11 @@ from ondevice_bench.worker.worker import perform
     [
         ("Refusal", "skipped", "this network has no wings"),
         ("ValueError", "failed", "ValueError: this network has no wings (line 5 of mine.py)"),
-        ("SystemExit", "failed", "SystemExit: this network has no wings (line 5 of mine.py)"),
+        (
+            "SystemExit",
+            "failed",
+            "the code ends the process: sys.exit('this network has no wings') (line 5 of mine.py)",
+        ),
     ],
 )
 def test_a_refusal_of_a_users_method_skips_the_cell(tmp_path, make_job, raised, status, reason):

@@ -10,7 +10,7 @@ from ondevice_bench.protocol.job import Job
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.suite import Sampling
 from ondevice_bench.worker.passes import step_trace
-from ondevice_bench.worker.user_step import prepare, require_done
+from ondevice_bench.worker.user_step import prepare, require_arguments, require_done
 
 SOURCE = """\
 from . import beside
@@ -135,3 +135,29 @@ def test_a_step_without_backward_still_names_the_operators_without_a_formula(tmp
     assert found.details["notes"] == [
         "the FLOPs of the step leave out operators without a formula: linalg_eig"
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "has_setup", "says"),
+    [
+        (
+            (1, 2, 3),
+            True,
+            "too many positional arguments; setup gives 3: each part of a tuple is an argument",
+        ),
+        ((), True, "missing a required argument: 'state'; setup gives 0: "),
+        ((), False, "missing a required argument: 'state'; there is no setup, which"),
+    ],
+)
+def test_a_step_that_the_set_up_does_not_fit_is_refused(arguments, has_setup, says):
+    def step(state):
+        raise AssertionError("it is not called")
+
+    with pytest.raises(Refusal) as caught:
+        require_arguments(step, arguments, has_setup=has_setup)
+    assert str(caught.value).startswith(f"step(state) cannot be called: {says}")
+    require_arguments(step, (1,), has_setup=True)
+
+
+def test_a_step_whose_arguments_python_cannot_list_is_left_alone():
+    require_arguments(max, (1, 2), has_setup=True)

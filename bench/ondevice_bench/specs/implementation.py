@@ -76,6 +76,8 @@ def in_one_line(error: BaseException) -> str:
     """The kind of error, the first line of its text, and the last line of a user's file."""
     first = (str(error).strip().splitlines() or [""])[0]
     text = f"{type(error).__name__}: {first}".rstrip(": ")
+    if isinstance(error, SystemExit):
+        text = f"the code ends the process: sys.exit({error.code!r})"
     if isinstance(error, SyntaxError):  # its text names the line
         return text
     own = {

@@ -1,6 +1,7 @@
 """The user's own step in the measured process: loaded from its file and set up."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from importlib.util import find_spec
@@ -27,8 +28,26 @@ def prepare(job: Job) -> Callable[[], object]:
     value = None if setup is None else _function(setup)()
     require_done("setup", value)
     arguments = value if isinstance(value, tuple) else () if value is None else (value,)
+    require_arguments(call, arguments, has_setup=setup is not None)
     current_stage.enter("the step")
     return lambda: call(*arguments)
+
+
+def require_arguments(
+    call: Callable[..., object], arguments: tuple[object, ...], *, has_setup: bool
+) -> None:
+    """Refuse a step that cannot be called with what its set-up returned."""
+    try:
+        signature = inspect.signature(call)
+    except (TypeError, ValueError):  # it has none that Python can read
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        given = "there is no setup, which returns the arguments"
+        if has_setup:
+            given = f"setup gives {len(arguments)}: each part of a tuple is an argument"
+        raise Refusal(f"step{signature} cannot be called: {error}; {given}") from None
 
 
 def require_done(role: str, value: object) -> None:
