@@ -160,3 +160,14 @@ def test_equal_factors_are_equally_wide():
     assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.02)
     assert scale.ticks() == (1, 2, 5, 10, 20, 50, 100)[::2]
     assert scale_of([-35.0, 50.0], is_share=True).ticks()[0] == -20
+
+
+def test_a_command_that_does_not_decide_a_claim_says_so():
+    titles = {c.claim.id: "" for c in all_verdicts()}
+    for each in all_verdicts():
+        for title, command, _ in verdict_tables([each]):
+            titles[each.claim.id] = title if command else ""
+    assert titles["learnt"].endswith(". This command does not decide it:")
+    for decided in ("trained", "on-board"):
+        assert titles[decided]
+        assert "does not decide" not in titles[decided]

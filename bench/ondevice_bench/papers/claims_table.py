@@ -60,6 +60,8 @@ def verdict_tables(judged: Sequence[JudgedClaim]) -> Iterator[tuple[str, str, Ta
         if verdict == "not testable here":
             for each in by_reason(some):
                 title = f"waiting ({len(each.claims)}): {each.reason.missing}"
+                if each.reason.command and not each.reason.is_decided:
+                    title += ". This command does not decide it:"
                 yield title, each.reason.command, _waiting_table(each.claims)
         else:
             yield f"{verdict} ({len(some)})", "", _numbers_table(some)
