@@ -144,6 +144,13 @@ def test_a_name_that_no_profile_can_have_is_refused_before_anything_is_measured(
     assert not (workplace / "hardware").exists()
 
 
+@pytest.mark.parametrize("name", ["my desk", "x86"])
+def test_a_name_is_refused_before_the_trial(doctor, capsys, name):
+    with pytest.raises(BadInput, match=name):
+        doctor(TIMEOUT, "--write-profile", name)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_profile_cannot_extend_itself(workplace):
     with pytest.raises(BadInput, match="x86 is the profile that the new one extends"):
         write_profile(profile_host(), "x86")

@@ -54,10 +54,12 @@ def doctor(
 
     from ondevice_bench.api.hosts import measuring_host
     from ondevice_bench.running.queries.aa_trial import trial
-    from ondevice_bench.running.queries.write_profile import what_it_changes
+    from ondevice_bench.running.queries.write_profile import new_path, what_it_changes
     from ondevice_bench.running.queries.write_profile import write_profile as write
 
     with measuring_host(on, hardware) as host:
+        if write_profile:
+            new_path(host, write_profile)  # fails before the trial if the name cannot be used
         needed = _memory_needed(host, suite, suites) if suite else None
         findings = quick_findings(host, needed)
         if not as_json:

@@ -29,15 +29,21 @@ def write_profile(host: Host, name: str) -> Path:
 
     It extends the profile of the host, so this machine is still all that it was.
     """
+    path = new_path(host, name)
+    with atomic_write(path) as file:  # fails before the measurement if the file cannot be written
+        file.write(_text(name, host, _peaks(host)).encode())
+    assert load_profile(name).recognise.matches(host.machine)
+    return path
+
+
+def new_path(host: Host, name: str) -> Path:
+    """Where a profile of this name goes; BadInput if it cannot have the name."""
     require_name(name, f"--write-profile {name}")
     path = FOLDER / f"{name}.yaml"
     if path.exists():
         raise BadInput(f"{path}: exists already")
     if name in host.profile.lineage:
         raise BadInput(f"{name} is the profile that the new one extends: choose another name")
-    with atomic_write(path) as file:  # fails before the measurement if the file cannot be written
-        file.write(_text(name, host, _peaks(host)).encode())
-    assert load_profile(name).recognise.matches(host.machine)
     return path
 
 
