@@ -43,6 +43,8 @@ ALL = (
 BY_NAME: Mapping[str, Allocator] = {each.name: each for each in ALL}
 # a process without a named allocator has that of the C library, unless its user preloads another
 DEFAULT = ("", "glibc")
+# the one that is always there and returns each large block to the system
+GIVES_BACK = "glibc-mmap-128k"
 # the beginnings of file names of libraries that are allocators
 _STEMS = ("libtcmalloc", "libmimalloc", "libjemalloc", "libhoard", "libsnmalloc", "librpmalloc")
 

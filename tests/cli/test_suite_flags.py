@@ -43,8 +43,10 @@ def test_a_verb_gets_the_record_and_its_own_arguments():
     [
         (SuiteFlags(), "name a suite, or describe one with --model"),
         (SuiteFlags(suite="quick", models=["mcunet"]), "name a suite, or describe one with"),
-        (SuiteFlags(suite="quick", rank=["8"]), "--method, --option, --rank and the like go with"),
-        (SuiteFlags(data="photos"), "--method, --option, --rank and the like go with --model"),
+        (SuiteFlags(suite="quick", rank=["8"]), "--rank: only with --model; a suite has this in"),
+        (SuiteFlags(data="photos"), "--data: only with --model"),
+        (SuiteFlags("quick", None, ["asi"], ["slices=4"]), "--method and --option: only with"),
+        (SuiteFlags("quick", layers=["mlp"], allocators=["glibc"]), "--layers and --allocator: "),
     ],
 )
 def test_flags_that_contradict_each_other_are_refused(flags, says):

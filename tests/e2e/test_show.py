@@ -59,7 +59,7 @@ def test_spectra_of_random_and_decaying_weights(bench):
         (("run", "quick", "--model", "mcunet"), "name a suite, or describe one with --model"),
         (
             ("run", "quick", "--rank", "8"),
-            "--method, --option, --rank and the like go with --model",
+            "--rank: only with --model; a suite has this in its file",
         ),
         (("run", "--model", "mcunet", "--option", "x"), "--option x: must be NAME=VALUE"),
         (("run", "--model", "./none.py:net"), "models[0]: ./none.py: cannot be read: No such file"),

@@ -73,7 +73,7 @@ def alone(choice):
         (
             unclear,
             (),
-            (Line("may be faster: wasi fraction=0.25", ("not proven",)),),
+            (Line("may be faster: wasi fraction=0.25 (0.520×)", ("not proven",)),),
             ("Do it again",),
         ),
     ],

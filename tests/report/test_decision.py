@@ -154,6 +154,22 @@ def test_a_cell_that_was_measured_too_shortly_is_marked(decided):
     ]
     found = decided(cells=cells, records=records)
     assert [row.is_imprecise for rows in found.methods for row in rows] == [False, True]
+    assert not found.are_all_imprecise
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_true_of_all_rows_is_said_once(decided, count):
+    cells = synthetic.cells()[:count]
+    details = {"precision": {"asked": 0.1, "reached": 0.2, "ended_by": "max_seconds"}}
+    records = [
+        make_record(cell=cell, metrics={"step_seconds": 1.0}, details=details) for cell in cells
+    ]
+    assert decided(cells=cells, records=records).are_all_imprecise == (count > 1)
+
+
+def test_the_meaning_of_proven_has_the_thresholds(decided):
+    meaning = dict(decided().badges)["proven"]
+    assert "by more than the noise (peak memory 8 %, step time 5 %)" in meaning
 
 
 def test_the_page_says_what_an_exact_gradient_does_not_cover(decided):

@@ -35,6 +35,7 @@ TESTED = {
     "no approximate",
     "own axes",
     "beyond tensors",
+    "allocator",
     "peak in",  # in test_curve.py
     "cannot tell",
     "largest part",
@@ -143,11 +144,28 @@ def test_parts_that_are_nearly_as_large_are_all_named(summary_of):
     )
 
 
-def test_what_is_no_tensor_is_said_only_if_it_is_something():
-    assert sentences.beyond_tensors({"a": 2.0 * synthetic.MIB, "b": 3.0 * synthetic.MIB}) == (
-        "Beyond these tensors, the peak of the process has from 2.00 MiB (a) to 3.00 MiB (b)."
+def test_what_is_no_tensor_is_said_only_if_it_is_something(group):
+    rest = {"vanilla": 2.0 * synthetic.MIB, "checkpoint": 3.0 * synthetic.MIB}
+    members = [member for member in group.members if member.label in rest]
+    assert sentences.beyond_tensors(members, lambda member: rest[member.label]) == (
+        "Beyond these tensors, the peak of the process has from 2.00 MiB (vanilla) to 3.00 MiB "
+        "(checkpoint). The allocator may keep a part of this when its tensors are gone. To see "
+        "how much, add “allocator: [glibc, glibc-mmap-128k]” to the suite."
     )
-    assert sentences.beyond_tensors({"a": -1.0, "b": 3.0}) == ""
+    rest["vanilla"] = -1.0
+    assert sentences.beyond_tensors(members, lambda member: rest[member.label]) == ""
+
+
+def test_what_the_allocator_keeps_is_not_asked_if_another_one_was_measured(summary_of):
+    cells = [
+        replace(cell, id=cell.id.replace("/s0", f"/{name}/s0"), allocator=name)
+        for cell in synthetic.cells()
+        for name in ("glibc", "glibc-mmap-128k")
+    ]
+    run = synthetic.run_of()
+    (group,) = groups(summary_of(synthetic.records(cells), synthetic.planned(cells), run))
+    assert "Beyond these tensors" in says(anatomy, "by-tensors", group)
+    assert "allocator" not in says(anatomy, "by-tensors", group)
 
 
 def test_an_exact_method_that_is_the_lowest_is_no_trade_off(summary_of, group):
@@ -194,7 +212,8 @@ def test_memory_says_who_needs_least_and_what_is_largest(group):
         "The largest part of vanilla is what linear/conv layers stored: 60 % of all that "
         "is stored for backward.\n"
         "Beyond these tensors, the peak of the process has from 18.80 MiB (checkpoint) to "
-        "28.00 MiB (vanilla)."
+        "28.00 MiB (vanilla). The allocator may keep a part of this when its tensors are gone. To "
+        "see how much, add “allocator: [glibc, glibc-mmap-128k]” to the suite."
     )
 
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+# the flags that may be repeated, and so are not named as their fields
+_FLAGS = {"methods": "--method", "options": "--option", "allocators": "--allocator"}
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,15 @@ class SuiteFlags:
         """The words that describe a suite; None if a suite is named."""
         ranks = {"rank": self.rank, "epsilon": self.epsilon, "fraction": self.fraction}
         if not self.models:
-            by_name = SuiteFlags(suite=self.suite, suites=self.suites, filters=self.filters)
-            if replace(self, models=None) != by_name:
+            by_name = SuiteFlags(self.suite, self.models, suites=self.suites, filters=self.filters)
+            given = [
+                _FLAGS.get(field.name, f"--{field.name}")
+                for field in fields(SuiteFlags)
+                if getattr(self, field.name) != getattr(by_name, field.name)
+            ]
+            if given:
                 raise BadInput(
-                    "--method, --option, --rank and the like go with --model, not with a suite"
+                    f"{' and '.join(given)}: only with --model; a suite has this in its file"
                 )
             return None
         from ondevice_bench.suite.from_flags import Words

@@ -24,15 +24,16 @@ def _for_goal(card: Card, goal: Goal, baseline: str) -> str:
     if card.badge == "proven":
         return f"For the goal, run {card.method}: {_facts(card)}, proven."
     return (
-        f"For the goal, {card.method} may be the best: {_facts(card)}, not proven. "
-        f"Until this is proven, run {baseline}."
+        f"For the goal, run {baseline}: no method is proven to have a lower {noun}. {card.method} "
+        f"may have: {_facts(card)}, not proven."
     )
 
 
 def _for_memory(card: Card) -> str:
-    """The method with the least memory."""
+    """The method with the least memory, and what its step takes."""
     proof = "" if "proven" in card.badges else ", not proven"
-    return f"If memory is short, run {card.method}: {_facts(card)}{proof}."
+    price = f"; {card.price[0]}" if card.price else ""
+    return f"If memory is short, run {card.method}: {_facts(card)}{proof}{price}."
 
 
 def _facts(card: Card) -> str:

@@ -11,7 +11,15 @@ from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline
 from ondevice_bench.analyse.summary import CellSummary
 from ondevice_bench.analyse.verdict import Verdict, about_as_low, first
-from ondevice_bench.report.cards import GRADIENT_UNKNOWN, Badge, Card, asks_for_both, cards, may_be
+from ondevice_bench.report.cards import (
+    GRADIENT_UNKNOWN,
+    Badge,
+    Card,
+    asks_for_both,
+    cards,
+    may_be,
+    rests_on,
+)
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import ratio_quantity
 from ondevice_bench.stats import is_too_wide
@@ -88,14 +96,6 @@ def next_steps(
     return needed if needed or has_all else None
 
 
-def rests_on(goal: Goal) -> tuple[tuple[str, ...], ...]:
-    """The metrics that each of the three answers is decided by."""
-    if asks_for_both(goal):
-        return (PEAK,), (STEP,), (PEAK, STEP)
-    bound = () if goal.max_slowdown is None else (STEP,)
-    return (PEAK,), (STEP,), (goal.minimise, *bound)
-
-
 def is_disturbed(member: CellWithBaseline, names: Sequence[str]) -> bool:
     """Whether others used the processors while one of the metrics of its ratio was measured."""
     return any(_is_disturbed(side, names) for side in (member.cell, member.base or member.cell))
@@ -170,12 +170,18 @@ def _of_baseline(
     disturbed = (DISTURBED,) if any(is_disturbed(each, decided_by) for each in rivals) else ()
     facts = [Line("; ".join(filter(None, (_value(base, choice.metric), fit.text))))]
     if choice.unclear:
-        others = first([member.label for member in choice.unclear])
+        others = first([_with_ratio(member, choice.metric) for member in choice.unclear])
         facts.append(Line(f"{may_be(choice.metric)}: {others}", (card.badge, *disturbed)))
     own = card.badges if choice.unclear else (card.badge, *disturbed)
     return BoardAnswer(
         card.title, baseline, "1×", "", (*own, *fit.badges), tuple(facts), card.badge, ""
     )
+
+
+def _with_ratio(member: CellWithBaseline, metric: str) -> str:
+    """The method with the median of what noise may hide."""
+    ratio = member.ratio(metric)
+    return member.label if ratio is None else f"{member.label} ({units.ratio(ratio.estimate)})"
 
 
 def _lowest_peak(members: Sequence[CellWithBaseline], limit: int | None) -> Line | None:

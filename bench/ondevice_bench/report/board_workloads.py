@@ -10,6 +10,7 @@ from ondevice_bench.analyse.kept_accuracy import lost_accuracy
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import first, verdict
+from ondevice_bench.report.board_advice import advice_on_boards
 from ondevice_bench.report.board_answers import BoardAnswer, answers, next_steps, out_of_memory
 from ondevice_bench.report.sections.section import ReportData
 from ondevice_bench.suite.cell import Cell
@@ -38,6 +39,7 @@ class Workload:
     """The questions about a workload, and what to do next on each board."""
 
     title: str
+    advice: tuple[str, ...]  # what to run on each board
     answers: tuple[Answer, ...]
     lacking: tuple[str, ...]  # for each board: the methods that ran out of memory
     next_steps: tuple[tuple[str, ...] | None, ...]  # None if that is not known
@@ -92,6 +94,7 @@ def workloads(
             [of_board.get(key) for of_board in by_board],
             names,
             [out_of_memory(one.cells, key[0]) for one in summaries],
+            data,
         )
         for key, found in firsts.items()
     ]
@@ -138,6 +141,7 @@ def _of_workload(
     on_boards: Sequence[_Decided | None],
     names: Sequence[str],
     lacking: Sequence[str],
+    data: ReportData,
 ) -> Workload:
     questions = [each.question for each in next(filter(None, on_boards)).answers]
     rows = []
@@ -149,8 +153,11 @@ def _of_workload(
         ]
         said = _agreement(row, methods, on_boards, names)
         rows.append(Answer(question, _told_apart(row, methods), *said))
+    memory, *_ = rows  # the first question is about memory
+    asked = next((row for row in rows if row.is_of_goal), memory)
     return Workload(
         title,
+        advice_on_boards(names, asked.on_boards, memory.on_boards, data.goal, data.baseline),
         tuple(sorted(rows, key=lambda row: not row.is_of_goal)),
         tuple(lacking),
         tuple(_steps(each, on_boards) if each else None for each in on_boards),
@@ -208,7 +215,9 @@ def _agreement(
         return "not known", f"no answer on {_where(open_on, names)}"
     unproven = [n for n, each in named if each and each.proof not in ("proven", "no gain")]
     if unproven:
-        return "not known", f"not proven on {_where(unproven, names)}"
+        if len(unproven) == len(names):
+            return "not known", "no board has a proven answer"
+        return "not known", f"not proven on {' and '.join(unproven)}"
     for name, board in zip(names, on_boards, strict=True):
         missing = _only_on_others(board, on_boards) if board else {}
         if lacking := [missing[key] for key in methods if key in missing]:

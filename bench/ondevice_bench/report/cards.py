@@ -21,8 +21,8 @@ MAY_BE: Mapping[str, str] = {STEP: "may be faster", PEAK: "may need less"}
 # what each badge means, also those that stand beside another one
 GRADIENT_UNKNOWN = "gradient unknown"
 BADGES: Mapping[str, str] = {
-    "proven": "the whole interval is better than {baseline}'s number, by more than the noise, and "
-    "enough undisturbed processes measured both",
+    "proven": "the whole interval is better than {baseline}'s number, by more than the noise "
+    "({noise}), and enough undisturbed processes measured both",
     "not proven": "noise may make the difference, or hide it; the card says what a proof needs",
     "no gain": "no method is better than {baseline} by more than the noise",
     "unknown": "no measurement answers the question",
@@ -89,12 +89,12 @@ def cards(found: Verdict, goal: Goal, limit: int | None) -> tuple[Card, ...]:
     )
 
 
-def about_badges(found: Iterable[Card], baseline: str) -> tuple[tuple[str, str], ...]:
-    """The badges of these cards, each with its meaning."""
+def about_badges(found: Iterable[Card], baseline: str, noise: str) -> tuple[tuple[str, str], ...]:
+    """The badges of these cards, each with its meaning. `noise` has the thresholds."""
     of_conditions = {"not proven" for card in found if card.condition}
     shown = of_conditions.union(*(card.badges for card in found))
     return tuple(
-        (badge, meaning.format(baseline=baseline))
+        (badge, meaning.format(baseline=baseline, noise=noise))
         for badge, meaning in BADGES.items()
         if badge in shown
     )
@@ -149,6 +149,25 @@ def _questions(found: Verdict, goal: Goal) -> Iterable[_Question]:
 def asks_for_both(goal: Goal) -> bool:
     """Whether one of the first two questions is the goal's, so that the third is about both."""
     return goal == Goal(goal.minimise, goal.min_cosine) and goal.minimise in (PEAK, STEP)
+
+
+def rests_on(goal: Goal) -> tuple[tuple[str, ...], ...]:
+    """The metrics that each of the three answers is decided by."""
+    if asks_for_both(goal):
+        return (PEAK,), (STEP,), (PEAK, STEP)
+    bound = () if goal.max_slowdown is None else (STEP,)
+    return (PEAK,), (STEP,), (goal.minimise, *bound)
+
+
+def noisy_metrics(goal: Goal) -> list[metrics.Metric]:
+    """The metrics that decide the answers, and that vary from process to process."""
+    judged = dict.fromkeys(name for names in rests_on(goal) for name in names)
+    return [m for name in judged if (m := metrics.BY_NAME[name]).kind == "noisy"]
+
+
+def about_noise(goal: Goal, drift: int = 1) -> str:
+    """The thresholds of these metrics: a smaller difference is noise. `drift` multiplies them."""
+    return ", ".join(f"{m.noun} {100 * drift * m.threshold:g} %" for m in noisy_metrics(goal))
 
 
 def _plain(title: str, metric: str, choice: Choice | None, is_of_goal: bool) -> _Question:

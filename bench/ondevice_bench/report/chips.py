@@ -101,7 +101,7 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     said = [
         *([f"{disturbed} disturbed"] if disturbed else []),
         *([units.number_of(warnings, "warning")] if warnings else []),
-        *([f"{_which(imprecise, measured)} imprecise"] if imprecise else []),
+        *([f"step times of {_which(imprecise, measured)} imprecise"] if imprecise else []),
     ]
     uneven = f"step times vary by {units.ratio(spread)}"
     is_uneven = spread > SPREAD and not disturbed

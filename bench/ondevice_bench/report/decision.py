@@ -21,7 +21,7 @@ from ondevice_bench.analyse.verdict import Verdict, against_default, verdict
 from ondevice_bench.passes import TIME
 from ondevice_bench.record.model import Run
 from ondevice_bench.report.advice import advice
-from ondevice_bench.report.cards import Card, about_badges, cards, without_repeats
+from ondevice_bench.report.cards import Card, about_badges, about_noise, cards, without_repeats
 from ondevice_bench.report.gauge import Gauge, gauge
 from ondevice_bench.report.method_words import MethodWords, about_methods, about_options
 from ondevice_bench.report.other_boards import OtherBoards, other_boards
@@ -87,6 +87,12 @@ class Decision:
     seed: str  # the one that the numbers are of, if there are several
 
     @property
+    def are_all_imprecise(self) -> bool:
+        """Whether one sentence about imprecise step times is true of all rows."""
+        rows = [row for rows in self.methods for row in rows]
+        return len(rows) > 1 and all(row.is_imprecise for row in rows)
+
+    @property
     def no_answer(self) -> str:
         """The reason why no card has an answer, if there is one reason for all of them."""
         reasons = {card.missing if card.badge == "unknown" else "" for card in self.cards}
@@ -142,6 +148,7 @@ def _decision(
     rows = {m.label: _row(m, run, limit, columns, extra, found, trained) for m in members}
     shown = cards(found, goal, limit)
     answers = without_repeats(shown)
+    noise = about_noise(goal, max(member.run_drift for member in members))
     qualities = [gradient_quality(member) for member in members if not member.is_baseline]
     return Decision(
         title=group.title,
@@ -161,7 +168,7 @@ def _decision(
         about_exact=_about_exact(planned),
         advice=advice(shown, goal, found.baseline),
         cards=answers,
-        badges=about_badges(answers, found.baseline),
+        badges=about_badges(answers, found.baseline, noise),
         other_boards=other_boards(group, shown),
         order=_order(members, goal, found),
         methods=tuple(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ondevice_bench import metrics, units
+from ondevice_bench import allocators, metrics, units
 from ondevice_bench.analyse.choice import as_low, direction
 from ondevice_bench.analyse.gradient import gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
@@ -36,6 +36,8 @@ SENTENCES: Mapping[str, str] = {
     "cannot tell": "It is not proven that {baseline} has a lower {metric} than {cells}.",
     "beyond tensors": "Beyond these tensors, the peak of the process has from {least} ({low}) to "
     "{most} ({high}).",
+    "allocator": "The allocator may keep a part of this when its tensors are gone. To see how "
+    "much, add “allocator: [{names}]” to the suite.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "largest parts": "The largest parts of {baseline} are {parts}: {shares} of {whole}.",
     "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
@@ -225,14 +227,26 @@ def fewest_tensors(
     return "\n".join(filter(None, [text, meeting]))
 
 
-def beyond_tensors(rest: Mapping[str, float]) -> str:
-    """The least and the most memory of a process that is in no tensor, by cell."""
-    if len(rest) < 2 or min(rest.values()) <= 0:
+def beyond_tensors(
+    members: Sequence[CellWithBaseline], beyond: Callable[[CellWithBaseline], float]
+) -> str:
+    """The least and the most memory of a process that is in no tensor, and how to learn why.
+
+    Another allocator shows how much of it is memory that the default one keeps.
+    """
+    if len(members) < 2 or min(map(beyond, members)) <= 0:
         return ""
-    low, high = min(rest, key=rest.__getitem__), max(rest, key=rest.__getitem__)
-    return SENTENCES["beyond tensors"].format(
-        low=low, high=high, least=units.mib(rest[low]), most=units.mib(rest[high])
+    low, high = min(members, key=beyond), max(members, key=beyond)
+    text = SENTENCES["beyond tensors"].format(
+        low=low.label,
+        high=high.label,
+        least=units.mib(beyond(low)),
+        most=units.mib(beyond(high)),
     )
+    if any(member.cell.planned.cell.allocator not in allocators.DEFAULT for member in members):
+        return text
+    names = ", ".join((allocators.DEFAULT[-1], allocators.GIVES_BACK))
+    return f"{text} {SENTENCES['allocator'].format(names=names)}"
 
 
 def below_the_limit(group: Group, metric: str) -> str:

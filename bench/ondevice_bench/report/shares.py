@@ -67,7 +67,7 @@ def about_shares(summary: RunSummary) -> str:
 def about_torch(summary: RunSummary) -> str:
     """What no peak has: the memory of torch itself, if the run measured it."""
     floor = floor_text(summary.cells)
-    return f"No peak has the {floor} of torch itself." if floor else ""
+    return f"No peak includes torch itself: {floor} with its libraries." if floor else ""
 
 
 def floor_text(cells: Iterable[CellSummary]) -> str:

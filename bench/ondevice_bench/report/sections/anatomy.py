@@ -72,13 +72,10 @@ def says_by_tensors(group: Group, judge: Judge) -> str:
     bases = [member for member in group.members if member.is_baseline]
     names = {name: f"what {kind} stored" for name, kind in _kinds(bases).items()}
     part = sentences.largest_part(group, STORED, names, "all that is stored for backward")
-    rest = {
-        member.label: member.cell.estimates[PEAK].estimate - _tensors(member)
-        for member in members
-        if PEAK in member.cell.estimates
-    }
+    with_peak = [member for member in members if PEAK in member.cell.estimates]
+    beyond = sentences.beyond_tensors(with_peak, _without_tensors)
     fewest = sentences.fewest_tensors(members, _tensors, judge)
-    return "\n".join(filter(None, (fewest, part, sentences.beyond_tensors(rest))))
+    return "\n".join(filter(None, (fewest, part, beyond)))
 
 
 def _kinds(members: Sequence[CellWithBaseline]) -> Mapping[str, str]:
@@ -113,6 +110,11 @@ def _tensors(member: CellWithBaseline) -> float:
     """All that the bar of a cell shows."""
     parts = (*metrics.parts_of("resident tensors"), *STORED)
     return _sum(member, parts) + _beyond(member)
+
+
+def _without_tensors(member: CellWithBaseline) -> float:
+    """What the peak of the process has beside all tensors."""
+    return member.cell.estimates[PEAK].estimate - _tensors(member)
 
 
 def _beyond(member: CellWithBaseline) -> float:

@@ -17,11 +17,11 @@ from ondevice_bench.analyse.missing_metrics import EMULATED
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.verdict import first
 from ondevice_bench.report.board_answers import DISTURBED as TIMES_DISTURBED
-from ondevice_bench.report.board_answers import MAYBE_NO_FIT, NO_FIT, rests_on
+from ondevice_bench.report.board_answers import MAYBE_NO_FIT, NO_FIT
 from ondevice_bench.report.board_names import board_names
 from ondevice_bench.report.board_workloads import Workload, workloads
 from ondevice_bench.report.cards import BADGES as CARD_BADGES
-from ondevice_bench.report.cards import GRADIENT_UNKNOWN
+from ondevice_bench.report.cards import GRADIENT_UNKNOWN, about_noise, noisy_metrics
 from ondevice_bench.report.folding import fold
 from ondevice_bench.report.quantities import (
     Quantity,
@@ -164,14 +164,13 @@ def _badges(
     summaries: Sequence[RunSummary],
 ) -> list[tuple[str, str]]:
     """The badges of the answers, each with its meaning."""
-    judged = {each: metrics.BY_NAME[each] for rests in rests_on(data.goal) for each in rests}
-    noisy = {name: metric for name, metric in judged.items() if metric.kind == "noisy"}
-    noise = ", ".join(f"{m.noun} {100 * m.threshold:g} %" for m in noisy.values())
+    noisy = noisy_metrics(data.goal)
     drifting = [n for n, one in zip(names, summaries, strict=True) if not one.is_interleaved]
     values = {
         "baseline": data.baseline,
-        "noise": noise + (f"; {DRIFT}× that on {' and '.join(drifting)}" if drifting else ""),
-        "processes": ", ".join(f"{m.noun} {fewest(name)}" for name, m in noisy.items()),
+        "noise": about_noise(data.goal)
+        + (f"; {DRIFT}× that on {' and '.join(drifting)}" if drifting else ""),
+        "processes": ", ".join(f"{m.noun} {fewest(m.name)}" for m in noisy),
     }
     shown = frozenset().union(*(workload.badges for workload in found))
     return [(badge, text.format(**values)) for badge, text in BADGES.items() if badge in shown]
@@ -331,7 +330,6 @@ def _ratio(ratio: Estimate | None, meaning: str, why_not: str) -> Quantity:
 SECTION = Section(
     name="boards",
     title="Board by board",
-    text="Every ratio compares a method with the baseline on the same board.",
     content=content,
     about="the page",
 )
