@@ -31,6 +31,16 @@ def test_a_folder_with_the_name_of_an_image_is_no_example_but_may_hold_some(tmp_
     assert len(make(source, Images(3, 32, 2), 2, "seed")["inputs"]) == 2
 
 
+def test_a_folder_with_the_name_of_a_text_is_no_example(tmp_path):
+    for name in ("a/1.txt", "a/2.txt", "b/notes.txt/3.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("some text")
+    source = parse({"texts": "."}, tmp_path)
+    assert examples_of(source) == 2
+    assert only_class(source) == "a"
+    assert [label for label, _ in texts.labelled(tmp_path)] == ["a", "a"]
+
+
 @pytest.mark.parametrize("save", [numpy.savez, numpy.savez_compressed])
 @pytest.mark.parametrize("name", ["images", "tokens"])
 def test_arrays_have_as_many_examples_as_rows(tmp_path, save, name):

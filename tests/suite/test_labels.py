@@ -173,6 +173,8 @@ def test_layers_that_all_methods_share_because_the_others_are_frozen_are_in_no_r
         ("lora_fa rank=4", "lora: it has groups", "lora_fa rank=4: lora: it has groups"),
         ("checkpoint+lora", "checkpoint: no mlp", "checkpoint+lora: checkpoint: no mlp"),
         ("lora", "lora", "lora: lora"),
+        ("lora", "lora treats linear layers", "lora treats linear layers"),
+        ("lora rank=4", "lora treats linear layers", "lora rank=4: lora treats linear layers"),
         ("lora", "it treats linear layers", "lora: it treats linear layers"),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ondevice_bench.data.batch import NoBatch
 from ondevice_bench.data.pictures import pictures_of_class
+from ondevice_bench.data.text_files import text_files
 from ondevice_bench.specs.data import DataSource
 
 
@@ -42,7 +43,7 @@ def _classes_of_texts(source: DataSource) -> Iterator[str]:
 
     assert source.path is not None
     if source.path.is_dir():
-        yield from (file.parent.name for file in source.path.glob("*/*.txt"))
+        yield from (file.parent.name for file in text_files(source.path))
     else:
         yield from (label for label, _ in labelled(source.path))
 

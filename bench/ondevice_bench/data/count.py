@@ -4,6 +4,7 @@ import zipfile
 import zlib
 
 from ondevice_bench.data.pictures import pictures_of_class
+from ondevice_bench.data.text_files import text_files
 from ondevice_bench.specs.data import DataSource
 
 _ARRAYS = ("images", "tokens")
@@ -25,7 +26,7 @@ def examples_of(source: DataSource) -> int | None:
                 if source.path.is_file():
                     with source.path.open(encoding="utf-8") as lines:
                         return sum(1 for _ in lines)
-                return sum(1 for _ in source.path.glob("*/*.txt"))
+                return sum(1 for _ in text_files(source.path))
             case "npz":
                 return _rows_of_npz(source)
             case _:

@@ -12,6 +12,7 @@ import numpy
 from ondevice_bench.data import word_pieces
 from ondevice_bench.data.batch import NoBatch, require_classes
 from ondevice_bench.data.split import Arrays, Draw
+from ondevice_bench.data.text_files import text_files
 from ondevice_bench.specs.data import LANGUAGES, DataSource, catalogs
 from ondevice_bench.specs.inputs import Inputs, Tokens
 from ondevice_bench.units import MIB, mib
@@ -41,7 +42,7 @@ def languages(source: DataSource, inputs: Inputs, draw: Draw) -> Arrays:
 def labelled(path: Path) -> Iterator[Labelled]:
     """The texts of a file or of a folder, with their labels."""
     if path.is_dir():
-        for file in sorted(path.glob("*/*.txt")):
+        for file in sorted(text_files(path)):
             yield file.parent.name, _read(file)
         return
     for number, whole in enumerate(StringIO(_read(path)), 1):  # a text may have other line ends

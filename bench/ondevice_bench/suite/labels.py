@@ -46,8 +46,11 @@ def method_label(cell: Cell, left_out: AbstractSet[str] = frozenset()) -> str:
 def with_reason(label: str, reason: str) -> str:
     """`label: reason`. A reason that begins with the method of the label does not repeat it.
 
-    A method that refuses a network names itself: a user's own loop shows no label.
+    A method that refuses a network names itself: a user's own loop shows no label. A reason whose
+    subject is the label is a whole sentence.
     """
+    if reason.startswith(f"{label} "):
+        return reason
     method, colon, rest = reason.partition(": ")
     is_repeated = colon and re.match(rf"{re.escape(method)}(?![\w+])", label)
     return f"{label}: {rest if is_repeated else reason}"
