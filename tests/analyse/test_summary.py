@@ -167,12 +167,18 @@ def test_imprecise_rounds_share_a_line(summary_of):
     (cell,) = summary_of(records, run=run).cells
     (note,) = cell.notes
     assert note == (
-        "time, 2 of 3 rounds: imprecise: the median is known to ±30.0% only in the worst of these "
-        "rounds (the suite asks for ±2.0%), because max_seconds and max_samples ended the samples. "
-        "So the interval of these times is wide. Raise `max_seconds` and `max_samples` in the "
+        "time, 2 of 3 rounds: imprecise: the median of the worst round is known to ±30.0% only (the "
+        "suite asks for ±2.0%), because max_seconds and max_samples ended the samples. So the interval of these times is wide. Raise `max_seconds` and `max_samples` in the "
         "suite, below `time`, or use a quieter machine"
     )
     assert cell.is_imprecise
+
+
+def test_a_single_round_has_no_number(summary_of):
+    details = {"precision": {"asked": 0.02, "reached": 0.05, "ended_by": "max_seconds"}}
+    (cell,) = summary_of([timed(1, 1.0, details=details)]).cells
+    (note,) = cell.notes
+    assert note.startswith("time: imprecise: the median is known to ±5.0% only (the suite asks ")
 
 
 def test_every_missing_metric_has_the_reason_of_its_own_pass(summary_of):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from ondevice_bench.record.details import Details, Precision
 from ondevice_bench.record.measurement import Measurement
 from ondevice_bench.suite.suite import DISTURBED_SHARE
-from ondevice_bench.units import number_of
 
 _OF_DISTURBED = (
     "So these numbers may be too high: their medians have these samples, too. No such process "
@@ -98,11 +97,11 @@ def _imprecision(records: Sequence[Measurement]) -> list[str]:
     if imprecise:
         limits = " and ".join(dict.fromkeys(each.ended_by for _, each, _ in imprecise))
         rounds = _part([record for record, *_ in imprecise], records)
-        at_worst = " in the worst of these rounds" if len(imprecise) > 1 else ""
+        whose = " of the worst round" if sum(1 for _, each in precisions if each) > 1 else ""
         widest = max(share for *_, share in imprecise)
         options = " and ".join(f"`{name}`" for name in limits.split(" and "))
         notes.append(
-            f"{rounds}: imprecise: the median is known to ±{widest:.1%} only{at_worst} (the suite "
+            f"{rounds}: imprecise: the median{whose} is known to ±{widest:.1%} only (the suite "
             f"asks for ±{imprecise[0][1].asked:.1%}), because {limits} ended the samples. So the "
             f"interval of these times is wide. Raise {options} in the suite, below `time`, or use "
             "a quieter machine"
@@ -111,10 +110,10 @@ def _imprecision(records: Sequence[Measurement]) -> list[str]:
 
 
 def _part(some: Sequence[Measurement], records: Sequence[Measurement]) -> str:
-    """How many rounds of each pass these are: time, 1 of 5 rounds."""
+    """How many rounds of each pass these are: time, 1 of 5 rounds. A single round has no number."""
     counts, totals = (Counter(each.key.pass_name for each in those) for those in (some, records))
     return " and ".join(
-        f"{name}, {f'{n} of ' if totals[name] > 1 else ''}{number_of(totals[name], 'round')}"
+        f"{name}, {n} of {totals[name]} rounds" if totals[name] > 1 else name
         for name, n in counts.items()
     )
 

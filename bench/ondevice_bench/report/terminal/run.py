@@ -65,7 +65,10 @@ def run_notes(summary: RunSummary) -> list[str]:
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in columns]
     bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
     scopes += [basis for basis in bases if basis]
-    machine = [f"note: this machine: {note}; see `bench doctor`" for note in summary.notes]
+    machine = [
+        f"note: this machine before it measured: {note}; see `bench doctor`"
+        for note in summary.notes
+    ]
     order = [] if summary.is_interleaved else [f"note: this run: {NOT_INTERLEAVED}"]
     notes = [(cell.id, note) for cell in summary.cells for note in cell.notes]
     return [*scopes, *machine, *order, *folded("note", [*apart_notes(summary), *notes])]

@@ -7,7 +7,8 @@ from ondevice_bench.analyse.kept_accuracy import MethodAccuracy, kept_accuracy
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.verdict import Verdict, verdict
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
-from ondevice_bench.report.cards import cards
+from ondevice_bench.report.advice import with_more_time
+from ondevice_bench.report.cards import cards, without_repeats
 from ondevice_bench.report.other_boards import other_boards
 from ondevice_bench.report.sections.section import ReportData
 
@@ -38,10 +39,13 @@ def _lines(
 def _about(
     part: Group, data: ReportData, chosen: Callable[[Verdict], Sequence[str]]
 ) -> Iterator[str]:
-    """The chosen sentences, and the one about boards of other sizes."""
+    """The chosen sentences, the answer of the third card, and whether it fits other boards."""
     found = verdict(part, data.goal, data.baseline, data.lost_accuracy)
     yield from chosen(found)
-    others = other_boards(part, cards(found, data.goal, part.limit_bytes))
+    shown = cards(found, data.goal, part.limit_bytes)
+    if more_time := with_more_time(without_repeats(shown), data.goal):
+        yield more_time
+    others = other_boards(part, shown)
     if others is not None:
         yield others.sentence
 
