@@ -42,7 +42,7 @@ def test_spectra_of_random_and_decaying_weights(bench):
         (("show", "model", "resnet81"), "unknown model 'resnet81'; did you mean 'resnet18'?"),
         (
             ("show", "model", "vit_b_32", "--option", "image_size=100"),
-            "command line: models[0].image_size[0]: must be a multiple of 32 in [32, 2048], got 100",
+            "--model vit_b_32.image_size[0]: must be a multiple of 32 in [32, 2048], got 100",
         ),
         (
             ("show", "spectrum", "mcunet", "--weights", "pretrained"),
@@ -62,7 +62,10 @@ def test_spectra_of_random_and_decaying_weights(bench):
             "--rank: only with --model; a suite has this in its file",
         ),
         (("run", "--model", "mcunet", "--option", "x"), "--option x: must be NAME=VALUE"),
-        (("run", "--model", "./none.py:net"), "models[0]: ./none.py: cannot be read: No such file"),
+        (
+            ("run", "--model", "./none.py:net"),
+            "--model ./none.py:net: ./none.py: cannot be read: No such file",
+        ),
         (
             ("run", "--model", "mcunet", "--weights", "x.pt"),
             "weights: x.pt: cannot be read: No such",
