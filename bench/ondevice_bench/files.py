@@ -28,13 +28,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     board that loses its power keeps the old file or the new one. A link stays, and the file that it
     leads to is replaced.
     """
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
-    made = [folder for folder in target.parents if not folder.exists()]  # the innermost first
-    if os.path.isdir(target):
-        raise BadInput(f"{path}: cannot be written: {os.strerror(errno.EISDIR)}")
-    require_regular(path)
-    _require_no_store(path)
-    try:
+    try:  # a name that is too long is an OSError in each of these lines
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        made = [folder for folder in target.parents if not folder.exists()]  # the innermost first
+        if os.path.isdir(target):
+            raise BadInput(f"{path}: cannot be written: {os.strerror(errno.EISDIR)}")
+        require_regular(path)
+        _require_no_store(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.parent / f".{target.name}-{secrets.token_hex(4)}.part"
         try:
