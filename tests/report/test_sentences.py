@@ -203,7 +203,7 @@ def test_memory_says_who_needs_least_and_what_is_largest(group):
     assert says(anatomy, "by-kernel", group) == (
         "checkpoint has the lowest peak memory here: 30.00 MiB, 0.375× of vanilla's.\n"
         "The largest part of vanilla is what the step itself adds: 88 % of the total.\n"
-        "vanilla needs the most: 1.0 % of the 7.5 GiB that a step may use here."
+        "The highest peak memory is 1.0 % of the 7.5 GiB that a step may use here."
     )
     assert says(anatomy, "by-tensors", group).startswith(
         "checkpoint has the fewest bytes of tensors at the peak of a step: "

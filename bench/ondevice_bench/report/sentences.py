@@ -40,7 +40,7 @@ SENTENCES: Mapping[str, str] = {
     "much, add “allocator: [{names}]” to the suite.",
     "largest part": "The largest part of {baseline} is {part}: {share} of {whole}.",
     "largest parts": "The largest parts of {baseline} are {parts}: {shares} of {whole}.",
-    "limit": "{cell} needs the most: {share} of the {limit} that a step may use here.",
+    "limit": "The highest {metric} is {share} of the {limit} that a step may use here.",
     "stored": "The smallest stored share is {share} of the inputs of the changed layers: {cells}.",
     "same layers": "Compared: {cells}. They change the same layers, and the others do not.",
     "slower": "The last minute of {cell} is {ratio} times as slow as the first{interval}; "
@@ -254,10 +254,12 @@ def below_the_limit(group: Group, metric: str) -> str:
     having = [member for member in group.members if metric in member.cell.estimates]
     if not having or not group.limit_bytes:
         return ""
-    most = max(having, key=lambda member: member.cell.estimates[metric].estimate)
-    share = most.cell.estimates[metric].estimate / group.limit_bytes
+    most = max(member.cell.estimates[metric].estimate for member in having)
+    share = most / group.limit_bytes
     return SENTENCES["limit"].format(
-        limit=units.size(group.limit_bytes), cell=most.label, share=units.percent(share)
+        metric=metrics.BY_NAME[metric].noun,
+        limit=units.size(group.limit_bytes),
+        share=units.percent(share),
     )
 
 
