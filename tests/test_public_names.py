@@ -40,5 +40,5 @@ def test_a_store_loads_as_a_frame_by_its_suite_or_its_path(workplace, name):
 
 
 def test_an_unknown_name_of_a_suite_is_one_line(workplace):
-    with pytest.raises(BadInput, match="unknown suite or store 'mine'"):
+    with pytest.raises(BadInput, match="no results of 'mine': bench-out has no runs"):
         ondevice_bench.load("mine")
