@@ -95,7 +95,6 @@ BOTH = Card("Least memory, 10 % more time allowed", "lean", *SMALL_WORDS, "prove
                 "more time: run again."
             ),
         ),
-        ({"repeats": "Least memory"}, "lean, too."),
         (
             {"method": "vanilla", "cell": "", "badge": "no gain", "missing": "Nothing saves."},
             "vanilla. Nothing saves.",

@@ -27,8 +27,6 @@ def with_more_time(cards: Sequence[Card], goal: Goal) -> str:
         return ""
     if not card.cell:
         answer = card.method
-    elif card.repeats:
-        answer = f"{card.method}, too"
     elif card.badge == "proven":
         answer = f"{card.method}, {_facts(card)}, proven"
     else:
