@@ -151,7 +151,7 @@ def test_a_disturbance_without_time_to_measure_again_is_said_once(summary_of, sh
     details = {"foreign_cpu_share": share, "notes": [SPOILT, f"inference: {SPOILT}"]}
     (cell,) = summary_of([timed(1, 1.0, details=details)]).cells
     of_inference, *of_steps = sorted(cell.notes, key=lambda note: "inference" not in note)
-    assert of_inference == f"time, round 1: inference: {SPOILT}"
+    assert of_inference == f"time: inference: {SPOILT}"
     (note,) = of_steps
     assert note.endswith("raise `max_seconds`, and run again")
     assert ("took 90% of a core" in note) == (share > 0.1)
@@ -296,9 +296,9 @@ def test_json_has_no_raw_samples_but_everything_else(summary_of):
 def test_a_note_of_several_processes_is_one_line(summary_of):
     noted = {"details": {"notes": ["beware"]}}
     records = [timed(1, 1.0, **noted), timed(2, 1.0, **noted), make_record(**TRACE)]
-    assert summary_of(records).cells[0].notes == ("time, 2 rounds: beware",)
+    assert summary_of(records).cells[0].notes == ("time, 2 of 2 rounds: beware",)
     both = [timed(1, 1.0, **noted), make_record(**TRACE, **noted)]
-    assert summary_of(both).cells[0].notes == ("time, trace: beware",)
+    assert summary_of(both).cells[0].notes == ("time and trace: beware",)
     assert summary_of(both[:1]).cells[0].notes == ("time, round 1: beware",)
 
 

@@ -189,8 +189,8 @@ def test_methods_that_noise_may_hide_are_named_and_slow_ones_are_not(said):
     every = synthetic.records(synthetic.cells(), slower=paces)
     few = [record for record in every if record.key.round == 1]
     assert said(records=few)[0] == (
-        "It is not proven whether one of these has a lower step time than vanilla: asi "
-        "fraction=0.125 and wasi fraction=0.25. The reason: only "
+        "It is not proven whether asi fraction=0.125 and wasi fraction=0.25 have a lower step "
+        "time than vanilla. The reason: only "
         "one process measured each side. Set `rounds: {time: 5}` and run again."
     )
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ondevice_bench.report.advice import advice, with_more_time
+from ondevice_bench.report.advice import advice, answers
 from ondevice_bench.report.cards import Card
 from ondevice_bench.suite.goal import Goal
 
@@ -74,12 +74,14 @@ def test_the_decision_says_it_first(decided):
 
 
 BOTH = Card("Least memory, 10 % more time allowed", "lean", *SMALL_WORDS, "proven", cell="l")
+ASKED = dataclasses.replace(FAST, is_of_goal=True)
 
 
 @pytest.mark.parametrize(
     ("what", "says"),
     [
         ({}, "lean, 0.4× of vanilla's peak memory, proven."),
+        ({"interval": "0.3× … 0.5×"}, "lean, 0.4× (0.3× … 0.5×) of vanilla's peak memory, proven."),
         (
             {"missing": "fewbit may be as low"},
             "lean, 0.4× of vanilla's peak memory, proven. fewbit may be as low.",
@@ -101,12 +103,52 @@ BOTH = Card("Least memory, 10 % more time allowed", "lean", *SMALL_WORDS, "prove
         ),
     ],
 )
-def test_the_third_card_is_one_sentence_in_the_terminal(what, says):
-    card = dataclasses.replace(BOTH, **what)
-    assert with_more_time((SMALL, FAST, card), Goal()) == f"{BOTH.title}: {says}"
+def test_another_card_is_one_sentence_below_its_title(what, says):
+    *_, last = answers((SMALL, ASKED, dataclasses.replace(BOTH, **what)), Goal(), "vanilla")
+    assert last == f"{BOTH.title}: {says}"
 
 
-def test_the_third_card_is_silent_without_an_answer_or_for_another_question():
+def test_the_text_has_the_interval_and_the_price_of_the_goal_and_of_the_least_memory():
+    asked = dataclasses.replace(ASKED, interval="0.5× … 0.6×", price=("memory 0.8×",))
+    memory = dataclasses.replace(SMALL, missing="fewbit may be as low", price=("step time 2×",))
     unknown = dataclasses.replace(BOTH, badge="unknown")
-    assert with_more_time((SMALL, FAST, unknown), Goal()) == ""
-    assert with_more_time((SMALL, FAST, BOTH), Goal(max_slowdown=1.5)) == ""
+    assert answers((memory, asked, unknown), Goal(), "vanilla") == (
+        "For the goal, run wasi: 0.52× (0.5× … 0.6×) of vanilla's step time, proven; memory 0.8×.",
+        f"{IF_SHORT.rstrip('.')}; step time 2×. fewbit may be as low.",
+    )
+
+
+def test_the_text_says_what_hides_a_better_method():
+    asked = dataclasses.replace(BASE, is_of_goal=True, badge="not proven", condition="wasi may be.")
+    assert answers((SMALL, asked), Goal(), "vanilla") == (
+        "For the goal, run vanilla: no method is proven to have a lower step time. wasi may be.",
+        IF_SHORT,
+    )
+    open_ = dataclasses.replace(ASKED, badge="not proven", missing="Run again")
+    (says, *_) = answers((SMALL, open_), Goal(), "vanilla")
+    assert says == (
+        "For the goal, run vanilla: no method is proven to have a lower step time. wasi may have a "
+        "lower one: 0.52× of vanilla's step time, not proven. Run again."
+    )
+    none = dataclasses.replace(BASE, is_of_goal=True, missing="No method is surely faster.")
+    assert answers((SMALL, none), Goal(), "vanilla")[0].endswith("a lower step time.")
+
+
+def test_the_text_of_a_goal_with_a_bound_also_names_the_fastest_without_it():
+    fastest = dataclasses.replace(FAST, title="Fastest")
+    asked = dataclasses.replace(SMALL, title="Best for the goal", is_of_goal=True)
+    memory = dataclasses.replace(SMALL, title="Least memory")
+    says = answers((memory, fastest, asked), Goal("peak_rss_over_runtime_bytes"), "vanilla")
+    assert says == (
+        "For the goal, run lean: 0.4× of vanilla's peak memory, proven.",
+        "Least memory: lean, 0.4× of vanilla's peak memory, proven.",
+        "Fastest: wasi, 0.52× of vanilla's step time, proven.",
+    )
+
+
+def test_without_an_answer_for_the_goal_the_text_has_the_other_cards():
+    asked = dataclasses.replace(ASKED, badge="unknown")
+    memory = dataclasses.replace(SMALL, title="Least memory")
+    assert answers((memory, asked), Goal(), "vanilla") == (
+        "Least memory: lean, 0.4× of vanilla's peak memory, proven.",
+    )

@@ -250,7 +250,7 @@ def test_a_number_that_is_too_noisy_makes_no_winner(decided):
     ]
     _, time, _ = decided(cells=cells, records=records).cards
     assert (time.method, time.number, time.badge) == ("vanilla", "1×", "not proven")
-    assert time.condition.startswith("These may be faster: asi fraction=0.125. ")
+    assert time.condition.startswith("asi fraction=0.125 may be faster. ")
 
 
 def test_a_card_with_the_answer_of_the_first_one_has_only_what_is_new(decided):

@@ -22,7 +22,7 @@ from ondevice_bench.report.terminal.run import (
     run_notes,
     run_tables,
 )
-from ondevice_bench.report.terminal.verdict import short_verdict_lines
+from ondevice_bench.report.terminal.verdict import answer_lines, answers_of, verdict_lines
 from ondevice_bench.suite.cell import LearningPlan
 from ondevice_bench.suite.planned_cell import PlannedCell
 from ondevice_bench.terminal import known_width, print_notes, print_tables, table_text, wrapped
@@ -158,10 +158,14 @@ def test_the_same_warning_is_one_line_with_the_range_of_its_numbers(summary_of):
         )
         for cell, share in zip(cells, (0.54, 0.9, 0.31), strict=True)
     ]
-    notes = [n for n in run_notes(summary_of(records, synthetic.planned(cells))) if "note" in n]
+    notes = [n for n in run_notes(summary_of(records, synthetic.planned(cells))) if "caveat" in n]
+    calm, *notes = notes
+    assert calm.startswith(
+        "caveat: this machine while it measured: times of 3 of 3 cells disturbed"
+    )
     assert notes == [
-        "note: 3 cells: time, round 1: blocks.3.conv: left alone",
-        f"note: 3 cells: time: {DISTURBED}",
+        "caveat: 3 cells: time: blocks.3.conv: left alone",
+        f"caveat: 3 cells: time: {DISTURBED}",
     ]
 
 
@@ -174,14 +178,22 @@ def test_texts_with_other_words_stay_apart():
     assert folded("note", apart) == ["note: a: 1,024 bytes", "note: b: 9,024 bytes"]
 
 
-def test_a_verdict_is_two_choices_who_misses_the_goal_the_third_card_and_which_board_fits(whole):
-    lines = [line.removeprefix("mcunet, batch 8: ") for line in short_verdict_lines(whole)]
+def test_the_answer_says_what_to_run_if_memory_is_short_the_third_card_and_which_board(whole):
+    title, *lines = answer_lines(answers_of(whole))
+    assert title == "answer for mcunet, batch 8:"
     assert len(lines) == 5
-    assert lines[0].startswith("wasi fraction=0.25 has the lowest step time of those that meet ")
-    assert lines[1].startswith("checkpoint has the lowest peak memory of those that meet the goal")
-    assert lines[2].startswith("svd fraction=0.25 does not meet the goal: a gradient cosine of ")
-    assert lines[3].startswith("Least memory, 10 % more time allowed: wasi fraction=0.25, 0.775×")
-    assert lines[4].startswith("By its peak in this run, vanilla fits a board of 1 GB and more: ")
+    assert lines[0].startswith("- For the goal, run wasi fraction=0.25: 0.520× (0.51")
+    assert "of vanilla's step time, proven; peak memory 0.775×" in lines[0]
+    assert lines[1].startswith("- If memory is short, run checkpoint: 0.")
+    assert lines[2].startswith("- Least memory, 10 % more time allowed: wasi fraction=0.25, 0.775×")
+    assert lines[3].startswith("- By its peak in this run, vanilla fits a board of 1 GB and more: ")
+    assert lines[4].startswith("- svd fraction=0.25 does not meet the goal: a gradient cosine of ")
+
+
+def test_a_sentence_of_several_groups_has_the_title_of_its_group(whole):
+    (one,) = answers_of(whole)
+    assert verdict_lines([one]) == list(one.sentences)
+    assert verdict_lines([one, one])[0] == f"{one.title}: {one.sentences[0]}"
 
 
 def test_a_method_that_loses_accuracy_is_chosen_neither_here_nor_on_the_page(summary_of):
@@ -203,9 +215,9 @@ def test_a_method_that_loses_accuracy_is_chosen_neither_here_nor_on_the_page(sum
         synthetic.planned(cells),
         synthetic.run_of(settings=settings),
     )
-    *_, last, _ = short_verdict_lines(summary)
-    assert last.startswith("mcunet, batch 8: No method meets the goal: wasi")
-    assert last.endswith(": it loses 10.0 points of accuracy (10.0 … 10.0).")
+    _, cost = answers_of(summary)
+    assert cost.sentences[0].startswith("No method meets the goal: wasi")
+    assert cost.sentences[0].endswith(": it loses 10.0 points of accuracy (10.0 … 10.0).")
     (decided,) = decision.content(ReportData.from_summaries((summary,)))["decisions"]
     assert {card.badge for card in decided.cards} == {"unknown"}
 

@@ -180,9 +180,9 @@ def choose_about_as_fast(allowed: Iterable[CellWithBaseline], baseline: str) -> 
     return replace(choice, proof="not proven", missing=missing, near=())
 
 
-def _hidden_by_steps(steps: Iterable[tuple[CellWithBaseline, Estimate]], baseline: str) -> Choice:
+def _hidden_by_steps(found: Iterable[tuple[CellWithBaseline, Estimate]], baseline: str) -> Choice:
     """No choice. The unclear ones need less memory, and noise hides how long their steps are."""
-    near = [member for member, step in steps if (step.lower or step.estimate) <= SLOWEST]
+    near = [member for member, step in found if (step.lower or step.estimate) <= SLOWEST]
     unclear = tuple(
         member
         for member, _ in _by_value(near, PEAK)
@@ -191,7 +191,8 @@ def _hidden_by_steps(steps: Iterable[tuple[CellWithBaseline, Estimate]], baselin
     if not unclear:
         return Choice(PEAK, None, "none")
     longer = f"{(SLOWEST - 1) * 100:.0f} %"
-    missing = f"noise hides whether their steps are at most {longer} longer than {baseline}'s"
+    steps = "their steps are" if len(unclear) > 1 else "its step is"
+    missing = f"noise hides whether {steps} at most {longer} longer than {baseline}'s"
     return Choice(PEAK, None, "none", f"{missing}. {_advice(unclear[0], STEP)}", unclear)
 
 

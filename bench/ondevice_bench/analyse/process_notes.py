@@ -24,7 +24,7 @@ def process_of(record: Measurement) -> str:
 def notes_of(records: Sequence[Measurement]) -> tuple[str, ...]:
     """Warnings for a reader of the numbers, each once."""
     return (
-        *_grouped_notes([(record, _notes(record.details)) for record in records]),
+        *_grouped_notes(records),
         *_disturbance(records),
         *_imprecision(records),
     )
@@ -50,13 +50,13 @@ def _notes(details: Details) -> list[str]:
     return notes
 
 
-def _grouped_notes(notes: Sequence[tuple[Measurement, Sequence[str]]]) -> list[str]:
+def _grouped_notes(records: Sequence[Measurement]) -> list[str]:
     """Each note once, with the processes that it is about."""
     by_note: dict[str, list[Measurement]] = {}
-    for record, texts in notes:
-        for text in texts:
+    for record in records:
+        for text in _notes(record.details):
             by_note.setdefault(text, []).append(record)
-    return [f"{_together(records)}: {text}" for text, records in by_note.items()]
+    return [f"{_part(some, records)}: {text}" for text, some in by_note.items()]
 
 
 def _is_spoilt(note: str) -> bool:
@@ -116,10 +116,3 @@ def _part(some: Sequence[Measurement], records: Sequence[Measurement]) -> str:
         f"{name}, {n} of {totals[name]} rounds" if totals[name] > 1 else name
         for name, n in counts.items()
     )
-
-
-def _together(records: Sequence[Measurement]) -> str:
-    if len(records) == 1:
-        return process_of(records[0])
-    names = list(dict.fromkeys(record.key.pass_name for record in records))
-    return f"{names[0]}, {len(records)} rounds" if len(names) == 1 else ", ".join(names)

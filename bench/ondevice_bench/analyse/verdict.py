@@ -43,8 +43,8 @@ SENTENCES: Mapping[str, str] = {
     "near": "{others} may be as low: the noise hides which is lower.",
     "tie": "The same number: {others}.",
     "none better": "No method{that} has a lower {metric} than {baseline} by more than the noise.",
-    "unclear": "It is not proven whether one of these has a lower {metric} than {baseline}: "
-    "{methods}. The reason: {missing}.",
+    "unclear": "It is not proven whether {methods} {has} a lower {metric} than {baseline}. The "
+    "reason: {missing}.",
     "costs": "It has {facts}.",
     "other": "{method} has the lowest peak memory{of}: {ratio} of {baseline}'s, at {step}.",
     "outside": "{methods} {do} not meet the goal: {bounds}.",
@@ -66,7 +66,7 @@ class Verdict:
     refused: Mapping[str, str]  # why a method does not meet the goal, by label
     too_far: Mapping[str, str]  # the part of `refused` that is about the gradient or the loss
     sentences: tuple[str, ...]
-    headlines: tuple[str, ...]  # the sentences that name a method to choose
+    about_others: tuple[str, ...]  # the sentences about methods that were not chosen
     baseline: str  # its label
 
 
@@ -100,19 +100,19 @@ def verdict(
     allowed = [member for member in judged if member.label not in refused]
     by_goal = with_known_gradient(allowed, partial(choose, metric=goal.minimise))
     sentences: tuple[str, ...]
-    headlines: tuple[str, ...]
+    others: tuple[str, ...] = ()
     if not judged:
-        sentences = headlines = (_why_not_judged(comparable, goal.minimise, baseline),)
+        sentences = (_why_not_judged(comparable, goal.minimise, baseline),)
     elif not allowed:
         reasons = "; ".join(f"{label}: {why}" for label, why in refused.items())
-        sentences = headlines = (SENTENCES["none allowed"].format(reasons=reasons),)
+        sentences = (SENTENCES["none allowed"].format(reasons=reasons),)
     else:
         among = AMONG if refused else dict.fromkeys(AMONG, "")
         chosen = _about_goal(by_goal, baseline, among)
         lowest = _about_memory(choose(allowed, PEAK), by_goal, baseline, among)
         outside = _outside(refused, losing, goal)
-        sentences = (*chosen, *lowest, *outside, *_unknown_gradients(allowed), *allocators)
-        headlines = (chosen[0], *lowest, *outside)
+        others = (*outside, *_unknown_gradients(allowed), *allocators)
+        sentences = (*chosen, *lowest, *others)
     obstacle = "" if allowed else sentences[0]
     by_both = with_known_gradient(near, partial(choose_about_as_fast, baseline=baseline))
     return Verdict(
@@ -124,14 +124,14 @@ def verdict(
         refused,
         too_far,
         sentences,
-        headlines,
+        others,
         baseline,
     )
 
 
 def _nothing(sentence: str, others: tuple[str, ...], baseline: str) -> Verdict:
     sentences = (sentence, *others)
-    return Verdict(sentence, None, None, None, None, {}, {}, sentences, (sentence,), baseline)
+    return Verdict(sentence, None, None, None, None, {}, {}, sentences, others, baseline)
 
 
 def _why_not_compared(rivals: Sequence[CellWithBaseline], baseline: str) -> str:
@@ -204,8 +204,10 @@ def _about_goal(choice: Choice | None, baseline: str, among: Mapping[str, str]) 
     assert choice is not None  # a method with the metric is allowed
     values = {"metric": metrics.BY_NAME[choice.metric].noun, "baseline": baseline, **among}
     if choice.member is None and choice.unclear:
-        unclear = listing([member.label for member in choice.unclear])
-        return [SENTENCES["unclear"].format(methods=unclear, missing=choice.missing, **values)]
+        methods = listing([member.label for member in choice.unclear])
+        has = "have" if len(choice.unclear) > 1 else "has"
+        values |= {"methods": methods, "has": has, "missing": choice.missing}
+        return [SENTENCES["unclear"].format(**values)]
     if choice.member is None:
         return [SENTENCES["none better"].format(**values)]
     values |= {"method": choice.member.full_label, "ratio": _ratio(choice.ratio)}

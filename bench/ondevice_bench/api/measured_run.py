@@ -9,7 +9,7 @@ from ondevice_bench.errors import ExitCode
 from ondevice_bench.notebook import paragraphs
 from ondevice_bench.report.terminal.board import board_lines
 from ondevice_bench.report.terminal.run import problem_lines
-from ondevice_bench.report.terminal.verdict import short_verdict_lines
+from ondevice_bench.report.terminal.verdict import answers_of, verdict_lines
 from ondevice_bench.running.outcome import exit_code
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class MeasuredRun:
     @property
     def verdict(self) -> tuple[str, ...]:
         """What follows from the numbers, in sentences."""
-        return (*short_verdict_lines(self.summary), *board_lines(self.summary))
+        return (*verdict_lines(answers_of(self.summary)), *board_lines(self.summary))
 
     @property
     def problems(self) -> tuple[str, ...]:

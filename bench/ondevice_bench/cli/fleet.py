@@ -149,7 +149,7 @@ def _print(found: Sequence[tuple[Path, "RunSummary"]], *, show: bool, as_json: b
     from ondevice_bench.report.page import LAYOUT, write_report
     from ondevice_bench.report.terminal.fleet import fleet_lines
     from ondevice_bench.report.terminal.run import problem_lines, run_json, run_notes, run_tables
-    from ondevice_bench.report.terminal.verdict import short_verdict_lines
+    from ondevice_bench.report.terminal.verdict import answer_lines, answers_of
 
     for place in dict.fromkeys(place for place, _ in found):
         page = place / PAGE
@@ -157,8 +157,8 @@ def _print(found: Sequence[tuple[Path, "RunSummary"]], *, show: bool, as_json: b
         write_report(summaries, page, LAYOUT if len(summaries) == 1 else LAYOUT_OF_BOARDS)
         for each in summaries if not as_json else ():
             print_tables(*run_tables(each))
-            print_notes(*short_verdict_lines(each), *fleet_lines(each))
-            print_notes(*problem_lines(each), *run_notes(each))
+            print_notes(*run_notes(each), *fleet_lines(each), *problem_lines(each))
+            print_notes(*answer_lines(answers_of(each)))
         if not as_json:
             print_lines(f"report: {page}")
         if show:

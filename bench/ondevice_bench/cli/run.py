@@ -57,12 +57,14 @@ def run(
     from ondevice_bench.analyse.learning import learning
     from ondevice_bench.api.hosts import measuring_host
     from ondevice_bench.api.measuring import RunOptions, measure_suite, with_report
+    from ondevice_bench.report.terminal.board import board_lines
     from ondevice_bench.report.terminal.run import (
         learning_tables,
         run_json,
         run_notes,
         run_tables,
     )
+    from ondevice_bench.report.terminal.verdict import answer_lines, answers_of
     from ondevice_bench.running.progress import for_terminal
 
     cap = None if memory_cap is None else parsed_bytes("--memory-cap", memory_cap)
@@ -83,7 +85,8 @@ def run(
         print_json(run_json(summary, found.page))
     else:
         print_tables(*run_tables(summary), *learning_tables(learning(summary)))
-        print_notes(*found.verdict, *found.problems, *run_notes(summary))
+        print_notes(*run_notes(summary), *board_lines(summary), *found.problems)
+        print_notes(*answer_lines(answers_of(summary)))
         print_lines(f"report: {found.page}")
     if show:
         open_page(found.page)

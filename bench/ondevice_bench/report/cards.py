@@ -50,6 +50,7 @@ class Card:
     # why the gradient is not known, and the answer without such methods; empty if it is known
     unknown_gradient: str = ""
     with_known_gradient: str = ""
+    interval: str = ""  # of the number
     is_noisy: bool = False  # the interval of the number is too wide to use it
     repeats: str = ""  # the title of an earlier card that has the same answer in detail
     is_of_goal: bool = False  # whether it answers what the goal of the suite asks
@@ -207,6 +208,7 @@ def _card(question: _Question, found: Verdict, limit: int | None) -> Card:
         cell=member.cell.id,
         unknown_gradient="" if quality.is_known else quality.why_unknown or "it was not measured",
         with_known_gradient=_known(choice),
+        interval=ratio_quantity(ratio, "").interval,
         is_noisy=is_too_wide(ratio),
     )
 
@@ -229,6 +231,8 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
     labels = first([member.label for member in choice.unclear], MOST_NAMED)
+    may = may_be(choice.metric)
+    candidates = f"These {may}: {labels}" if len(choice.unclear) > 1 else f"{labels} {may}"
     return Card(
         title=question.title,
         method=baseline,
@@ -237,7 +241,7 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
         values="",
         price=(),
         badge="not proven",
-        condition=f"These {may_be(choice.metric)}: {labels}. The reason: {choice.missing}",
+        condition=f"{candidates}. The reason: {choice.missing}",
         names=_all_names(choice.unclear),
     )
 

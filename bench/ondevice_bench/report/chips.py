@@ -2,20 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 from ondevice_bench import units
-from ondevice_bench.analyse.choice import STEP
-from ondevice_bench.analyse.summary import CellSummary, RunSummary
+from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.analyse.usable_memory import usable_memory
 from ondevice_bench.analyse.verdict import first
-from ondevice_bench.passes import BY_NAME, ENERGY, rounds_of
+from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.record.origin import NO_COMMIT
+from ondevice_bench.report.calm import SPREAD, disturbed_cells, spread_of_steps, which
 from ondevice_bench.report.history_text import short_commit
-from ondevice_bench.suite.labels import labelled
-
-SPREAD = 1.2  # times of equal steps that differ by more hide the differences of methods
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     said = [
         *([f"{disturbed} disturbed"] if disturbed else []),
         *([units.number_of(warnings, "warning")] if warnings else []),
-        *([f"step times of {_which(imprecise, measured)} imprecise"] if imprecise else []),
+        *([f"step times of {which(imprecise, measured)} imprecise"] if imprecise else []),
     ]
     uneven = f"step times vary by {units.ratio(spread)}"
     is_uneven = spread > SPREAD and not disturbed
@@ -115,29 +111,3 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     if is_uneven:
         return Chip(name, f"{seen}, but {uneven}", "warning")
     return Chip(name, seen, "good" if summary.is_watched else "plain")
-
-
-def disturbed_cells(summary: RunSummary) -> str:
-    """Of which cells others disturbed the times or energies; empty if there is none."""
-    measured = [cell for cell in summary.cells if cell.estimates]
-    disturbed = [cell for cell in measured if cell.is_disturbed]
-    if not disturbed:
-        return ""
-    passes = set().union(*(cell.disturbed for cell in disturbed))
-    what = "energies" if passes == {ENERGY} else "times"
-    return f"{what} of {_which(disturbed, measured)}"
-
-
-def _which(those: Sequence[CellSummary], measured: Sequence[CellSummary]) -> str:
-    """The number of cells. A single one of a workload has a short name."""
-    workload, *others = labelled(cell.planned.cell for cell in measured)
-    if len(those) > 1 or len(measured) == 1 or others:
-        return f"{len(those)} of {len(measured)} cells"
-    return workload.labels[workload.cells.index(those[0].planned.cell)]
-
-
-def spread_of_steps(summary: RunSummary) -> float:
-    """The highest end of a cell's step time over the lowest end: the median of all cells."""
-    steps = (cell.estimates.get(STEP) for cell in summary.cells)
-    ratios = [step.upper / step.lower for step in steps if step and step.lower and step.upper]
-    return median(ratios) if ratios else 1.0

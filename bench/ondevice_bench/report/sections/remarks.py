@@ -10,7 +10,7 @@ from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, RunSummary
 from ondevice_bench.passes import BY_NAME, rounds_of
 from ondevice_bench.record.origin import commit_text
-from ondevice_bench.report.chips import SPREAD, disturbed_cells, spread_of_steps
+from ondevice_bench.report.calm import about_calm
 from ondevice_bench.report.folding import fold, unmeasured
 from ondevice_bench.report.made_up import about_cosines
 from ondevice_bench.report.quantities import measured_columns, rank_basis
@@ -53,7 +53,7 @@ def _problems(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
 def _notes(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
     items = [
         *(("this machine before it measured", text) for text in one.warnings),
-        *(("this machine while it measured", text) for text in (one.unwatched, _about_calm(one))),
+        *(("this machine while it measured", text) for text in (one.unwatched, about_calm(one))),
     ]
     items = [(who, text) for who, text in items if text]
     items += _unproven_pis(data, one)
@@ -61,24 +61,6 @@ def _notes(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:
     items += apart_notes(one)
     of_cells = ((cell.id, note) for cell in one.cells for note in cell.notes)
     return items + [(each.who, each.text) for each in fold(of_cells)]
-
-
-def _about_calm(one: RunSummary) -> str:
-    """What it means that others disturbed the times, or that the times vary."""
-    if disturbed := disturbed_cells(one):
-        return (
-            f"{disturbed} disturbed (see below). Peaks, bytes and FLOPs come from other processes, "
-            "and count only what a process itself has or does"
-        )
-    spread = spread_of_steps(one)
-    if spread > SPREAD:
-        seen = ", although no other program was seen meanwhile" if one.is_watched else ""
-        return (
-            f"the step times of a cell vary by {units.ratio(spread)} (from the lower to the upper "
-            f"end of the interval; the median of all cells){seen}. Smaller differences between "
-            "methods can hardly be proven here"
-        )
-    return ""
 
 
 def _unproven_pis(data: ReportData, one: RunSummary) -> list[tuple[str, str]]:

@@ -93,7 +93,7 @@ def cell_lines(cell: CellSummary) -> list[str]:
         f"status: {cell.status}",
         *([basis] if basis else []),
         *(f"problem: {text}" for text in cell.problems),
-        *(f"note: {text}" for text in cell.notes),
+        *(f"caveat: {text}" for text in cell.notes),
         *_unavailable(cell),
         *(
             f"changed: {name}: {_input(layer)}, ranks {list(layer.activation_ranks or ())}"

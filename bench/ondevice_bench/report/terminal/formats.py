@@ -15,7 +15,7 @@ from ondevice_bench.report.terminal.run import (
     run_notes,
     run_tables,
 )
-from ondevice_bench.report.terminal.verdict import short_verdict_lines, verdict_lines
+from ondevice_bench.report.terminal.verdict import answer_lines, answers_of, verdict_lines
 from ondevice_bench.terminal import known_width, table_text, wrapped
 
 
@@ -50,9 +50,9 @@ def _text(summary: RunSummary, baseline: str | None) -> str:
     tables = [*run_tables(summary), *learning_tables(learning(summary))]
     texts = [table_text(table, known_width()) for table in tables]
     notes = [
-        *short_verdict_lines(summary, baseline),
-        *problem_lines(summary),
         *run_notes(summary),
+        *problem_lines(summary),
+        *answer_lines(answers_of(summary, baseline)),
     ]
     return "\n".join([*texts, *(wrapped(note, known_width()) for note in notes)])
 
@@ -65,7 +65,7 @@ def _markdown(summary: RunSummary, baseline: str | None) -> str:
         "",
         f"Run `{summary.run.id}` on profile {escaped(summary.run.profile)}.",
         "",
-        *(f"- {escaped(line)}" for line in verdict_lines(summary, baseline)),
+        *(f"- {escaped(line)}" for line in verdict_lines(answers_of(summary, baseline))),
         "",
     ]
     rows = []

@@ -8,6 +8,7 @@ from ondevice_bench import metrics
 from ondevice_bench.analyse.groups import apart_notes
 from ondevice_bench.analyse.learning import Learning, learning, learning_groups
 from ondevice_bench.analyse.summary import NOT_INTERLEAVED, CellSummary, RunSummary
+from ondevice_bench.report.calm import about_calm
 from ondevice_bench.report.folding import folded, unmeasured_lines
 from ondevice_bench.report.quantities import (
     Measured,
@@ -65,13 +66,18 @@ def run_notes(summary: RunSummary) -> list[str]:
     scopes = [f"{metric.label}: {metric.title} ({metric.scope})" for metric in columns]
     bases = dict.fromkeys(rank_basis(cell.planned.cell) for cell in summary.cells)
     scopes += [basis for basis in bases if basis]
-    machine = [
-        f"note: this machine before it measured: {note}; see `bench doctor`"
-        for note in summary.notes
+    remarks = [
+        *(("this machine before it measured", f"{n}; see `bench doctor`") for n in summary.notes),
+        ("this machine while it measured", summary.unwatched),
+        ("this machine while it measured", about_calm(summary)),
+        ("this run", "" if summary.is_interleaved else NOT_INTERLEAVED),
     ]
-    order = [] if summary.is_interleaved else [f"note: this run: {NOT_INTERLEAVED}"]
     notes = [(cell.id, note) for cell in summary.cells for note in cell.notes]
-    return [*scopes, *machine, *order, *folded("note", [*apart_notes(summary), *notes])]
+    return [
+        *scopes,
+        *(f"caveat: {who}: {text}" for who, text in remarks if text),
+        *folded("caveat", [*apart_notes(summary), *notes]),
+    ]
 
 
 def problem_lines(summary: RunSummary) -> list[str]:

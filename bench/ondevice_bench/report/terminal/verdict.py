@@ -1,62 +1,72 @@
-"""The conclusions of a run in the terminal."""
+"""The answers of a run in the terminal: what to run, what it costs, and what is not proven."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.kept_accuracy import MethodAccuracy, kept_accuracy
 from ondevice_bench.analyse.summary import RunSummary
-from ondevice_bench.analyse.verdict import Verdict, verdict
+from ondevice_bench.analyse.verdict import verdict
 from ondevice_bench.report.accuracy_sentences import accuracy_sentences
-from ondevice_bench.report.advice import with_more_time
-from ondevice_bench.report.cards import cards, without_repeats
+from ondevice_bench.report.advice import answers
+from ondevice_bench.report.cards import cards
 from ondevice_bench.report.other_boards import other_boards
 from ondevice_bench.report.sections.section import ReportData
 
 
-def verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
-    """The sentences of each group of cells, each with the group's name."""
-    return _lines(summary, baseline, lambda found: found.sentences)
+@dataclass(frozen=True)
+class Answers:
+    """The sentences about one group of cells."""
+
+    title: str
+    sentences: tuple[str, ...]
 
 
-def short_verdict_lines(summary: RunSummary, baseline: str | None = None) -> list[str]:
-    """The choice for each group, and the method with the lowest peak if it is not the choice."""
-    return _lines(summary, baseline, lambda found: found.headlines)
-
-
-def _lines(
-    summary: RunSummary, baseline: str | None, chosen: Callable[[Verdict], Sequence[str]]
-) -> list[str]:
+def answers_of(summary: RunSummary, baseline: str | None = None) -> list[Answers]:
+    """What the run says about accuracies, then what to run for each group of cells."""
     data = ReportData.from_summaries((summary,), baseline)
-    costs = [
-        f"{part.title}: {sentence}"
-        for group in data.groups
-        for part in group.by_baseline
-        for sentence in _about(part, data, chosen)
+    parts = [part for group in data.groups for part in group.by_baseline]
+    costs = [Answers(part.title, tuple(_about(part, data))) for part in parts]
+    return [*_about_accuracy(summary, data.baseline), *costs]
+
+
+def verdict_lines(found: Sequence[Answers]) -> list[str]:
+    """Sentences that stand alone: each has the title of its group, if there are several groups."""
+    return [
+        f"{each.title}: {sentence}" if len(found) > 1 else sentence
+        for each in found
+        for sentence in each.sentences
     ]
-    return [*_accuracy_lines(summary, data.baseline), *costs]
 
 
-def _about(
-    part: Group, data: ReportData, chosen: Callable[[Verdict], Sequence[str]]
-) -> Iterator[str]:
-    """The chosen sentences, the answer of the third card, and whether it fits other boards."""
+def answer_lines(found: Sequence[Answers]) -> list[str]:
+    """A list for each group, below its title."""
+    return [
+        line
+        for each in found
+        for line in (f"answer for {each.title}:", *(f"- {text}" for text in each.sentences))
+    ]
+
+
+def _about(part: Group, data: ReportData) -> Iterator[str]:
+    """The answers of the cards, which boards they fit, and the methods that were not chosen."""
     found = verdict(part, data.goal, data.baseline, data.lost_accuracy)
-    yield from chosen(found)
     shown = cards(found, data.goal, part.limit_bytes)
-    if more_time := with_more_time(without_repeats(shown), data.goal):
-        yield more_time
+    if found.obstacle:
+        yield found.obstacle
+    yield from answers(shown, data.goal, found.baseline)
     others = other_boards(part, shown)
     if others is not None:
         yield others.sentence
+    yield from found.about_others
 
 
-def _accuracy_lines(summary: RunSummary, baseline: str) -> list[str]:
+def _about_accuracy(summary: RunSummary, baseline: str) -> list[Answers]:
     """What methods do to the accuracy, if the run has trained them."""
     by_heading: dict[str, list[MethodAccuracy]] = {}
     for one in kept_accuracy(summary, baseline):
         by_heading.setdefault(one.heading, []).append(one)
     return [
-        f"{heading}: {sentence}"
+        Answers(heading, tuple(accuracy_sentences(found, baseline)))
         for heading, found in by_heading.items()
-        for sentence in accuracy_sentences(found, baseline)
     ]
