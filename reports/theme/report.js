@@ -278,6 +278,20 @@ function dotsOf(points) {
   }));
 }
 
+// where the interval of a point begins and ends on an axis; a point without one is its own interval
+function endsOf({ trace, at }, axis) {
+  const value = trace[axis][at], bars = trace[`error_${axis}`];
+  return bars ? [value - (bars.arrayminus[at] || 0), value + (bars.array[at] || 0)] : [value, value];
+}
+
+// the intervals of points, as thin boxes
+function barsOf(points, across, up) {
+  return points.flatMap((point) => {
+    const [[left, right], [low, high]] = [endsOf(point, "x").map(across), endsOf(point, "y").map(up)];
+    return [[left, point.y - 1, right, point.y + 1], [point.x - 1, high, point.x + 1, low]];
+  });
+}
+
 function placeNames({ data, layout }, whole) {
   const named = data.filter((trace) => trace.hovertext);
   if (!named.length) return;
@@ -288,14 +302,14 @@ function placeNames({ data, layout }, whole) {
     }),
   ).filter(({ x, y }) => x !== null && y !== null);
   const [width, height] = [roomOf(layout, whole), layout.height - layout.margin.t - layout.margin.b];
-  const across = measure(layout.xaxis, points.map(({ x }) => x), width);
-  const fromBottom = measure(layout.yaxis, points.map(({ y }) => y), height);
+  const across = measure(layout.xaxis, points.flatMap((point) => endsOf(point, "x")), width);
+  const fromBottom = measure(layout.yaxis, points.flatMap((point) => endsOf(point, "y")), height);
   const up = (value) => height - fromBottom(value);
   for (const point of points) [point.x, point.y] = [across(point.x), up(point.y)];
   const marks = points.map(({ x, y }) => [x - POINT, y - POINT, x + POINT, y + POINT]);
   pen.font = LETTERS;
   const limits = limitsOf(layout, across, up, width, height);
-  const lines = [...linesOf(data, across, up), ...limits.lines, ...dotsOf(points)];
+  const lines = [...linesOf(data, across, up), ...limits.lines, ...dotsOf(points), ...barsOf(points, across, up)];
   const taken = [...marks, ...limits.words];
   const outside = ([left, top, right, bottom]) =>
     Math.max(0, -left) + Math.max(0, right - width - layout.margin.r + 4) + Math.max(0, 2 - top - layout.margin.t) + Math.max(0, bottom - height);

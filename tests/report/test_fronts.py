@@ -1,5 +1,7 @@
 """The marks and the names of the plots of trade-offs."""
 
+import pytest
+
 from ondevice_bench.report.sections import fronts
 from ondevice_bench.report.sections.section import ReportData
 from tests.report import synthetic
@@ -34,3 +36,35 @@ def test_the_text_names_only_marks_that_are_drawn(summary_of):
     drawn = [plot.name for plot in fronts.SECTION.plots_of(data) if plot.draw(data.groups[0])]
     assert drawn == ["memory-time", "activations-flops", "own-axes"]  # all cosines are 1
     assert fronts.content(of(summary_of, [vanilla])) is None
+
+
+def test_a_noisy_number_has_its_interval_and_an_exact_one_has_none(summary_of):
+    data = of(summary_of, synthetic.cells())
+    (group,) = data.groups
+    steps = {m.label: m.cell.estimates["step_seconds"] for m in group.members}
+    of_time, of_counts, *_ = (
+        [each for each in plot.draw(group).plain()["data"] if "hovertext" in each]
+        for plot in fronts.SECTION.plots_of(data)
+    )
+    assert all({"error_x", "error_y"} <= {*trace} for trace in of_time)
+    assert not any({"error_x", "error_y"} & {*trace} for trace in of_counts)
+    for trace in of_time:
+        for label, y, up, down in zip(
+            trace["hovertext"],
+            trace["y"],
+            trace["error_y"]["array"],
+            trace["error_y"]["arrayminus"],
+            strict=True,
+        ):
+            ends = (steps[label].lower, steps[label].upper)
+            assert (y - down, y + up) == pytest.approx([end * 1e3 for end in ends])
+
+
+def test_the_intervals_of_many_points_do_not_hide_the_points(summary_of, monkeypatch):
+    monkeypatch.setattr(fronts, "ALL_LABELS", 2)
+    data = of(summary_of, synthetic.cells())
+    (group,) = data.groups
+    leading, *_ = fronts.SECTION.plots_of(data)
+    assert not any("error_x" in trace for trace in leading.draw(group).plain()["data"])
+    (text,) = fronts.content(data)["leads"]
+    assert "are medians. Noise may change" in text

@@ -211,8 +211,14 @@ def memory_limit(
         plot.limit(axis, limit_bytes / units.MIB, f"limit: {units.whole_mib(limit_bytes)}")
 
 
-def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
-    """The intervals of estimates. An estimate without one gets no bar."""
+def error_bars(estimates: Sequence[Estimate], scale: float, of_method: str = "") -> dict[str, Any]:
+    """The intervals of estimates. An estimate without one gets no bar.
+
+    Bars in the colour of a method are thin.
+    """
+    look = {"color": "rgba(110,118,126,0.9)", "thickness": 1.5, "width": 4}
+    if of_method:
+        look = {"color": f"{colour(of_method)}8c", "thickness": 1, "width": 2}
     return {
         "type": "data",
         "symmetric": False,
@@ -220,9 +226,7 @@ def error_bars(estimates: Sequence[Estimate], scale: float) -> dict[str, Any]:
         "arrayminus": [
             None if e.lower is None else (e.estimate - e.lower) * scale for e in estimates
         ],
-        "color": "rgba(110,118,126,0.9)",
-        "thickness": 1.5,
-        "width": 4,
+        **look,
     }
 
 

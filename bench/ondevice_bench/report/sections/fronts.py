@@ -2,15 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
 
-from ondevice_bench import metrics, units
-from ondevice_bench.analyse.gradient import diverges, gradient_quality, lowest_cosine
+from ondevice_bench.analyse.gradient import diverges, gradient_quality
 from ondevice_bench.analyse.groups import CellWithBaseline, Group
 from ondevice_bench.analyse.pareto import front
 from ondevice_bench.analyse.verdict import bounds
 from ondevice_bench.report import drawing, sentences
+from ondevice_bench.report.axes import (
+    ACTIVATIONS,
+    AXES,
+    COSINE,
+    PEAK,
+    STEP,
+    cost_of,
+    is_noisy,
+    scaled_values,
+    values_of,
+)
 from ondevice_bench.report.judge import Judge
 from ondevice_bench.report.plotly_builder import Canvas
 from ondevice_bench.report.sections.section import Plot, ReportData, Section
@@ -21,43 +30,6 @@ INSIDE, OUTSIDE = "circle", "x"  # the marks of points that meet the goal, and o
 ALL_LABELS = 12  # so many points have a label each; the page's script knows it
 MOST_LABELS = 30  # if there are more points, only the points of the front have labels
 JUDGED = "The cosine is the lowest of all comparisons. A method is judged by it."
-PEAK, STEP, ACTIVATIONS, COSINE = (
-    "peak_rss_over_runtime_bytes",
-    "step_seconds",
-    "activation_bytes",
-    "lowest cosine",
-)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What a point's place on an axis means. `value` is None if nothing was measured."""
-
-    title: str
-    value: Callable[[CellWithBaseline], float | None]
-    unit: str = ""
-    scale: float = 1.0
-    lower_is_better: bool = True
-
-
-def _axis_of(name: str) -> Axis:
-    """The axis of a metric."""
-    metric = metrics.BY_NAME[name]
-    scale, title = drawing.axis_of(name)
-
-    def value(member: CellWithBaseline) -> float | None:
-        estimate = member.cell.estimates.get(name)
-        return None if estimate is None else estimate.estimate
-
-    return Axis(title, value, units.axis(metric.unit)[1], scale, metric.lower_is_better)
-
-
-# the plot of own axes begins with the first one across and the second one up
-AXES: Mapping[str, Axis] = {
-    **{name: _axis_of(name) for name in (ACTIVATIONS, STEP, PEAK)},
-    COSINE: Axis("lowest gradient cosine", lowest_cosine, lower_is_better=False),
-    **{name: _axis_of(name) for name in ("step_flops", *metrics.with_role("axis"))},
-}
 
 
 def _best(
@@ -65,7 +37,7 @@ def _best(
 ) -> list[CellWithBaseline]:
     """Of the members that meet the goal, those that no other one beats, from left to right."""
     meeting = judge.meeting(members)
-    is_best = front([(_cost(member, across), _cost(member, up)) for member in meeting])
+    is_best = front([(cost_of(member, across), cost_of(member, up)) for member in meeting])
     best = [member for member, is_on in zip(meeting, is_best, strict=True) if is_on]
     return sorted(best, key=lambda member: AXES[across].value(member) or 0.0)
 
@@ -96,8 +68,9 @@ def _against(across: str, up: str, judge: Judge) -> Callable[[Group], Canvas | N
                 opacity=[
                     1.0 if m.label in labels or judge.why_outside(m) else FADED for m in members
                 ],
-                x=_scaled(members, across),
-                y=_scaled(members, up),
+                x=scaled_values(members, across),
+                y=scaled_values(members, up),
+                **({} if len(both) > ALL_LABELS else _intervals(method, members, across, up)),
             )
         plot.lay_out(height=HEIGHT, showlegend=False)
         plot.x_axis(**_axis_settings(both, across))
@@ -106,9 +79,9 @@ def _against(across: str, up: str, judge: Judge) -> Callable[[Group], Canvas | N
             least = judge.goal.min_cosine
             plot.limit("x", least, f"goal: at least {least:g}")
         if across == PEAK:
-            drawing.memory_limit(plot, "x", group.limit_bytes, max(_values(both, PEAK)))
+            drawing.memory_limit(plot, "x", group.limit_bytes, max(values_of(both, PEAK)))
         if up == PEAK:
-            drawing.memory_limit(plot, "y", group.limit_bytes, max(_values(both, PEAK)))
+            drawing.memory_limit(plot, "y", group.limit_bytes, max(values_of(both, PEAK)))
         return plot
 
     return draw
@@ -116,7 +89,7 @@ def _against(across: str, up: str, judge: Judge) -> Callable[[Group], Canvas | N
 
 def _says(across: str, up: str, judge: Judge) -> Callable[[Group], str]:
     """The front in words. If an exact method is the best in all, it says so of the other axis."""
-    noisy = [n for n in (across, up) if n in metrics.BY_NAME and metrics.BY_NAME[n].kind == "noisy"]
+    noisy = [name for name in (across, up) if is_noisy(name)]
 
     def say(group: Group) -> str:
         both = _shown(group, across, up, judge)
@@ -148,7 +121,7 @@ def own_axes(group: Group, judge: Judge) -> Canvas | None:
             judge,
             named,
             values="%{xaxis.title.text}: %{x:,.4~r}<br>%{yaxis.title.text}: %{y:,.4~r}",
-            meta={name: _scaled(members, name) for name in axes},
+            meta={name: scaled_values(members, name) for name in axes},
         )
     plot.lay_out(
         height=HEIGHT,
@@ -156,7 +129,7 @@ def own_axes(group: Group, judge: Judge) -> Canvas | None:
         meta={
             "axes": {name: AXES[name].title for name in axes},
             "more": [name for name in axes if not AXES[name].lower_is_better],
-            "log": [name for name in axes if drawing.needs_log(_values(group.members, name))],
+            "log": [name for name in axes if drawing.needs_log(values_of(group.members, name))],
             "logAxis": drawing.LOG_AXIS,
             "faded": FADED,
             "outside": OUTSIDE,
@@ -171,7 +144,7 @@ def _shown(group: Group, across: str, up: str, judge: Judge) -> list[CellWithBas
     If no approximate method meets the goal, one plot of cosines says so.
     """
     both = _having(group, across, up)
-    is_flat = across == COSINE and len(set(_values(both, COSINE))) < 2
+    is_flat = across == COSINE and len(set(values_of(both, COSINE))) < 2
     if len(both) < 2 or is_flat:
         return []
     is_second = (across, up) == (COSINE, PEAK) and bool(_shown(group, COSINE, STEP, judge))
@@ -204,8 +177,8 @@ def _add_front(plot: Canvas, best: Sequence[CellWithBaseline], across: str, up: 
     lower = AXES[across].lower_is_better
     plot.add(
         "scatter",
-        x=_scaled(best, across),
-        y=_scaled(best, up),
+        x=scaled_values(best, across),
+        y=scaled_values(best, up),
         mode="lines",
         line={
             "shape": "hv" if lower else "vh",
@@ -258,15 +231,17 @@ def _by_method(members: Sequence[CellWithBaseline]) -> Iterator[tuple[str, list[
         yield method, [member for member in members if member.method == method]
 
 
-def _values(members: Sequence[CellWithBaseline], name: str) -> list[float]:
-    """The values that are known."""
-    return [value for member in members if (value := AXES[name].value(member)) is not None]
-
-
-def _scaled(members: Sequence[CellWithBaseline], name: str) -> list[float | None]:
-    axis = AXES[name]
-    values = [axis.value(member) for member in members]
-    return [None if value is None else value * axis.scale for value in values]
+def _intervals(
+    method: str, members: Sequence[CellWithBaseline], across: str, up: str
+) -> dict[str, Any]:
+    """The intervals of noisy numbers."""
+    return {
+        f"error_{axis}": drawing.error_bars(
+            [member.cell.estimates[name] for member in members], AXES[name].scale, method
+        )
+        for axis, name in (("x", across), ("y", up))
+        if is_noisy(name)
+    }
 
 
 def _values_text(across: str, up: str) -> str:
@@ -279,16 +254,8 @@ def _axis_settings(members: Sequence[CellWithBaseline], name: str) -> dict[str, 
     """The title of an axis with the direction that is better, and its scale."""
     better = "less" if AXES[name].lower_is_better else "more"
     title = f"{AXES[name].title} ({better} is better)"
-    crowded = () if name == PEAK else _values(members, name)  # a limit needs a linear axis
+    crowded = () if name == PEAK else values_of(members, name)  # a limit needs a linear axis
     return drawing.scaled_axis(title, crowded)
-
-
-def _cost(member: CellWithBaseline, name: str) -> float:
-    """A cost, of which less is better. Where more is better, the sign is turned."""
-    axis = AXES[name]
-    value = axis.value(member)
-    assert value is not None
-    return value if axis.lower_is_better else -value
 
 
 def _lead(group: Group, judge: Judge) -> str:
@@ -306,9 +273,9 @@ def _lead(group: Group, judge: Judge) -> str:
     if any(len(members) > 1 for _, members in _by_method(group.members)):
         lines.append("A dotted line joins cells of the same method.")
     if _having(group, STEP) or _having(group, PEAK):
+        shown = "" if len(group.members) > ALL_LABELS else ", with intervals as thin bars"
         lines.append(
-            "Step times and peaks are medians without intervals, so noise may change the order of "
-            "close points."
+            f"Step times and peaks are medians{shown}. Noise may change the order of close points."
         )
     return " ".join(lines)
 
