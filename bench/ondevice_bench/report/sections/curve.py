@@ -33,17 +33,17 @@ def over_time(group: Group) -> Canvas | None:
     highest = 0.0
     looks = drawing.lines(member.method for member, _ in curves)
     for place, ((member, curve), look) in enumerate(zip(curves, looks, strict=True)):
-        start, floor = _start(curve), _floor(member, curve)
+        start, zero, floor = _start(curve), _zero(curve), _floor(member, curve)
         points = [
             (seconds, (size - floor) / MIB)
             for seconds, size in zip(curve.seconds, curve.rss_bytes, strict=True)
             if seconds >= start
         ]
         highest = max([highest, *(size * MIB for _, size in points)])
-        stages = [(stage, max(0.0, moment - start)) for stage, moment in curve.marks]
+        stages = [(stage, moment - zero) for stage, moment in curve.marks]
         plot.add(
             "scatter",
-            x=array("d", [seconds - start for seconds, _ in points]),
+            x=array("d", [seconds - zero for seconds, _ in points]),
             y=array("d", [size for _, size in points]),
             mode="lines",
             name=member.label,
@@ -65,7 +65,7 @@ def over_time(group: Group) -> Canvas | None:
             "b": 60 + LEGEND_LINE * math.ceil(len(curves) / 2),
         },
     )
-    plot.x_axis("seconds, slowed by measuring")
+    plot.x_axis("seconds since the step began, slowed by measuring")
     drawing.memory_limit(plot, "y", group.limit_bytes, highest)
     plot.y_axis("MiB above torch alone")
     return plot
@@ -84,8 +84,8 @@ def says_over_time(group: Group) -> str:
 
 def _add_stages(plot: Canvas, member: CellWithBaseline, curve: MemoryCurve) -> None:
     """A band for each stage of this curve that has samples. The other curves have other stages."""
-    start = _start(curve)
-    seen = [seconds for seconds in curve.seconds if seconds >= start]
+    zero = _zero(curve)
+    seen = [seconds for seconds in curve.seconds if seconds >= _start(curve)]
     if not seen or not curve.marks:
         return
     ends = [*(moment for _, moment in curve.marks[1:]), max(seen)]
@@ -94,13 +94,18 @@ def _add_stages(plot: Canvas, member: CellWithBaseline, curve: MemoryCurve) -> N
         first, last = max(moment, min(seen)), min(until, max(seen))
         if stage != END and first < last:
             colour = drawing.colour(member.method) if shaded else ""
-            plot.band(first - start, last - start, stage, colour)
+            plot.band(first - zero, last - zero, stage, colour)
             shaded = not shaded
     plot.whose_bands(f"bands: the stages of {member.label}")
 
 
 def _start(curve: MemoryCurve) -> float:
     return curve.marks[0][1] if curve.marks else 0.0
+
+
+def _zero(curve: MemoryCurve) -> float:
+    """The moment at which the step begins: all curves have it at the same place."""
+    return dict(curve.marks).get("forward", _start(curve))
 
 
 def _floor(member: CellWithBaseline, curve: MemoryCurve) -> float:
@@ -136,7 +141,7 @@ SECTION = Section(
             "after the update, the measurement gives free memory back to the system. So forward "
             "takes longer here, because the system must give memory again. The band of the update "
             "includes the time of giving back. The baseline and the lowest peaks are drawn at "
-            "first. Other curves reach their stages at other times.",
+            "first. All curves begin the step at 0 and reach its other stages at other times.",
             over_time,
             is_wide=True,
             says=says_over_time,
