@@ -94,7 +94,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
                 "unreliable": _unreliable(lines, labels, names),
             }
         )
-    first_two = differences([one.run for one in summaries[:2]])
+    different = differences([one.run for one in summaries])
     found = workloads(summaries, names, data) if len(summaries) > 1 else []
     return {
         "workloads": found,
@@ -107,8 +107,8 @@ def content(data: ReportData) -> Mapping[str, Any]:
         "widest": f"{WIDEST:g}",
         "baseline": data.baseline,
         **_learns_alike(summaries, names),
-        "differences": differences([one.run for one in summaries]),
-        "differ": [each.name for each in first_two if each.kind != "machine"],
+        "differences": different,
+        "differ": [each.name for each in different if each.kind != "machine"],
         "same_machine": same_machine([one.run for one in summaries]),
         "disturbed_boards": [
             name
@@ -288,7 +288,7 @@ def _quantities(
             _with_share(value, limit) if name == PEAK else value,
             _doubted(ratio, PART_DISTURBED, on.is_disturbed or on.is_base_disturbed),
         ]
-    if len(line.boards) > 1:
+    if len(line.boards) == 2:  # a column for each pair of more boards would fit no screen
         quantities.append(_between(line))
     return quantities
 
