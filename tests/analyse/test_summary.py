@@ -299,7 +299,7 @@ def test_a_note_of_several_processes_is_one_line(summary_of):
     assert summary_of(records).cells[0].notes == ("time, 2 of 2 rounds: beware",)
     both = [timed(1, 1.0, **noted), make_record(**TRACE, **noted)]
     assert summary_of(both).cells[0].notes == ("time and trace: beware",)
-    assert summary_of(both[:1]).cells[0].notes == ("time, round 1: beware",)
+    assert summary_of(both[:1]).cells[0].notes == ("time: beware",)
 
 
 def test_the_estimates_of_some_metrics_are_those_of_the_whole_summary(summary_of, tmp_path):

@@ -234,7 +234,7 @@ def test_a_time_under_throttling_has_a_note(steps, hosts, monkeypatch):
     result = steps("def test_it(bench_step):\n    bench_step(step)\n")
     result.stdout.fnmatch_lines(["*; the board reported throttling meanwhile: throttled"])
     ((cell,),) = (summary.cells for summary in stored_steps(steps))
-    assert cell.notes == ("time, round 1: the board reported throttling meanwhile: throttled",)
+    assert cell.notes == ("time: the board reported throttling meanwhile: throttled",)
 
 
 def test_each_call_is_a_row_of_pytest_benchmark(steps):
