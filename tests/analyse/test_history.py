@@ -44,7 +44,7 @@ def traced(summary_of):
 def timed(summary_of):
     """A run whose one cell has these step times, one a round."""
 
-    def make(number, steps, launch="forked", unit="", **what):
+    def make(number, steps, launch="forked", unit="", disturbed=(), **what):
         settings = {"measure": ["time"], "rounds": len(steps), "baseline": "vanilla"}
         run = numbered(number, **{"settings": settings, **what})
         records = [
@@ -52,7 +52,10 @@ def timed(summary_of):
                 run.id,
                 number=place,
                 launch=launch,
-                details={"unit": unit} if unit else {},
+                details={
+                    **({"unit": unit} if unit else {}),
+                    **({"foreign_cpu_share": 0.9} if place in disturbed else {}),
+                },
                 metrics={"step_seconds": value},
                 samples={"step_seconds": [value]},
             )
@@ -90,6 +93,21 @@ def test_any_exact_change_is_found_between_its_two_runs(traced, values):
         before, after = change.before.estimate.estimate, change.after.estimate.estimate
         assert change.is_better == (after < before)
         assert change.ratio == (after / before if before else None)
+
+
+def test_a_process_that_others_disturbed_is_in_no_reading(timed):
+    runs = [
+        timed(0, [1.0, 1.0, 1.0]),
+        timed(1, [1.0, 9.0, 9.0], disturbed=(2, 3)),
+        timed(2, [9.0, 9.0, 9.0], disturbed=(1, 2, 3)),
+        timed(3, [1.0, 1.0, 1.0]),
+    ]
+    (series,) = history(runs, TIMED).series
+    assert [(point.run.id, point.estimate.estimate) for point in series.points] == [
+        ("r00", 1.0),
+        ("r01", 1.0),
+        ("r03", 1.0),
+    ]
 
 
 def test_a_run_that_could_not_measure_lies_between(traced):

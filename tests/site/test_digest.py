@@ -46,6 +46,49 @@ def test_a_comparison_of_digests_is_that_of_the_runs(one, other):
     assert len(of_runs.differences) >= 48
 
 
+def disturbed_in(run, rounds):
+    """The run. Others took processors from the times of these rounds, and made them twice as long."""
+    details = {"foreign_cpu_share": 0.9}
+    return replace(
+        run,
+        records=tuple(
+            replace(
+                each,
+                details={**each.details, **details},
+                metrics={name: 2 * value for name, value in each.metrics.items()},
+                samples={
+                    name: tuple(2 * v for v in values) for name, values in each.samples.items()
+                },
+            )
+            if each.key.pass_name == "time" and each.key.round in rounds
+            else each
+            for each in run.records
+        ),
+    )
+
+
+def test_what_others_disturbed_is_left_out_of_a_digest_as_of_a_run():
+    quiet, some, all_ = (
+        RUNS[0],
+        disturbed_in(RUNS[1], {1, 2}),
+        disturbed_in(RUNS[2], {*range(1, 20)}),
+    )
+    digests = [digest_of(each) for each in (quiet, some, all_)]
+    for one in (some, all_):
+        of_digests = compare(digests[0].summary(), digest_of(one).summary())
+        of_runs = compare(*map(summarise_content, (quiet, one)))
+        assert plain(of_digests) == plain(of_runs)
+        assert not of_digests.with_verdict("regressed")
+    whole = history(map(summarise_content, (quiet, some, all_)))
+    board = board_history(Board.of(quiet.run), digests, {})
+    of_steps = [each for each in board.history.series if each.metric == "step_seconds"]
+    kept = {(each.fingerprint, each.metric): each for each in whole.series}
+    for series in of_steps:
+        assert kept[series.fingerprint, series.metric].to_dict() == series.to_dict()
+        first, second = (point.estimate.estimate for point in series.points)  # none of the third
+        assert second == pytest.approx(first, rel=0.1)
+
+
 def test_a_history_of_digests_is_that_of_the_runs():
     whole = history(map(summarise_content, RUNS))
     digests = [digest_of(each) for each in RUNS]

@@ -288,8 +288,8 @@ def test_data_that_was_edited_is_refused_in_one_line(sites):
         (lambda v: v["cells"][0]["estimates"].update(nonsense=[1.0]), "nonsense"),
         (lambda v: v["cells"].append(v["cells"][0]), "a cell is there twice"),
         (
-            lambda v: v.update(version=3, later=1),
-            "written by a newer bench (version 3, this one knows up to 2)",
+            lambda v: v.update(version=4, later=1),
+            "written by a newer bench (version 4, this one knows up to 3)",
         ),
     ],
 )

@@ -273,13 +273,7 @@ def _rounds(cell: CellSummary, name: str) -> list[float]:
 
 def undisturbed(cell: CellSummary, name: str) -> list[float]:
     """The same of the processes from which nothing took processors: only these count as proof."""
-    samples = cell.samples.get(name, ())
-    disturbed = cell.disturbances.get(name) or [False] * len(samples)
-    return [
-        median(each)
-        for each, is_lost in zip(samples, disturbed, strict=True)
-        if each and not is_lost
-    ]
+    return [median(samples) for samples in cell.undisturbed(name)]
 
 
 def kernels_of(run: Run) -> tuple[object, ...]:

@@ -9,12 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
 from typing import Protocol, TypeVar
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import NOISY
 from ondevice_bench.analyse.series import KINDS, TRAITS, HistoryChange, Point, Series, Traits
 from ondevice_bench.analyse.series_changes import judged
+from ondevice_bench.analyse.summarise import estimate_of
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import Estimate
@@ -122,7 +124,11 @@ def readings(
             traits = Traits(of_cell.key, join_key(of_cell), code_of(of_cell), details)
             known[of_cell.key] = traits
         for name in names or METRICS:
-            if name in cell.estimates:
+            whole = cell.estimates.get(name)
+            estimate = whole and undisturbed_estimate(
+                name, whole, cell.samples.get(name, ()), cell.disturbances.get(name, ())
+            )
+            if estimate is not None:
                 is_noisy = metrics.BY_NAME[name].kind == "noisy"
                 units = sorted({unit for _, unit in cell.origins.get(name, ())})
                 yield Reading(
@@ -130,11 +136,33 @@ def readings(
                     of_cell.id,
                     name,
                     cell.launches[name] if is_noisy else "",
-                    cell.estimates[name],
+                    estimate,
                     traits,
                     ", ".join(units) if is_noisy else "",
                     cell.meters.get(name, ""),
                 )
+
+
+def undisturbed_estimate(
+    metric: str,
+    estimate: Estimate,
+    rounds: Sequence[Sequence[float]],
+    disturbed: Sequence[bool],
+) -> Estimate | None:
+    """The estimate without the processes that others disturbed; None if there are no others.
+
+    What slowed them is not the code, so they must not look like a change. `disturbed` is empty if
+    there are none.
+    """
+    if not any(disturbed) or metrics.BY_NAME[metric].kind == "exact":
+        return estimate
+    # by the median of each process, because a site has no samples
+    quiet = [
+        (median(each),)
+        for each, is_lost in zip(rounds, disturbed, strict=True)
+        if each and not is_lost
+    ]
+    return estimate_of(metric, quiet) if quiet else None
 
 
 def history(summaries: Iterable[RunSummary], query: HistoryQuery | None = None) -> History:

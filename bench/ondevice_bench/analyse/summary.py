@@ -55,6 +55,14 @@ class CellEstimates:
         """The details of a pass. They are empty if the pass has no record."""
         return self.details.get(pass_name, Details())
 
+    def undisturbed(self, metric: str) -> tuple[tuple[float, ...], ...]:
+        """The samples of the processes from which nothing took processors."""
+        samples = self.samples.get(metric, ())
+        disturbed = self.disturbances.get(metric) or [False] * len(samples)
+        return tuple(
+            each for each, is_lost in zip(samples, disturbed, strict=True) if each and not is_lost
+        )
+
 
 @dataclass(frozen=True)
 class CellSummary(CellEstimates):

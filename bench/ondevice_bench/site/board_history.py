@@ -6,7 +6,13 @@ from functools import cached_property
 
 from ondevice_bench.analyse.compare import compare
 from ondevice_bench.analyse.comparison import SURE
-from ondevice_bench.analyse.history import History, HistoryQuery, Reading, history_of
+from ondevice_bench.analyse.history import (
+    History,
+    HistoryQuery,
+    Reading,
+    history_of,
+    undisturbed_estimate,
+)
 from ondevice_bench.analyse.series import HistoryChange, Series, Traits
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.model import NOT_OK, Run
@@ -150,7 +156,11 @@ def _readings(digest: Digest, known: dict[str, Traits]) -> Iterator[Reading]:
                 each.cell.key, join_key(each.cell), code_of(each.cell), dict(each.traits)
             )
             known[each.cell.key] = traits
-        for name, estimate in each.estimates.items():
+        for name, whole in each.estimates.items():
+            rounds = [(value,) for value in each.rounds.get(name, ())]
+            estimate = undisturbed_estimate(name, whole, rounds, each.disturbances.get(name, ()))
+            if estimate is None:
+                continue
             boards = ", ".join(sorted(set(each.units.get(name, ()))))
             launch = each.launches[name]
             meter = each.meters.get(name, "")

@@ -93,6 +93,8 @@ class CellDigest:
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # by metric of energy: what its meter counts
     meters: Mapping[str, str] = field(default_factory=dict)
+    # by noisy metric: whether others disturbed each of its rounds; empty if they disturbed none
+    disturbances: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,7 @@ def _summary_of(each: CellDigest, profile: str) -> CellSummary:
         launches=each.launches,
         origins={name: tuple(enumerate(units, 1)) for name, units in each.units.items()},
         meters=each.meters,
+        disturbances=each.disturbances,
         details={},
         problems=(),
         notes=(),

@@ -6,6 +6,7 @@ Metrics that only a later version of bench knows are ignored.
 | --- | --- | --- |
 | 1 | 0.2.0 | run, cells, processes, estimates, rounds, traits |
 | 2 | 0.3.0 | settings of the run |
+| 3 | 0.3.0 | which rounds others disturbed |
 """
 
 import json
@@ -28,7 +29,7 @@ from ondevice_bench.record.run_json import ClosedSchema, checked_cell, first_pro
 from ondevice_bench.site.digest import CellDigest, Digest, Process, RunFacts
 from ondevice_bench.stats import Estimate
 
-FORMAT, VERSION = "ondevice-bench site run", 2
+FORMAT, VERSION = "ondevice-bench site run", 3
 MAX_FILE = 16 << 20
 LONGEST_CELL = 8_000  # characters of its definition
 
@@ -103,9 +104,14 @@ def _cell_to_dict(each: CellDigest) -> dict[str, Any]:
         },
         "rounds": {name: list(map(float, values)) for name, values in each.rounds.items()},
         "traits": dict(each.traits),
-        **({"units": {name: list(each.units[name]) for name in each.units}} if each.units else {}),
+        **({"units": _as_lists(each.units)} if each.units else {}),
         **({"meters": dict(each.meters)} if each.meters else {}),
+        **({"disturbances": _as_lists(each.disturbances)} if each.disturbances else {}),
     }
+
+
+def _as_lists(by_metric: Mapping[str, tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return {name: list(values) for name, values in by_metric.items()}
 
 
 def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
@@ -122,9 +128,13 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
     rounds = {name: tuple(map(float, values["rounds"].get(name, ()))) for name in noisy}
     if not all(rounds.values()):
         raise BadInput(f"{where}: {cell.id}: the rounds of a noisy metric are missing")
-    units = {name: tuple(each) for name, each in values.get("units", {}).items()}
-    if any(len(each) != len(rounds.get(name, ())) for name, each in units.items()):
-        raise BadInput(f"{where}: {cell.id}: the units of a metric are not those of its rounds")
+    units, disturbances = (
+        {name: tuple(each) for name, each in values.get(key, {}).items()}
+        for key in ("units", "disturbances")
+    )
+    for key, found_of in (("units", units), ("disturbances", disturbances)):
+        if any(len(each) != len(rounds.get(name, ())) for name, each in found_of.items()):
+            raise BadInput(f"{where}: {cell.id}: the {key} of a metric are not those of its rounds")
     return CellDigest(
         cell=cell,
         status=values["status"],
@@ -138,6 +148,7 @@ def _cell_of(where: str, values: Mapping[str, Any]) -> CellDigest:
         traits={name: values["traits"].get(name, "") for name in TRAITS},
         units=units,
         meters=values.get("meters", {}),
+        disturbances=disturbances,
     )
 
 
@@ -173,6 +184,7 @@ class _Cell(ClosedSchema):
     traits: dict[_Short, _Hash]
     units: dict[_Short, list[_Short]] = Field(default_factory=dict)
     meters: dict[_Short, _Short] = Field(default_factory=dict)
+    disturbances: dict[_Short, list[bool]] = Field(default_factory=dict)
 
 
 class _Version(ClosedSchema):

@@ -98,6 +98,17 @@ def _digest_of_cell(summary: CellSummary, processes: Mapping[str, Process]) -> C
             for name in names
             if metrics.BY_NAME[name].kind == "noisy" and name in summary.origins
         },
+        disturbances={
+            name: tuple(
+                is_disturbed
+                for is_disturbed, samples in zip(
+                    summary.disturbances[name], summary.samples[name], strict=True
+                )
+                if samples
+            )
+            for name in names
+            if metrics.BY_NAME[name].kind == "noisy" and name in summary.disturbances
+        },
         meters={name: _shortened(summary.meters[name]) for name in names if name in summary.meters},
         traits={name: hash_of(_plain(getattr(trace, name))) for name in TRAITS},
     )
