@@ -122,7 +122,7 @@ def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
     warned = dataclasses.replace(
         calm, run=dataclasses.replace(run, settings={**settings, "doctor": [finding]})
     )
-    assert chip_of(warned, "machine").text == "1 warning"
+    assert chip_of(warned, "machine").text == "1 warning before it measured"
     assert warned.warnings == ("load: 9: slow. What to do: top",)
     uneven = {**quiet, "samples": {"step_seconds": [1.0, 1.0, 1.0, 1.5, 1.5, 1.5]}}
     chip = chip_of(summary_of([make_record(**uneven)], planned(CELL), run), "machine")
@@ -131,7 +131,7 @@ def test_a_machine_was_disturbed_or_not_or_nobody_knows(summary_of):
         "warning",
     )
     both = summary_of([make_record(**uneven)], planned(CELL), warned.run)
-    assert chip_of(both, "machine").text == "1 warning, step times vary by 1.50×"
+    assert chip_of(both, "machine").text == "1 warning before it measured, step times vary by 1.50×"
     caveats = notes(ReportData.from_summaries((both,)))["boards"][0][1]
     assert [who for who, _ in caveats] == [
         "this machine before it measured",

@@ -91,12 +91,13 @@ def _calm(summary: RunSummary, board: str) -> Chip:
     name = f"machine{board}"
     measured = [cell for cell in summary.cells if cell.estimates]
     disturbed = disturbed_cells(summary)
-    warnings = len(summary.notes) + (not summary.is_interleaved)
+    before = len(summary.notes)
     imprecise = [cell for cell in measured if cell.is_imprecise]
     spread = spread_of_steps(summary)
     said = [
         *([f"{disturbed} disturbed"] if disturbed else []),
-        *([units.number_of(warnings, "warning")] if warnings else []),
+        *([f"{units.number_of(before, 'warning')} before it measured"] if before else []),
+        *([] if summary.is_interleaved else ["not interleaved"]),
         *([f"step times of {which(imprecise, measured)} imprecise"] if imprecise else []),
     ]
     uneven = f"step times vary by {units.ratio(spread)}"
