@@ -52,6 +52,18 @@ def test_a_file_is_as_open_to_others_as_the_user_wants(tmp_path, monkeypatch, ha
 
 
 @pytest.mark.parametrize("has_name", [True, False])
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path, monkeypatch, has_name):
+    if has_name:
+        monkeypatch.setattr(files, "_without_name", lambda _: None)
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    path.chmod(0o640)
+    with atomic_write(path) as file:
+        file.write(b"two")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("has_name", [True, False])
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch, has_name):
     """Otherwise a board that loses its power may keep the new name and no content."""
     if has_name:

@@ -1,11 +1,13 @@
 """Tables and JSON as they are printed."""
 
 import json
+import os
 import sys
 import unicodedata
 
 import pytest
 
+from ondevice_bench import terminal
 from ondevice_bench.terminal import (
     LONGEST_ERROR,
     MANY_ROWS,
@@ -115,3 +117,14 @@ def test_where_columns_have_no_room_for_whole_words_each_row_is_a_paragraph():
         "  change: 0.5×\n"
     )
     assert "─" in table_text(table, 80)
+
+
+def test_a_width_that_is_no_number_is_none(monkeypatch):
+    for text in ("\u00b2", "-5", "wide", ""):
+        monkeypatch.setenv("COLUMNS", text)
+        terminal.open_streams()
+        assert terminal.known_width() is None
+        assert "COLUMNS" not in os.environ
+    monkeypatch.setenv("COLUMNS", "90")
+    terminal.open_streams()
+    assert terminal.known_width() == 90

@@ -41,6 +41,9 @@ class BadInput(BenchError):
     exit_code = ExitCode.BAD_INPUT
 
 
+_MOST_SIMILAR = 3  # names that a message suggests
+
+
 def first_line(error: BaseException) -> str:
     """The message of an error, on one short line."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -105,9 +108,15 @@ class NothingRan(BenchError):
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
-    """`; did you mean 'vanilla'?`, or an empty text if no name is similar."""
-    similar = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {similar[0]!r}?" if similar else ""
+    """`; did you mean 'vanilla'?`, or an empty text if no name is similar.
+
+    A name that contains the word is similar: `pi5-4gb` is meant with `4GB`.
+    """
+    known = list(names)
+    similar = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if not similar and len(word) > 1:
+        similar = [name for name in known if word.lower() in name.lower()][:_MOST_SIMILAR]
+    return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
 
 
 def not_allowed(kind: str, word: str, allowed: Iterable[str]) -> str:

@@ -41,6 +41,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             part.exists()  # OSError for a name that is too long, before anything is written
             with _without_name(target.parent) or part.open("xb") as file:
                 yield file
+                _keep_mode(file, target)
                 to_disk(file)
                 if not part.exists():
                     number = file.fileno()  # as a folder, too: only so Python follows the link
@@ -53,6 +54,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _keep_mode(file: BinaryIO, replaced: Path) -> None:
+    """Give the new file the permissions of the one that it replaces, if there is one."""
+    with contextlib.suppress(OSError):  # a file system without permissions
+        os.fchmod(file.fileno(), replaced.stat().st_mode & 0o777)
 
 
 def to_disk(file: BinaryIO) -> None:

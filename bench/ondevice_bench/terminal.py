@@ -122,7 +122,7 @@ def print_notes(*lines: str) -> None:
 
 def known_width() -> int | None:
     """The width of the terminal, or of a pipe if the variable `COLUMNS` gives it."""
-    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdecimal():
         return None
     return max(LEAST_WIDTH, shutil.get_terminal_size((PIPE_WIDTH, 0)).columns)
 
@@ -168,6 +168,8 @@ def open_streams() -> None:
 
     The next file that is opened would take a closed descriptor.
     """
+    if not os.environ.get("COLUMNS", "0").isdecimal():
+        del os.environ["COLUMNS"]  # no width: other libraries would read it as a number
     codecs.register_error("bench-ascii", _in_ascii)
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         stream = getattr(sys, name)

@@ -187,3 +187,29 @@ def test_a_method_is_no_word_of_python(workplace):
     with pytest.raises(BadInput, match="it is a word of Python"):
         write_method("class")
     assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize("written", ["./net.py:nett", "./net.py:Net"])
+def test_a_name_that_the_file_of_the_model_lacks_is_refused_before_anything_is_written(
+    workplace, written
+):
+    (workplace / "net.py").write_text(NET)
+    with pytest.raises(BadInput, match=r"^--model: ./net.py has no '\w+'; did you mean 'net'\?"):
+        write_suite("mine", written)
+    assert not (workplace / "suites").exists()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from somewhere import *",
+        "def __getattr__(name): return 1",
+        "globals()['other'] = 1",
+        "import torch as other",
+        "if 1:\n    other = 1",
+        "def broken(",
+    ],
+)
+def test_a_name_that_only_running_the_file_would_show_is_not_refused(workplace, code):
+    (workplace / "net.py").write_text(code)
+    assert write_suite("mine", "./net.py:other").exists()

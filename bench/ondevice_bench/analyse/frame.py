@@ -10,6 +10,7 @@ from ondevice_bench.analyse.find_runs import find_stores
 from ondevice_bench.analyse.groups import groups
 from ondevice_bench.analyse.summarise import summarise
 from ondevice_bench.analyse.summary import CellEstimates, RunSummary
+from ondevice_bench.errors import BadInput
 from ondevice_bench.record.model import Run
 from ondevice_bench.record.store import Store
 from ondevice_bench.suite.cell import Options
@@ -61,6 +62,10 @@ def load(name: str | Path, *, samples: bool = False) -> "pandas.DataFrame":
     `name` is the name of a suite, or the path of a store. With `samples`, each sample that was
     measured has a row. Each row names its unit.
     """
+    if not isinstance(name, str | Path):
+        raise BadInput(
+            f"name: must be the name of a suite or the path of a store, got a {type(name).__name__}"
+        )
     path = Path(name) if Path(name).is_file() else find_stores([str(name)])[0]
     with Store.open(path) as store:
         summaries = [summarise(store, run) for run in store.runs()]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ondevice_bench.declare.document import parse
 from ondevice_bench.editors.json_schema import schema_text
-from ondevice_bench.errors import BadInput
+from ondevice_bench.errors import BadInput, suggestion
 from ondevice_bench.files import atomic_write
+from ondevice_bench.starters.module_names import names_of_module
 from ondevice_bench.suite.load import suite_of
 
 SUITES = Path("suites")
@@ -30,6 +31,7 @@ def write_suite(name: str, model: str | None = None) -> Path:
     path = SUITES / f"{name}.yaml"
     if model is not None and not model.strip():
         raise BadInput("--model: the name of the model is empty")
+    _require_name(model or "")
     text = _template("suite.yaml.txt")
     if model is not None:  # it is there: no example of one is needed
         text = "".join(line for line in text.splitlines(True) if OWN_MODEL not in line)
@@ -71,6 +73,17 @@ def write_method(name: str) -> tuple[Path, str]:
     path = Path(f"{name}.py")
     _require_new(path)
     return _write(path, text), kind
+
+
+def _require_name(model: str) -> None:
+    """BadInput for `FILE.py:NAME` if the file has no such name. No code of the file is run."""
+    path, colon, name = model.rpartition(":")
+    file = Path(os.path.expanduser(path))
+    if not (colon and path.endswith(".py") and file.is_file()):
+        return
+    names = names_of_module(file)
+    if names is not None and name not in names:
+        raise BadInput(f"--model: {path} has no {name!r}{suggestion(name, names)}")
 
 
 def _require_new(path: Path) -> None:
