@@ -5,8 +5,7 @@ differ more than the samples of one process. A difference is claimed if the whol
 ratio lies beyond the metric's threshold. The confidence grows with the number of comparisons
 (Bonferroni). Noisy metrics are not compared between different machines, between forked and spawned
 processes, or between different boards of a fleet. Processes that other programs or a quota
-disturbed are left out: what slowed them is not the code. What the whole run has in common is not
-decided (`whole_run.py`). A run that was not interleaved does not
+disturbed are left out: what slowed them is not the code. A run that was not interleaved does not
 show a drift of the machine, so its threshold is twice as high. So is that of a cell that was
 measured apart from the others of its run. If more rounds failed in the new run, it is worse,
 whatever the other rounds show.
@@ -24,13 +23,11 @@ from ondevice_bench.analyse.failed_rounds import more_failed
 from ondevice_bench.analyse.judgement import DRIFT, exact_verdict, noisy_verdict
 from ondevice_bench.analyse.meters import why_not_together
 from ondevice_bench.analyse.summary import CellSummary, RunSummary
-from ondevice_bench.analyse.whole_run import judged_as_a_whole
 from ondevice_bench.record.acceptance import Acceptance
 from ondevice_bench.record.model import Run
 from ondevice_bench.stats import fewest_rounds, rounds_to_decide, shift
 from ondevice_bench.suite.code import changes_between
 from ondevice_bench.suite.join import JoinedCells, join
-from ondevice_bench.suite.labels import PLAIN
 
 NOISY = metrics.with_role("compared")
 OTHER_KERNELS = (
@@ -72,7 +69,7 @@ def compare(
     accepted = {(each.cell, each.metric): each for each in base.accepted}
     changes = {cell.id: changes_between(cell, other) for cell, other in joined.pairs}
     units = (base.run.unit, new.run.unit)
-    found = Comparison(
+    return Comparison(
         base=base.run.id,
         new=new.run.id,
         differences=(
@@ -111,13 +108,6 @@ def compare(
         not_judged={cell.id: why for cell, _ in both if (why := _why_no_result(cell))},
         joined=len(both),
     )
-    return judged_as_a_whole(found, _baselines(base))
-
-
-def _baselines(run: RunSummary) -> list[str]:
-    """The cells of plain training, or of what the suite compares with."""
-    method = run.run.settings.get("baseline", PLAIN)
-    return [cell.id for cell in run.cells if cell.planned.cell.method == method]
 
 
 def _measured_apart(

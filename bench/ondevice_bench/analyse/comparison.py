@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.errors import ExitCode
@@ -48,22 +47,6 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class WholeRun:
-    """The factor between two runs that most cells have in common, in one metric."""
-
-    metric: str
-    lower: float
-    upper: float
-    cells: int
-    of: int
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the new run is worse as a whole."""
-        return not metrics.BY_NAME[self.metric].is_better(1.0, self.lower)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Every metric of the base run that can be compared, each with its verdict."""
 
@@ -84,7 +67,6 @@ class Comparison:
     # by cell: what the base has no result of, and why; nothing can be said of the new one there
     not_judged: Mapping[str, str] = field(default_factory=dict)
     joined: int = 0  # the number of cells that both runs have
-    whole_run: tuple[WholeRun, ...] = ()  # the metrics in which the whole run changed
 
     @property
     def is_all_new(self) -> bool:
@@ -109,9 +91,7 @@ class Comparison:
         return tuple(item for item in self.differences if item.verdict == verdict)
 
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
-        """4 if something regressed or more rounds failed, 5 if it is not decided, else 0.
-
-        It is not decided if something is missing, or if the run is worse as a whole.
+        """4 if something regressed or more rounds failed, 5 if something is missing, else 0.
 
         New cells are no reason to fail, even if there are no others.
         """
@@ -119,9 +99,7 @@ class Comparison:
             return ExitCode.REGRESSION
         if self.is_all_new:
             return ExitCode.OK
-        is_lost = self.with_verdict("missing") or self.only_in_base
-        is_worse = any(each.is_worse for each in self.whole_run)
-        if is_lost or is_worse or not self.differences:
+        if self.with_verdict("missing") or self.only_in_base or not self.differences:
             return ExitCode.INCONCLUSIVE
         if "inconclusive" in fail_on and self.with_verdict("inconclusive"):
             return ExitCode.INCONCLUSIVE

@@ -68,10 +68,6 @@ def outcome(*rows, code=ExitCode.REGRESSION, **what):
             outcome(row("inconclusive"), row("unchanged"), code=0),
             "Not worse as far as it was decided: 1 inconclusive, 1 unchanged",
         ),
-        (
-            outcome(row("inconclusive"), code=0),
-            "Not worse as far as it was decided: no time and no peak was; 1 inconclusive",
-        ),
         (outcome(row(), code=0), "Worse, which does not fail here: 1 regressed"),
         (outcome(row("unchanged"), row("improved"), code=0), "Not worse: 1 improved, 1 unchanged"),
     ],

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 
-from ondevice_bench import metrics
 from ondevice_bench.analyse.comparison import Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.summary import RunSummary
@@ -44,11 +43,6 @@ def outcome_of_runs(
         notes=(*code_texts(comparison), *other_notes(comparison)),
         exit_code=comparison.exit_code(fail_on),
         failing=frozenset(fail_on),
-        worse_as_a_whole=tuple(
-            f"the whole run is worse in {metrics.BY_NAME[each.metric].noun}, plain training too"
-            for each in comparison.whole_run
-            if each.is_worse
-        ),
     )
 
 
@@ -107,7 +101,7 @@ def _row(item: Difference, comparison: Comparison, place_of: PlaceOf) -> GateRow
         metric=item.metric,
         base=base,
         new=new,
-        change=size_of(item) if has_size and (item.ratio is not None or not item.reason) else "",
+        change=size_of(item) if has_size and not item.reason else "",
         verdict=item.verdict,
         remark="; ".join(filter(None, remarks)),
         place=None if item.verdict == "unchanged" else place_of(item.cell, item.metric),

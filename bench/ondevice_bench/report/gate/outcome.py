@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ondevice_bench import metrics
 from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.units import number_of
@@ -56,7 +55,6 @@ class GateOutcome:
     notes: tuple[str, ...]
     exit_code: ExitCode
     failing: frozenset[str]
-    worse_as_a_whole: tuple[str, ...] = ()  # what is worse in the whole run, in words
 
     @property
     def in_order(self) -> tuple[GateRow, ...]:
@@ -86,17 +84,9 @@ class GateOutcome:
             case _ if self.with_verdict("regressed"):
                 return f"Worse, which does not fail here: {counted}"
             case _ if self.with_verdict("inconclusive"):
-                hidden = "no time and no peak was; " if self._decides_no_noisy else ""
-                return f"Not worse as far as it was decided: {hidden}{counted}"
+                return f"Not worse as far as it was decided: {counted}"
             case _:
                 return f"Not worse: {counted}"
-
-    @property
-    def _decides_no_noisy(self) -> bool:
-        """Whether nothing that varies was decided: such a gate sees no slow-down."""
-        kinds = {name: metric.kind for name, metric in metrics.BY_NAME.items()}
-        noisy = {row.verdict for row in self.rows if kinds.get(row.metric) == "noisy"}
-        return noisy == {"inconclusive"}
 
     @property
     def _failed_cells(self) -> int:
@@ -119,7 +109,6 @@ class GateOutcome:
         if missing := len(self.with_verdict("missing")):
             was = _was(missing, "was", "were")
             reasons.append(f"{number_of(missing, 'metric')} of the base {was} not measured")
-        reasons += self.worse_as_a_whole
         unclear = self.with_verdict("inconclusive")
         if unclear and ("inconclusive" in self.failing or not reasons):
             reasons.append(f"{number_of(len(unclear), 'metric')} may or may not be worse")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ondevice_bench import metrics
 from ondevice_bench.analyse.compare import OTHER_KERNELS
-from ondevice_bench.analyse.comparison import VERDICTS, Comparison, Difference, WholeRun
+from ondevice_bench.analyse.comparison import VERDICTS, Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.judgement import DRIFT
 from ondevice_bench.report.quantities import exact_text
@@ -39,7 +39,7 @@ def comparison_tables(comparison: Comparison, cells: Iterable[Cell]) -> list[Tab
                 heading = f"{verdict}: {group.heading}"
                 tables.append(Table("method", "metric", "base", "new", "change", heading=heading))
             for label, item in rows:
-                size = "" if item.reason and item.ratio is None else size_of(item)
+                size = "" if item.reason else size_of(item)
                 marks = [f"[{numbers[text]}]" for text in _remarks(item)]
                 tables[-1].add_row(
                     label, item.metric, *both(item), " ".join([size, *marks]).strip()
@@ -70,7 +70,7 @@ def accepted_text(item: Difference) -> str:
 
 def more_rounds_text(item: Difference) -> str:
     """How many rounds would decide an inconclusive metric, in plain words."""
-    if item.verdict != "inconclusive" or item.lower is None or item.reason:
+    if item.verdict != "inconclusive" or item.lower is None:
         return ""
     if item.rounds_needed is None:
         return "the ratio lies on the threshold, so more rounds would probably not decide it"
@@ -135,7 +135,6 @@ def other_notes(comparison: Comparison) -> list[str]:
         lines.append("both sides are the same run, so nothing was measured a second time")
     if comparison.ambiguous:
         lines.append(f"not joined: {AMBIGUOUS}: {', '.join(comparison.ambiguous)}")
-    lines += [f"whole run: {whole_run_text(each)}" for each in comparison.whole_run]
     lines += _not_judged(comparison.not_judged)
     lines += [f"different: {text}" for text in comparison.unlike]
     lines += [f"not compared: {comparison.not_compared}"] if comparison.not_compared else []
@@ -148,18 +147,6 @@ def other_notes(comparison: Comparison) -> list[str]:
         for run in comparison.not_interleaved
     ]
     return lines
-
-
-def whole_run_text(whole: WholeRun) -> str:
-    """How the whole run changed, what may be the reason, and what decides."""
-    bounds = f"{ratio(whole.lower)} … {ratio(whole.upper)}"
-    how = "slower" if whole.is_worse else "faster"
-    return (
-        f"the {metrics.BY_NAME[whole.metric].noun} of {whole.cells} of "
-        f"{number_of(whole.of, 'cell')} is {bounds} of the base's, also that of plain training. "
-        f"Perhaps the machine was {how}, or all cells share a change. `bench ab` decides: it "
-        "measures both sides in turn"
-    )
 
 
 def _not_judged(reasons: Mapping[str, str]) -> list[str]:
@@ -198,9 +185,7 @@ def code_texts(comparison: Comparison) -> list[str]:
 def difference_line(item: Difference) -> str:
     """A metric before and after, and the size of the change."""
     before, after = (_text(item.metric, value) for value in (item.base, item.new))
-    why = "" if item.ratio is None else item.reason  # without a ratio, the size says it
-    texts = (size_of(item), why, accepted_text(item), more_rounds_text(item))
-    inside = "; ".join(filter(None, texts))
+    inside = "; ".join(filter(None, [size_of(item), accepted_text(item), more_rounds_text(item)]))
     change = f" ({inside})" if inside else ""
     return one_line(f"{item.verdict}: {item.cell}: {item.metric}: {before} → {after}{change}")
 
