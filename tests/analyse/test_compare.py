@@ -319,6 +319,42 @@ def test_a_cell_that_was_repeated_alone_is_not_interleaved(summary_of, repeated,
     assert join_comparisons(parts) == found
 
 
+@pytest.mark.parametrize(
+    ("is_fleet", "repeated", "verdict"),
+    [
+        (False, (), "regressed"),
+        (False, (8,), "unchanged"),  # the last round: none comes after it
+        (True, (), "regressed"),
+        (True, (3,), "unchanged"),  # each board has one round
+        (True, range(1, 9), "unchanged"),
+    ],
+)
+def test_what_was_repeated_on_another_day_is_not_interleaved(
+    summary_of, is_fleet, repeated, verdict
+):
+    """`--retry` of one cell, on one machine or on a fleet. The cell is 8 % slower than before."""
+
+    def measured(name, factor, tomorrow=()):
+        records = [
+            make_record(
+                name,
+                cell=cell,
+                number=number,
+                samples={"step_seconds": [(factor if cell is SECOND else 1.0) * value]},
+                details={"unit": f"unit-{number}"} if is_fleet else {},
+                started=f"2026-01-0{1 + (cell is SECOND and number in tomorrow)}"
+                f"T10:{number:02}:00+00:00",
+            )
+            for cell in (CELL, SECOND)
+            for number, value in enumerate(STEADY, start=1)
+        ]
+        return summary_of(records, planned(CELL, SECOND), make_run(name))
+
+    found = compare(measured("a", 1.0), measured("b", 1.08, repeated))
+    assert [item.verdict for item in found.differences] == ["unchanged", verdict]
+    assert found.not_interleaved == ((f"b: {SECOND.id}",) if repeated else ())
+
+
 def test_exact_metrics_do_not_care_for_the_order_of_a_run(run_with):
     found = compare(run_with("a", {CELL: 100}), run_with("b", {CELL: 101}, origin="pytest"))
     assert [item.verdict for item in found.differences] == ["regressed"]
