@@ -8,7 +8,7 @@ last round has a limit, too.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain, pairwise
 from statistics import median
 
@@ -18,7 +18,7 @@ Origin = tuple[int, str]  # a round, and the unit of the board that measured it
 Begun = Mapping[Origin, str]  # when each process of a pass over a cell began
 # The two processes of the last round may be this far apart. If rounds take long, the limit is this
 # many times as long as they usually are.
-_SITTING, _TIMES = timedelta(hours=1), 4
+_SITTING, _TIMES = 3600.0, 4.0  # seconds
 _NEAR = 8  # cells on each side that are looked at: a run may have thousands
 
 
@@ -44,13 +44,14 @@ def _ended_together(boards: Sequence[Sequence[Sequence[datetime]]]) -> bool:
 
     The rounds before it show how long rounds usually are.
     """
-    usual = [_length(each) for rounds in boards for each in rounds[:-1] if len(each) > 1]
+    usual = [_seconds(each) for rounds in boards for each in rounds[:-1] if len(each) > 1]
     limit = max(_SITTING, _TIMES * median(usual)) if usual else _SITTING
-    return all(_length(rounds[-1]) <= limit for rounds in boards)
+    return all(_seconds(rounds[-1]) <= limit for rounds in boards)
 
 
-def _length(moments: Sequence[datetime]) -> timedelta:
-    return max(moments) - min(moments)
+def _seconds(moments: Sequence[datetime]) -> float:
+    """The time between the first and the last of them."""
+    return (max(moments) - min(moments)).total_seconds()
 
 
 def apart(cells: Mapping[str, Begun]) -> frozenset[str]:

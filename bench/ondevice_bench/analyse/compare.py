@@ -239,7 +239,8 @@ def _noisy(
         is_less = len(after) < len(everything) or (not acceptance and len(quiet) < len(measured))
         which = "undisturbed processes" if is_less else "processes"
         reason = f"{len(before)} and {len(after)} {which} measured it; {fewest} each are needed"
-        return replace(found, reason=reason, rounds_needed=fewest)
+        is_short = min(len(measured), len(everything)) < fewest
+        return replace(found, reason=reason, rounds_needed=fewest, is_short=is_short)
     verdict = noisy_verdict(metric, change)
     if acceptance and verdict == "unchanged":
         return replace(found, base=median(measured), verdict="accepted")
@@ -253,6 +254,7 @@ def _noisy(
         lower=change.lower,
         upper=change.upper,
         rounds_needed=needed,
+        is_near=verdict == "inconclusive" and change.upper <= change.lower * (1 + threshold) ** 2,
     )
 
 

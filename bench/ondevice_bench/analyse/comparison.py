@@ -5,11 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ondevice_bench import metrics
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.judgement import Verdict
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.suite.code import CodeChange
 
+SECONDS = "seconds"  # the unit of times
 SURE = frozenset({"regressed"})
 # the verdicts on a metric, the most important first
 VERDICTS: tuple[Verdict, ...] = (
@@ -44,6 +46,37 @@ class Difference:
     reason: str = ""
     accepted: str = ""
     rounds_needed: int | None = None  # about this many would decide an inconclusive metric
+    # whether a run has too few rounds for any verdict, however quiet its machine was
+    is_short: bool = False
+    # whether the interval is narrow, but lies on the threshold: equal code would be decided
+    is_near: bool = False
+
+
+@dataclass(frozen=True)
+class Decided:
+    """How many cells have a verdict on one of their times, and how many have times at all.
+
+    With `is_blind`, no cell can have one: not even equal code would be decided, although the suite
+    asks for enough rounds.
+    """
+
+    cells: int
+    of: int
+    is_blind: bool
+
+
+@dataclass(frozen=True)
+class WholeRunChange:
+    """By how much a metric is worse in all cells of a run, so that no method is the cause.
+
+    `ratio` is the median of the cells, `lowest` and `highest` are those of single cells.
+    """
+
+    metric: str
+    ratio: float
+    lowest: float
+    highest: float
+    cells: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +100,8 @@ class Comparison:
     # by cell: what the base has no result of, and why; nothing can be said of the new one there
     not_judged: Mapping[str, str] = field(default_factory=dict)
     joined: int = 0  # the number of cells that both runs have
+    # what is worse in the whole run; such a change proves nothing about a method
+    whole_run: tuple[WholeRunChange, ...] = ()
 
     @property
     def is_all_new(self) -> bool:
@@ -82,6 +117,19 @@ class Comparison:
         return {verdict: found[verdict] for verdict in VERDICTS}
 
     @property
+    def decided(self) -> Decided:
+        """How many cells have a verdict on one of their times."""
+        times = [
+            item
+            for item in self.differences
+            if metrics.BY_NAME[item.metric].unit == SECONDS and item.verdict != "missing"
+        ]
+        decided = {item.cell for item in times if item.verdict != "inconclusive"}
+        sees = bool(decided) or any(item.is_near for item in times)
+        is_blind = not sees and not all(item.is_short for item in times)
+        return Decided(len(decided), len({item.cell for item in times}), is_blind)
+
+    @property
     def code_changes(self) -> Mapping[CodeChange, int]:
         """The files of the user's code that have another version, each with its number of cells."""
         return Counter(change for changes in self.code.values() for change in changes)
@@ -91,7 +139,9 @@ class Comparison:
         return tuple(item for item in self.differences if item.verdict == verdict)
 
     def exit_code(self, fail_on: Collection[str] = SURE) -> ExitCode:
-        """4 if something regressed or more rounds failed, 5 if something is missing, else 0.
+        """4 if something regressed or more rounds failed, 5 if something is not decided, else 0.
+
+        Not decided is: something is missing, the whole run is slower, or no cell could be judged.
 
         New cells are no reason to fail, even if there are no others.
         """
@@ -101,13 +151,16 @@ class Comparison:
             return ExitCode.OK
         if self.with_verdict("missing") or self.only_in_base or not self.differences:
             return ExitCode.INCONCLUSIVE
+        if "regressed" in fail_on and (self.whole_run or self.decided.is_blind):
+            return ExitCode.INCONCLUSIVE
         if "inconclusive" in fail_on and self.with_verdict("inconclusive"):
             return ExitCode.INCONCLUSIVE
         return ExitCode.OK
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
-        return {**asdict(self), "counts": self.counts}
+        decided = {"cells": self.decided.cells, "of": self.decided.of}
+        return {**asdict(self), "counts": self.counts, "decided": decided}
 
 
 def join_comparisons(parts: Sequence[Comparison]) -> Comparison:

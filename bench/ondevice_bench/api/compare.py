@@ -11,9 +11,11 @@ from ondevice_bench.analyse.comparison import SURE, Comparison
 from ondevice_bench.analyse.judgement import FAILING
 from ondevice_bench.analyse.resolve_run import summary_of
 from ondevice_bench.analyse.summary import RunSummary
+from ondevice_bench.analyse.whole_run import judged_as_whole
 from ondevice_bench.api.measured_run import MeasuredRun
 from ondevice_bench.errors import BadInput, ExitCode, system_in_one_line, unknown
 from ondevice_bench.notebook import html_table, paragraphs
+from ondevice_bench.report.gate.decided import decision_lines
 from ondevice_bench.report.gate.of_runs import outcome_of_runs, places_for
 from ondevice_bench.report.gate.outcome import GateOutcome
 from ondevice_bench.report.terminal.comparison import comparison_lines
@@ -80,7 +82,8 @@ class ComparedRuns:
         return pandas.DataFrame.from_records(rows, columns=list(COLUMNS))
 
     def __str__(self) -> str:
-        return "\n".join([self.verdict, *comparison_lines(self.comparison)])
+        lines = [*decision_lines(self.comparison), *comparison_lines(self.comparison)]
+        return "\n".join([self.verdict, *lines])
 
     def _repr_html_(self) -> str:
         changed = [row for row in self.outcome.in_order if row.verdict != "unchanged"]
@@ -110,6 +113,7 @@ def compare(
         raise BadInput(f"fail_on: {unknown('verdict', verdict, FAILING)}")
     one, other = _summary(base), _summary(new)
     comparison = compare_runs(one, other, same_code=same_code)
+    comparison = judged_as_whole(comparison, one, other)
     reference = "" if isinstance(base, MeasuredRun) else str(base)
     place_of = places_for(reference, one, [other.run], comparison)
     outcome = outcome_of_runs("bench compare", comparison, fail_on, place_of)

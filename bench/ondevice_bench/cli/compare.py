@@ -30,6 +30,7 @@ def compare(
 ) -> int:
     """Compare two runs, metric by metric; exit code 4 if the second is worse, 5 if not sure."""
     from ondevice_bench.api.compare import compare as compare_runs
+    from ondevice_bench.report.gate.decided import decision_lines
     from ondevice_bench.report.gate.github import publish, require_summary
     from ondevice_bench.report.terminal.comparison import (
         comparison_notes,
@@ -47,7 +48,9 @@ def compare(
         case "text":
             cells = [cell.planned.cell for cell in found.base.cells]
             print_tables(*comparison_tables(comparison, cells))
-            print_notes(*reasons(comparison), *comparison_notes(comparison))
+            print_notes(
+                *reasons(comparison), *decision_lines(comparison), *comparison_notes(comparison)
+            )
         case _:
             show_outcome(found.outcome, form, out)
     publish(found.outcome)

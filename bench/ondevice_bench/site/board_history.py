@@ -14,6 +14,7 @@ from ondevice_bench.analyse.history import (
     undisturbed_estimate,
 )
 from ondevice_bench.analyse.series import HistoryChange, Series, Traits
+from ondevice_bench.analyse.whole_run import judged_as_whole
 from ondevice_bench.errors import ExitCode
 from ondevice_bench.record.model import NOT_OK, Run
 from ondevice_bench.report.gate.of_runs import outcome_of_runs
@@ -125,7 +126,8 @@ class BoardHistory:
             sentence = f"First run: {number_of(count, 'cell')} measured"
             return Verdict("worse" if failed else "", sentence, "", None, failed)
         # the page names the cells that are not judged by itself
-        comparison = replace(compare(self.digests[-2].summary(), new.summary()), not_judged={})
+        sides = self.digests[-2].summary(), new.summary()
+        comparison = replace(judged_as_whole(compare(*sides), *sides), not_judged={})
         outcome = outcome_of_runs("bench site", comparison, SURE, lambda *_: None)
         counts = counts_text(outcome.rows)
         unjudged = tuple(_only_measured_in(new, self.digests[-2]))

@@ -252,8 +252,9 @@ def _rounds_of(processes: Mapping[str, Process]) -> dict[str, Rounds]:
 def _begun(processes: Mapping[str, Process]) -> dict[str, dict[Origin, str]]:
     """When each process that succeeded began, by pass."""
     found: dict[str, dict[Origin, str]] = {}
-    for name, process in processes.items():
-        pass_name, number = _task(name)
+    for (pass_name, number), process in sorted(
+        ((_task(name), process) for name, process in processes.items()), key=lambda each: each[0]
+    ):
         if process.status == "ok":
             found.setdefault(pass_name, {})[number, process.unit] = process.started
     return found

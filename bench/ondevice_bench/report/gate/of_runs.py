@@ -7,6 +7,7 @@ from ondevice_bench.analyse.comparison import Comparison, Difference
 from ondevice_bench.analyse.failed_rounds import MoreFailed
 from ondevice_bench.analyse.summary import RunSummary
 from ondevice_bench.record.model import Run
+from ondevice_bench.report.gate.decided import decision_lines, why_not_decided
 from ondevice_bench.report.gate.outcome import GateOutcome, GateRow, Place
 from ondevice_bench.report.gate.places import (
     Sources,
@@ -40,9 +41,10 @@ def outcome_of_runs(
         ),
         only_in_base=comparison.only_in_base,
         only_in_new=comparison.only_in_new,
-        notes=(*code_texts(comparison), *other_notes(comparison)),
+        notes=(*decision_lines(comparison), *code_texts(comparison), *other_notes(comparison)),
         exit_code=comparison.exit_code(fail_on),
         failing=frozenset(fail_on),
+        why_not_decided=why_not_decided(comparison),
     )
 
 

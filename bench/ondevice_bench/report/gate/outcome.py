@@ -55,6 +55,7 @@ class GateOutcome:
     notes: tuple[str, ...]
     exit_code: ExitCode
     failing: frozenset[str]
+    why_not_decided: tuple[str, ...] = ()  # reasons that no row has: of the whole comparison
 
     @property
     def in_order(self) -> tuple[GateRow, ...]:
@@ -84,7 +85,8 @@ class GateOutcome:
             case _ if self.with_verdict("regressed"):
                 return f"Worse, which does not fail here: {counted}"
             case _ if self.with_verdict("inconclusive"):
-                return f"Not worse as far as it was decided: {counted}"
+                decided = "; ".join([*self.why_not_decided, counted])
+                return f"Not worse as far as it was decided: {decided}"
             case _:
                 return f"Not worse: {counted}"
 
@@ -102,7 +104,7 @@ class GateOutcome:
 
     def _undecided(self) -> list[str]:
         """Why there is no decision."""
-        reasons = []
+        reasons = [*self.why_not_decided]
         if self.only_in_base:
             gone = len(self.only_in_base)
             reasons.append(f"{number_of(gone, 'cell')} of the base {_was(gone, 'is', 'are')} gone")
