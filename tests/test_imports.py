@@ -39,6 +39,7 @@ OPEN = {
     "errors",
     "units",
     "bounded_json",
+    "strict_json",
     "stats",
     "metrics",
     "passes",

@@ -5,8 +5,6 @@ import os
 import sys
 import unicodedata
 
-import pytest
-
 from ondevice_bench import terminal
 from ondevice_bench.terminal import (
     LONGEST_ERROR,
@@ -14,7 +12,6 @@ from ondevice_bench.terminal import (
     Table,
     print_commands,
     print_errors,
-    print_json,
     print_lines,
     print_rows,
     printable,
@@ -50,11 +47,6 @@ def test_markup_in_a_name_is_text():
     names = Table("name")
     names.add_row("[red]hosvd[/red]")
     assert "[red]hosvd[/red]" in table_text(names)
-
-
-def test_what_json_does_not_know_is_refused():
-    with pytest.raises(ValueError, match="Out of range"):
-        print_json({"x": float("nan")})
 
 
 def test_in_a_job_of_github_no_printed_text_is_a_command_but_ours(capsys, monkeypatch):

@@ -7,7 +7,6 @@ rich is loaded only when a table is printed.
 
 import codecs
 import io
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import gt
 from typing import Any, Literal
 
+from ondevice_bench import strict_json
 from ondevice_bench.errors import BadInput
 
 PIPE_WIDTH = 160
@@ -159,8 +159,11 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Plain values as JSON."""
-    print_lines(json.dumps(value, indent=2, allow_nan=False))
+    """Plain values as JSON. Numbers that are not finite are null, and a line says so."""
+    print_lines(strict_json.text_of(value, indent=2))
+    if count := strict_json.not_finite(value):
+        numbers = "1 number is" if count == 1 else f"{count} numbers are"
+        print_errors(f"{numbers} not finite (nan or inf), which JSON cannot say: written as null")
 
 
 def open_streams() -> None:

@@ -10,10 +10,10 @@ are references, such as `%{y}`.
 """
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ondevice_bench import strict_json
 from ondevice_bench.report.plotly_builder import Canvas
 
 TEMPLATE = "hovertemplate"
@@ -96,4 +96,4 @@ def _index(places: dict[str, int], text: str) -> int:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return strict_json.text_of(value, separators=(",", ":"), ensure_ascii=False)

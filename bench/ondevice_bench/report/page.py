@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ondevice_bench
+from ondevice_bench import strict_json
 from ondevice_bench.analyse.again import chooses_cells, command_of
 from ondevice_bench.analyse.groups import Group
 from ondevice_bench.analyse.history import HistoryQuery
@@ -251,7 +251,7 @@ def _policy(*scripts: str) -> str:
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return strict_json.text_of(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _script(path: Path) -> str:

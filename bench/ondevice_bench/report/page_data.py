@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from ondevice_bench import metrics
+from ondevice_bench import metrics, strict_json
 from ondevice_bench.report.quantities import Quantity
 
 PIECE = re.compile(r"<[^>]*>\s*|[^<\s]+\s*")  # a tag or a word, with the blanks after it
@@ -183,4 +183,4 @@ def _short(value: float) -> float:
 
 
 def _compact(value: Any) -> str:
-    return safe_in_script(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    return safe_in_script(strict_json.text_of(value, separators=(",", ":"), ensure_ascii=False))

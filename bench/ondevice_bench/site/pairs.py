@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from ondevice_bench import metrics
+from ondevice_bench import metrics, strict_json
 from ondevice_bench.analyse.changed_settings import settings_of
 from ondevice_bench.analyse.compare import kernels_of
 from ondevice_bench.analyse.series import HistoryChange, Series
@@ -217,7 +217,7 @@ def page_json(
             if not row.values.keys().isdisjoint(places)
         ],
     }
-    return safe_in_script(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+    return safe_in_script(strict_json.text_of(data, separators=(",", ":"), ensure_ascii=False))
 
 
 def _entry(run: Run, numbers: Sequence[int]) -> list[Any]:
