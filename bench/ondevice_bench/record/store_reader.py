@@ -22,6 +22,10 @@ from ondevice_bench.units import by_time
 _CELLS = 16  # cells that are read at once
 # parts of a record's details; empty if they have another type
 _UNIT = "iif(json_type(details, '$.unit') = 'text', json_extract(details, '$.unit'), '')"
+_SHARE = (
+    "iif(json_type(details, '$.foreign_cpu_share') IN ('real', 'integer'), "
+    "json_extract(details, '$.foreign_cpu_share'), NULL)"
+)
 _NOTES = "iif(json_type(details, '$.notes') = 'array', json_extract(details, '$.notes'), '[]')"
 
 
@@ -156,8 +160,8 @@ class StoreReader:
         """Each cell of the run's plan with its measurements, in the plan's order.
 
         Only some cells are read at once, so a run may be larger than the memory. With `details_of`,
-        the measurements of other passes have no details but the unit of their board, and their
-        notes if one of these is about a meter.
+        the measurements of other passes have no details but the unit of their board, the share of
+        other programs, and their notes if one of these is about a meter.
         """
         room, left = self._queries.room(), iter(self.cells(run))
         while some := tuple(islice(left, _CELLS)):
@@ -180,8 +184,10 @@ class StoreReader:
             details = (
                 f"CASE WHEN pass IN ({_places(details_of)}) THEN details "
                 f"WHEN instr(details, '{OF_METER}') "
-                f"THEN json_object('unit', {_UNIT}, 'notes', json({_NOTES})) "
-                f"WHEN instr(details, '\"unit\"') THEN json_object('unit', {_UNIT}) ELSE '{{}}' END"
+                f"THEN json_object('unit', {_UNIT}, 'foreign_cpu_share', {_SHARE}, "
+                f"'notes', json({_NOTES})) "
+                "WHEN instr(details, '\"unit\"') OR instr(details, '\"foreign_cpu_share\"') "
+                f"THEN json_object('unit', {_UNIT}, 'foreign_cpu_share', {_SHARE}) ELSE '{{}}' END"
             )
         query = (
             f"SELECT cell, number, {', '.join(rows.MEASUREMENT_COLUMNS)}, {details} FROM records "
