@@ -55,7 +55,7 @@ IF_SHORT = "If memory is short, run lean: 0.4× of vanilla's peak memory."
             BASE,
             (
                 "For the goal, run vanilla: no method is proven to have a lower step time.",
-                IF_SHORT.replace("memory.", "memory; step time 1.3×."),
+                IF_SHORT.replace("memory.", "memory; step time 1.3×; the exact gradient."),
             ),
         ),
         (SMALL, dataclasses.replace(BASE, badge="unknown"), ()),

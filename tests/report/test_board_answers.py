@@ -109,7 +109,7 @@ def test_a_badge_stands_beside_the_number_that_is_not_proven(group, longest):
     assert (both.badges, both.proof) == (("proven",), "not proven")
     assert both.lines[1].badges == ("not proven",)
     assert both.lines[1].text.startswith("step time 1.06× (")
-    assert both.lines[1].text.endswith("): at most 10 % longer")
+    assert both.lines[1].text.endswith("); at most 10 % longer:")
     assert steps_of(found, group.members) == ("Do it again",)
 
 

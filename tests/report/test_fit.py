@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
+import pytest
+
+from ondevice_bench.report.terminal.fit import fit_answer, fit_notes, fit_reasons, fit_table
 from ondevice_bench.suite.fit import LARGEST, BoardFits, Fit, MemoryLimit
 from ondevice_bench.terminal import table_text
 from ondevice_bench.units import GIB, MIB
@@ -54,3 +56,42 @@ def test_the_notes_say_what_the_shares_are_of():
         "pi5-4gb has 4 GiB. The system and torch itself get 512 MiB (--reserve).",
         "100 % are the other 3.5 GiB.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits", "says"),
+    [
+        (
+            None,
+            {"vanilla": 10, "wasi": 30},
+            "the largest batch is 10 with vanilla, and 30 with wasi.",
+        ),
+        (
+            None,
+            {"vanilla": 30, "wasi": 10},
+            "the largest batch is 30 with vanilla, and with no other method more.",
+        ),
+        (None, {"wasi": 10}, "the largest batch is 10 with wasi."),
+        (
+            8,
+            {"vanilla": True, "wasi": True},
+            "batch 8 fits with vanilla, so no other method is needed.",
+        ),
+        (
+            8,
+            {"vanilla": False, "wasi": True},
+            "batch 8 does not fit with vanilla, but fits with wasi (1.00 MiB).",
+        ),
+        (8, {"vanilla": False, "wasi": False}, "batch 8 fits with none of these methods."),
+        (8, {"wasi": True}, "batch 8 fits with wasi (1.00 MiB)."),
+    ],
+)
+def test_the_answer_is_one_sentence(asked, fits, says):
+    found = tuple(
+        Fit("net", method, asked or value, fits=bool(value), peak_bytes=MIB)
+        for method, value in fits.items()
+    )
+    answered = replace(FOUND, asked=asked, fits=found)
+    assert fit_answer(answered, "net") == f"answer for net on pi5-4gb, by its tensors: {says}"
+    tried = replace(answered, fits=(replace(found[0], confirmed={"8": "ok"}), *found[1:]))
+    assert fit_answer(tried, "net") == ""  # the real run has the answer

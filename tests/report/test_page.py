@@ -235,6 +235,15 @@ def trained(summary_of):
     return summary_of(records, synthetic.planned(cells), synthetic.run_of())
 
 
+def test_a_page_of_a_training_without_an_accuracy_at_its_end_is_drawn(summary_of):
+    """The curve of such a training is drawn, and there is nothing to compare."""
+    cell = synthetic.cells(8)[0]
+    learned = dataclasses.replace(synthetic.learned(cell), metrics={})
+    records = [*synthetic.records([cell]), learned]
+    page = render(summary_of(records, synthetic.planned([cell]), synthetic.run_of()))
+    assert "No accuracy was measured, so there is nothing to compare" in page
+
+
 def test_every_section_of_plots_draws_what_was_measured(trained):
     figures = drawn(render(trained))
     data = ReportData.from_summaries((trained,))

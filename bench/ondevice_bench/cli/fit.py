@@ -16,7 +16,7 @@ from ondevice_bench.cli.arguments import (
 )
 from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.terminal import print_json, print_lines, print_tables
+from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
 
 
 def fit(
@@ -80,7 +80,7 @@ def fit(
     With --batch: estimate the peak at this batch, and whether it fits.
     """
     from ondevice_bench.analyse.past_speeds import seconds_of_an_example
-    from ondevice_bench.report.terminal.fit import fit_notes, fit_reasons, fit_table
+    from ondevice_bench.report.terminal.fit import fit_answer, fit_notes, fit_reasons, fit_table
     from ondevice_bench.running.boards import board_named, boards, facts_of
     from ondevice_bench.running.progress import for_terminal
     from ondevice_bench.running.queries.described_suite import described
@@ -121,6 +121,7 @@ def fit(
             table = fit_table(found, model)
             if table.rows:
                 print_tables(table)
-            print_lines(*fit_reasons(found, model))
-        print_lines(*fit_notes(found))
+            print_notes(*fit_reasons(found, model))
+        print_notes(*fit_notes(found))
+        print_notes(*filter(None, (fit_answer(found, model) for model in found.models)))
     return ExitCode.OK if found.any_fits else ExitCode.NOTHING_RAN

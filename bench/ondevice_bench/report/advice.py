@@ -18,7 +18,7 @@ def advice(cards: Sequence[Card], goal: Goal, baseline: str) -> tuple[str, ...]:
     memory = _least_memory(cards)
     return (
         *_for_goal(asked, goal, baseline, _facts(asked)),
-        *([f"{_if_short(memory, _facts(memory), memory.price[:1])}."] if memory else []),
+        *([f"{_if_short(memory, _facts(memory), memory.price)}."] if memory else []),
     )
 
 

@@ -22,7 +22,7 @@ from ondevice_bench.report.cards import (
 )
 from ondevice_bench.report.gauge import ratio_text
 from ondevice_bench.report.quantities import ratio_quantity
-from ondevice_bench.stats import is_too_wide
+from ondevice_bench.stats import Estimate, is_too_wide
 from ondevice_bench.suite.goal import Goal
 from ondevice_bench.suite.labels import row_labels
 
@@ -179,9 +179,23 @@ def _of_baseline(
 
 
 def _with_ratio(member: CellWithBaseline, metric: str) -> str:
-    """The method with the median of what noise may hide."""
+    """The method with the interval of what noise may hide.
+
+    If its number is surely lower, noise hides whether its step is short enough.
+    """
     ratio = member.ratio(metric)
-    return member.label if ratio is None else f"{member.label} ({units.ratio(ratio.estimate)})"
+    if ratio is None:
+        return member.label
+    if direction(member, metric) != "less":
+        return f"{member.label} ({_interval(ratio)})"
+    step = member.ratio(STEP)
+    time = f", step time {_interval(step)}" if step and metric != STEP else ""
+    return f"{member.label} ({units.ratio(ratio.estimate)}{time})"
+
+
+def _interval(ratio: Estimate) -> str:
+    """The interval of a ratio, or the ratio if it has none."""
+    return ratio_quantity(ratio, "").interval or units.ratio(ratio.estimate)
 
 
 def _lowest_peak(members: Sequence[CellWithBaseline], limit: int | None) -> Line | None:
@@ -205,7 +219,7 @@ def _price(member: CellWithBaseline, metric: str, *, is_open: bool) -> Line:
         return Line(text, tuple(disturbed))
     interval = ratio_quantity(ratio, "").interval
     text = f"{text} ({interval})" if interval else text
-    asked = f": at most {(SLOWEST - 1) * 100:.0f} % longer" if is_open else ""
+    asked = f"; at most {(SLOWEST - 1) * 100:.0f} % longer:" if is_open else ""
     return Line(f"{text}{asked}", ("not proven", *disturbed))
 
 

@@ -216,7 +216,7 @@ def _agreement(
     unproven = [n for n, each in named if each and each.proof not in ("proven", "no gain")]
     if unproven:
         if len(unproven) == len(names):
-            return "not known", "no board has a proven answer"
+            return "not known", "no answer is wholly proven"
         return "not known", f"not proven on {' and '.join(unproven)}"
     for name, board in zip(names, on_boards, strict=True):
         missing = _only_on_others(board, on_boards) if board else {}

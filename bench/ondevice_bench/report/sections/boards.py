@@ -30,6 +30,7 @@ from ondevice_bench.report.quantities import (
     ratio_quantity,
 )
 from ondevice_bench.report.sections.section import ReportData, Section
+from ondevice_bench.report.sections.verdict import goal_text
 from ondevice_bench.report.shares import about_shares, about_torch, head_of_shares, limit_of_shares
 from ondevice_bench.stats import WIDEST, Direction, Estimate
 from ondevice_bench.suite.cell import Cell
@@ -49,8 +50,8 @@ BADGES: Mapping[str, str] = {
     "no gain": "no method is below {baseline} by more than the noise",
     "unknown": CARD_BADGES["unknown"],
     GRADIENT_UNKNOWN: CARD_BADGES[GRADIENT_UNKNOWN],
-    TIMES_DISTURBED: "other programs or a quota took processors from some of these processes, "
-    "which prove nothing. Memory was measured in other processes",
+    TIMES_DISTURBED: "other programs or a quota took processors from some of these processes. Such "
+    "a process proves nothing. Memory was measured in other processes, so this does not touch it",
     NO_FIT: "the peak is above the memory that a step may use",
     MAYBE_NO_FIT: "the interval of the peak ends above it",
 }
@@ -99,6 +100,7 @@ def content(data: ReportData) -> Mapping[str, Any]:
     return {
         "workloads": found,
         "badges": _badges(found, data, names, summaries),
+        "goal": goal_text(data.goal),
         "least_cosine": f"{data.goal.min_cosine:g}",
         "times_disturbed": TIMES_DISTURBED,
         "tables": tables,

@@ -1,9 +1,14 @@
 """What fits a board, in the terminal."""
 
+from collections.abc import Sequence
+
+from ondevice_bench.analyse.verdict import first
 from ondevice_bench.suite.fit import LARGEST, BoardFits, Fit
-from ondevice_bench.suite.labels import with_reason
+from ondevice_bench.suite.labels import PLAIN, with_reason
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import flops, mib, seconds, size
+
+LISTED = 3  # methods that the answer names
 
 
 def fit_table(found: BoardFits, model: str) -> Table:
@@ -45,6 +50,46 @@ def _answer(found: BoardFits, fit: Fit) -> str:
 def fit_reasons(found: BoardFits, model: str) -> list[str]:
     """A line for each method that has no batch, with the reason."""
     return [with_reason(fit.method, fit.reason) for fit in found.of(model) if fit.batch is None]
+
+
+def fit_answer(found: BoardFits, model: str) -> str:
+    """What fits by the estimate, in a sentence; empty if a real run has confirmed batches.
+
+    Then the table has the answer.
+    """
+    fits = [fit for fit in found.of(model) if fit.batch is not None]
+    if not fits or any(fit.confirmed for fit in fits):
+        return ""
+    first, *others = fits
+    plain = first if first.method == PLAIN else None
+    others = others if plain else fits
+    said = _about_batch if found.asked is not None else _about_largest
+    return f"answer for {model} on {found.board}, by its tensors: {said(found, plain, others)}"
+
+
+def _about_batch(found: BoardFits, plain: Fit | None, others: Sequence[Fit]) -> str:
+    """Whether the batch fits with plain training, and the methods with which it needs the least."""
+    fitting = [f"{fit.method} ({mib(fit.peak_bytes or 0)})" for fit in others if fit.fits]
+    if plain and plain.fits:
+        return f"batch {found.asked} fits with {PLAIN}, so no other method is needed."
+    without = f"does not fit with {PLAIN}" if plain else ""
+    with_ = f"fits with {first(fitting, LISTED)}" if fitting else ""
+    if not fitting:
+        return f"batch {found.asked} fits with none of these methods."
+    return f"batch {found.asked} {', but '.join(filter(None, (without, with_)))}."
+
+
+def _about_largest(found: BoardFits, plain: Fit | None, others: Sequence[Fit]) -> str:
+    """The largest batch of plain training, and the method with a larger one."""
+    limit = plain.batch if plain and plain.batch else 0
+    larger = [fit for fit in others if (fit.batch or 0) > limit]
+    parts = [f"{_answer(found, each)} with {each.method}" for each in larger[:1]]
+    if plain is not None and limit:
+        parts.insert(0, f"{_answer(found, plain)} with {PLAIN}")
+        parts += [] if larger else ["with no other method more"]
+    if not parts:
+        return "no batch fits with these methods."
+    return f"the largest batch is {', and '.join(parts)}."
 
 
 def fit_notes(found: BoardFits) -> list[str]:
