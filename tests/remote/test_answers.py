@@ -182,6 +182,8 @@ DESCRIBED = {
     "has_own_loss": False,
     "completes_layout": False,
     "has_dropout": False,
+    "code_file": "",
+    "code": "",
 }
 OF_IMAGES = inputs.to_dict(inputs.Images(3, 32, 10, False, *inputs.SYMMETRIC))
 

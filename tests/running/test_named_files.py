@@ -8,13 +8,15 @@ import pytest
 from ondevice_bench.data.batch import BatchStore
 from ondevice_bench.errors import BadInput
 from ondevice_bench.running.hosts.fake import FakeHost
+from ondevice_bench.running.named_files import NamedFiles
 from ondevice_bench.running.progress import Silent
 from ondevice_bench.running.queries import inspect
 from ondevice_bench.running.queries.fit import fits
 from ondevice_bench.running.queries.jobs import JobMaker
 from ondevice_bench.running.queries.peaks import peaks
 from ondevice_bench.running.queries.preview import plain_steps
-from ondevice_bench.specs import data
+from ondevice_bench.specs import data, registry, sources
+from ondevice_bench.specs.data import DataSource
 from ondevice_bench.suite.board import HERE
 from ondevice_bench.suite.cell import Cell
 from ondevice_bench.suite.load import load_suite
@@ -130,3 +132,20 @@ def test_no_answer_is_of_a_file_that_changed_meanwhile(files, ask):
     suite = load_suite("x.yaml")
     with pytest.raises(BadInput, match=r"start.pt changed since the run began"):
         ask(FakeHost(answer), suite, plan(suite, HERE))
+
+
+def test_a_package_that_changes_ends_the_run_if_it_is_on_this_machine(tmp_path):
+    file = tmp_path / "installed.py"
+    file.write_text("def net():\n    pass\n")
+    code = sources.digest_of_module("installed", file)
+    spec = registry.own_model("installed:net", tmp_path)
+    cell = Cell("c", spec.name, "vanilla", 1, code=code)
+    registry.describe(spec.name, code=code, code_file=str(file))
+    named = NamedFiles(DataSource(), {})
+    named.require_unchanged(cell)
+    edit(file)
+    with pytest.raises(BadInput, match=r"installed.py changed since the run began"):
+        named.require_unchanged(cell)
+    NamedFiles(DataSource(), {}).require_unchanged(cell)  # as for a file of a board
+    registry.describe(spec.name, code_file="/there/installed.py")
+    NamedFiles(DataSource(), {}).require_unchanged(cell)

@@ -1,5 +1,7 @@
 """Users' own networks: what they say of themselves, and every way in which they can fail."""
 
+import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -9,7 +11,10 @@ from ondevice_bench.running.queries import user_models
 from ondevice_bench.specs import registry
 from ondevice_bench.specs.inputs import Images, OwnBatch
 from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.cell import Cell
+from ondevice_bench.suite.code import join_key
 from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.join import join
 from ondevice_bench.suite.load import load_suite
 from ondevice_bench.suite.plan import plan
 from tests.running.user_code import BATCHED, HERE, MEAN, NET, PAIR, PLAIN
@@ -110,6 +115,36 @@ def test_a_method_that_fits_no_layer_says_which_ones_there_are(said, workplace):
     assert refused == f"asi treats conv2d, linear; {cube.name} has Conv3d"
     _, bare = said("./bare.py:bare")
     assert registry.method("asi").refuses(bare).endswith(f"{bare.name} has no such layers")
+
+
+def test_two_versions_of_a_package_are_two_workloads_that_can_be_compared(
+    said, workplace, monkeypatch
+):
+    folder = workplace / "site"
+    (folder / "installed").mkdir(parents=True)
+    monkeypatch.syspath_prepend(folder)
+    file = folder / "installed" / "audio.py"
+    cells = []
+    for channels in (5, 6):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "installed"]:
+            monkeypatch.delitem(sys.modules, name)
+        (folder / "installed" / "__init__.py").write_text("")
+        file.write_text(NET + f"# version {channels}\n")
+        suite, spec = said("installed.audio:Net")
+        assert spec.code_file == str(file)
+        cells += [item.cell for item in plan(suite, Board("here"))]
+    before, after = cells
+    assert before.id == after.id == "installed.audio:Net/vanilla/all/b8/s0"
+    assert before.fingerprint != after.fingerprint
+    assert join_key(before) == join_key(after)
+    (change,) = join([before], [after]).code_changes
+    assert str(change) == f"installed.audio changed ({before.code} → {after.code})"
+    assert Cell.from_dict(before.to_dict()) == before
+    # a run of an earlier version named no code
+    of_earlier = replace(before, code="")
+    assert "code" not in of_earlier.to_dict()
+    assert join([of_earlier], [after]).pairs == ((of_earlier, after),)
+    assert not join([of_earlier], [after], same_code=True).pairs
 
 
 NO_MLP = 'mynet.py:Net declares no mlp: add `layout = {"mlp": "PATTERN"}` to mynet.py'

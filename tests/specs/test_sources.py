@@ -92,3 +92,51 @@ def test_a_file_may_have_what_its_syntax_does_not_exclude(tmp_path):
         file.write_text(text)
         assert sources.may_have(file, "Old")
     assert sources.classes(file) == []
+
+
+PACKAGE = {
+    "parts/__init__.py": "",
+    "parts/nets/__init__.py": "from . import base\n",
+    "parts/nets/audio.py": "from .base import BASE\nfrom parts.blocks import conv\nimport other\n",
+    "parts/nets/base.py": "BASE = 1\n",
+    "parts/blocks.py": "conv = 1\n",
+    "parts/unused.py": "x = 1\n",
+    "other.py": "y = 1\n",
+}
+
+
+def packaged(folder):
+    for name, text in PACKAGE.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return "parts.nets.audio", folder / "parts" / "nets" / "audio.py"
+
+
+def test_the_hash_of_a_module_covers_what_it_imports_from_its_package(tmp_path):
+    module, file = packaged(tmp_path)
+    before = sources.digest_of_module(module, file)
+    changing = set()
+    for name, text in PACKAGE.items():
+        (tmp_path / name).write_text(f"{text}# another version\n")
+        if sources.digest_of_module(module, file) != before:
+            changing.add(name)
+        (tmp_path / name).write_text(text)
+    assert changing == set(PACKAGE) - {"parts/unused.py", "other.py"}
+    found = {str(each.relative_to(tmp_path)) for each in sources.files_of_module(module, file)}
+    assert found == changing
+
+
+def test_the_hash_of_a_module_does_not_depend_on_the_place_of_its_package(tmp_path):
+    one, other = (packaged(tmp_path / name) for name in ("one", "other"))
+    assert sources.digest_of_module(*one) == sources.digest_of_module(*other)
+
+
+def test_a_package_and_a_compiled_module_have_a_hash_too(tmp_path):
+    packaged(tmp_path)
+    file = tmp_path / "parts" / "nets" / "__init__.py"
+    names = [each.name for each in sources.files_of_module("parts.nets", file)]
+    assert names == ["__init__.py", "__init__.py", "base.py"]
+    (tmp_path / "fast.so").write_bytes(b"\x7fELF")
+    assert sources.files_of_module("fast", tmp_path / "fast.so") == [tmp_path / "fast.so"]
+    assert len(sources.digest_of_module("fast", tmp_path / "fast.so")) == 8

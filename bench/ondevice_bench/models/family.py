@@ -22,6 +22,8 @@ class Family:
     batch: Callable[[int, int], Any] | None = None  # only a user's network has one
     expects: Callable[[Mapping[str, Any]], Images | Tokens] | None = None  # without the classes
     layout: ModelLayout | None = None  # None: the spec's, or a guess
+    module: str = ""  # of a network in an installed package, and the file of this module
+    code_file: str = ""
 
 
 def cross_entropy(model: nn.Module, batch: Any) -> Tensor:

@@ -82,6 +82,8 @@ def _factory(where: str, name: str) -> Family:
         batch=_batch_function(where, getattr(module, "batch", None)),
         expects=_images(factory),
         layout=_layout(where, getattr(module, "layout", None)),
+        module="" if where.endswith(".py") else where,
+        code_file="" if where.endswith(".py") else _file_of(module),
     )
 
 
@@ -90,6 +92,12 @@ def _load(where: str) -> ModuleType:
         return load_module(where)
     except Exception as error:
         raise UserModelError(f"{where}: cannot be loaded: {in_one_line(error)}") from error
+
+
+def _file_of(module: ModuleType) -> str:
+    """The file of a module; empty if it has none, for example in a zip file."""
+    file = getattr(module, "__file__", None) or ""
+    return file if Path(file).is_file() else ""
 
 
 def _construct(name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> nn.Module:

@@ -179,6 +179,8 @@ class _Description(StrictSchema):
     has_own_loss: bool
     completes_layout: bool
     has_dropout: bool
+    code_file: Annotated[str, Field(max_length=4096)]
+    code: Annotated[str, Field(pattern=r"^([0-9a-f]{8})?$")]
 
 
 def _require_description(values: Mapping[str, Any], *, is_own: bool) -> None:

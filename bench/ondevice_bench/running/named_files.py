@@ -5,6 +5,7 @@ A worker loads a file as it is then. So another version would be measured under 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
@@ -32,6 +33,7 @@ class NamedFiles:
         """BadInput if a file of the cell's code or weights is not the one that was named."""
         for file, digest in _code_of(cell):
             self._require(file, digest, sources.digest, sources.files)
+        self._require_unchanged_package(cell)
         source = self._weights.get(cell.weights, WeightSource())
         if source.path is not None and source.digest:
             self._require(source.path, source.digest, _digest, lambda file: [file])
@@ -47,6 +49,15 @@ class NamedFiles:
             _refuse(path)
         if found != digest:
             _refuse(path)
+
+    def _require_unchanged_package(self, cell: Cell) -> None:
+        """The same for a network of an installed package, if it is measured on this machine."""
+        spec = registry.model(cell.model)
+        module, file = code_version.file_of(spec.name), Path(spec.code_file)
+        digest_of = partial(sources.digest_of_module, module)
+        if not cell.code or not (file in self._looks or _is_here(file, cell.code, digest_of)):
+            return
+        self._require(file, cell.code, digest_of, partial(sources.files_of_module, module))
 
     def _require(
         self,
@@ -78,6 +89,14 @@ def _code_of(cell: Cell) -> Iterator[tuple[Path, str]]:
         _, digest = code_version.split(spec.name)
         if digest:
             yield Path(code_version.file_of(spec.implementation)), digest
+
+
+def _is_here(file: Path, digest: str, digest_of: Callable[[Path], str]) -> bool:
+    """Whether the described file is one of this machine: a board has files of its own."""
+    try:
+        return file.is_file() and digest_of(file) == digest
+    except OSError:
+        return False
 
 
 def _look(files: Iterable[Path]) -> _Look:

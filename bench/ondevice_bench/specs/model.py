@@ -31,6 +31,9 @@ class ModelSpec:
     least_batch: int = 1
     fixed: Mapping[str, Value] | None = None  # options of its implementation that no suite sets
     is_own: bool = False  # a user's factory, which accepts any option
+    # of a module of an installed package: its file where it is measured, and the hash of its code
+    code_file: str = ""
+    code: str = ""
     has_own_loss: bool = False  # `loss` of its module or file; else the cross-entropy
     completes_layout: bool = False  # the layout in its file leaves out the head, or what counts
     # whether a training step with these options draws random numbers

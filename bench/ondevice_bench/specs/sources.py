@@ -26,6 +26,27 @@ def files(file: Path) -> list[Path]:
     return [file, *(_beside(file) if file.suffix == ".py" else ())]
 
 
+def digest_of_module(name: str, file: Path) -> str:
+    """A hash of a module and of what it imports from its package; OSError if unreadable.
+
+    The files are named as seen from the folder of the package, so the hash is equal everywhere.
+    """
+    found, root = hashlib.sha256(), _root_of_package(name, file)
+    for each in files_of_module(name, file):
+        content = each.read_bytes()
+        found.update(f"\n{each.relative_to(root)} {len(content)}\n".encode() + content)
+    return found.hexdigest()[:8]
+
+
+def files_of_module(name: str, file: Path) -> list[Path]:
+    """The file of a module, and those that it imports from its package."""
+    if file.suffix != ".py":
+        return [file]
+    root, words = _root_of_package(name, file), name.split(".")
+    start = {file, *(each for each in _files(root, words) if each.name == "__init__.py")}
+    return sorted(_reached(start, root, words[0]))
+
+
 def classes(file: Path) -> list[str]:
     """The classes that a file defines, by its syntax."""
     tree = _parsed(file)
@@ -59,15 +80,26 @@ def _parsed(file: Path) -> ast.Module | None:
 
 def _beside(file: Path) -> list[Path]:
     """The other files of its folder that the file imports, and those that these import."""
-    known, new = {file}, [file]
+    return sorted(_reached({file}, file.parent) - {file})
+
+
+def _root_of_package(name: str, file: Path) -> Path:
+    """The folder that holds the outermost package of a module."""
+    depth = name.count(".") + (file.name == "__init__.py")
+    return file.parents[min(depth, len(file.parents) - 1)]
+
+
+def _reached(start: set[Path], folder: Path, package: str = "") -> set[Path]:
+    """These files and what they import from the folder, or from one package there."""
+    known, new = set(start), list(start)
     while new:
-        imported = set(_imported(new.pop(), file.parent)) - known
+        imported = set(_imported(new.pop(), folder, package)) - known
         known |= imported
         new += imported
-    return sorted(known - {file})
+    return known
 
 
-def _imported(file: Path, folder: Path) -> Iterator[Path]:
+def _imported(file: Path, folder: Path, package_alone: str) -> Iterator[Path]:
     tree = _parsed(file)
     for node in ast.walk(tree) if tree else ():
         match node:
@@ -82,7 +114,9 @@ def _imported(file: Path, folder: Path) -> Iterator[Path]:
             case _:
                 continue
         for name in dotted:
-            yield from _files(folder, name.split("."))
+            words = name.split(".")
+            if package_alone in ("", words[0]):
+                yield from _files(folder, words)
 
 
 def _files(folder: Path, words: list[str]) -> Iterator[Path]:

@@ -79,6 +79,8 @@ class Cell:
     # raised for the few cells that have other numbers since some version, with all other fields
     # equal (`matrix._revision`); 0 also before this field existed
     revision: int = 0
+    # the hash of the model's code, if the name of the model has none: it is in an installed package
+    code: str = ""
     label: str = field(default="", compare=False)  # the user's own for the method, if there is one
 
     @cached_property
@@ -136,7 +138,7 @@ class Cell:
         return Cell(**arguments)
 
 
-_RARE = ("allocator", "learning", "calibrated_on", "scaling", "revision", "label")
+_RARE = ("allocator", "learning", "calibrated_on", "scaling", "revision", "code", "label")
 _OF_A_METHOD = (
     *("id", "method", "method_options", "layers", "seed", "allocator", "calibrated_on", "label"),
     "revision",

@@ -1,9 +1,9 @@
 """The versions of the user's code in a cell, and the key that leaves them out.
 
 A model or a method in a file has a hash of the file in its name. So an edit of the file makes
-another cell. But a version of the code is like a commit: two versions can be compared.
-The join key leaves out the hashes of these files, and nothing else. It keeps those of data and
-weights.
+another cell. A model of an installed package has its hash in a field of its own (`Cell.code`).
+But a version of the code is like a commit: two versions can be compared. The join key leaves out
+the hashes of this code, and nothing else. It keeps those of data and weights.
 """
 
 from collections.abc import Iterable
@@ -34,8 +34,13 @@ class CodeChange:
 
 
 def code_of(cell: Cell) -> tuple[CodeFile, ...]:
-    """The files of the user's code that the cell names: the model's, then those of its methods."""
-    split = map(code_version.split, (cell.model, *composition.names(cell.method)))
+    """The files of the user's code that the cell names: the model's, then those of its methods.
+
+    The code of an installed package has the name of the module.
+    """
+    methods = map(code_version.split, composition.names(cell.method))
+    model, digest = code_version.split(cell.model)
+    split = ((model, digest or cell.code), *methods)
     return tuple(CodeFile(code_version.file_of(name), digest) for name, digest in split if digest)
 
 
@@ -74,6 +79,7 @@ def _without_versions(cell: Cell) -> Cell:
         model_options=tuple(sorted(cell.model_options, key=lambda pair: pair[0])),
         method=_method(cell.method),
         method_options=_options(cell.method, cell.method_options),
+        code="",
     )
 
 

@@ -200,6 +200,7 @@ def _of_every_seed(
             calibrated_on=calibrated_on,
             scaling="" if of_images is None else of_images.scaling,
             revision=revision,
+            code=registry.model(model).code,
             allocator=allocator,
             label=label,
         )

@@ -25,6 +25,7 @@ from ondevice_bench.models.layers import (
     select_layers,
 )
 from ondevice_bench.specs import inputs as kinds
+from ondevice_bench.specs import sources
 from ondevice_bench.specs.layer_choice import PARTS
 from ondevice_bench.specs.layout import ModelLayout
 from ondevice_bench.worker.random_draws import draws
@@ -85,7 +86,16 @@ def _description(
         "has_own_loss": network.loss is not cross_entropy,
         "completes_layout": network.layout is not None and layout != network.layout,
         "has_dropout": _has_dropout(network, model, inputs),
+        "code_file": network.code_file,
+        "code": _code(network),
     }
+
+
+def _code(network: Family) -> str:
+    """The hash of the code of a network in an installed package; empty for any other."""
+    if not network.code_file:
+        return ""
+    return sources.digest_of_module(network.module, Path(network.code_file))
 
 
 def _has_dropout(network: Family, model: nn.Module, inputs: kinds.Inputs | None) -> bool:

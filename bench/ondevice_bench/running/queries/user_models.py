@@ -145,6 +145,9 @@ def _put_in(name: str, found: Mapping[str, Mapping[str, Any]]) -> None:
         # `bench` of an earlier commit, which `bench ab` asks, does not say it
         completes_layout=first.get("completes_layout", False),
         has_dropout=has_dropout,
+        # of a module of an installed package; also unknown to such an earlier `bench`
+        code=first.get("code", ""),
+        code_file=first.get("code_file", ""),
     )
 
 
