@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -22,6 +23,36 @@ def wait_until(condition, seconds=60.0):
     while not condition():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.05)
+
+
+READING = """
+from ondevice_bench.remote import far_side
+def read_frame(read):
+    read(1)
+    raise {raised}
+far_side.read_frame = read_frame
+far_side.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "says"),
+    [
+        ("MemoryError", "the board has too little memory to read a message of the desk"),
+        ("far_side.BadFrame('it is odd')", "the board cannot read the desk: it is odd"),
+        ("EOFError", ""),
+    ],
+)
+def test_a_board_that_can_read_nothing_more_ends_at_once_and_says_why(tmp_path, raised, says):
+    words = [sys.executable, "-P", "-c", READING.format(raised=raised), str(tmp_path)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdin.write("x")
+        process.stdin.flush()  # the pipe stays open: only the fault ends the board
+        errors = process.stderr.read()
+        assert process.wait(timeout=60) == (1 if says else 0)
+    assert errors.splitlines() == ([says] if says else [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

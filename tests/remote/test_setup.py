@@ -381,6 +381,38 @@ def test_a_name_is_added_with_the_line_ends_of_the_file(workplace):
     assert boards()["board2"].address == "c@d"
 
 
+ADDING = """
+import sys, time
+from ondevice_bench.remote import address
+read, number = address.boards, sys.argv[1]
+def boards_slowly(file):
+    found = read(file)
+    time.sleep(0.05)  # time for the others to read the same file
+    return found
+address.boards = boards_slowly
+address.remember(f"board{number}", address.Address(f"board{number}", f"pi@h{number}"))
+"""
+
+
+@pytest.mark.parametrize("before", ["", "schema: 1\nboards:\n  mine: {address: a@b}\n"])
+def test_commands_that_add_boards_at_the_same_time_lose_none(workplace, before):
+    if before:
+        (workplace / "hosts.yaml").write_text(before)
+    words = [sys.executable, "-c", ADDING]
+    started = [subprocess.Popen([*words, str(number)]) for number in range(4)]
+    assert [process.wait(timeout=120) for process in started] == [0] * 4
+    added = {name: board.address for name, board in boards().items() if name != "mine"}
+    assert added == {f"board{number}": f"pi@h{number}" for number in range(4)}
+    assert ("mine" in boards()) == bool(before)
+
+
+def test_a_name_that_another_command_took_in_the_meantime_is_refused(workplace):
+    remember("board1", Address("board1", "a@b"))
+    with pytest.raises(BadInput, match="has another board with the name board1: a@b"):
+        remember("board1", Address("board1", "c@d"))
+    assert boards()["board1"].address == "a@b"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,8 +1,11 @@
 """The board that `--on` means: USER@HOST[:PORT], or a name of `hosts.yaml`."""
 
+import contextlib
+import fcntl
 import json
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -183,7 +186,28 @@ def require_free(name: str, board: Address, file: Path = FILE) -> None:
 
 
 def remember(name: str, board: Address, file: Path = FILE) -> None:
-    """Write the board into `hosts.yaml`. What people wrote there stays as it is."""
+    """Write the board into `hosts.yaml`. What people wrote there stays as it is.
+
+    Another command that adds a board at the same time waits. The lock is that of the folder: the
+    file itself is replaced.
+    """
+    with _alone(file.absolute().parent):
+        _add(name, board, file)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder. Without one, on a file system that has no locks, go on."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, number)
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+
+
+def _add(name: str, board: Address, file: Path) -> None:
+    require_free(name, board, file)  # another command may have taken the name since
     known = boards(file)
     if name in known:
         return

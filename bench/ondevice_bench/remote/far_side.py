@@ -57,6 +57,7 @@ class Conversation:
         os.dup2(nothing, 0)
         os.dup2(2, 1)  # prints must not mix with answers
         self._read: queue.Queue[Frame] = queue.Queue(4)
+        self.failure = ""  # why no frame can be read any more, if the desk did not end it
 
     def begin(self, hello: Mapping[str, Any]) -> None:
         """Greet the desk, then listen."""
@@ -82,9 +83,15 @@ class Conversation:
             _end()
 
     def _listen(self) -> None:
-        with contextlib.suppress(ValueError, EOFError, OSError):
+        try:
             while True:
                 self._read.put(read_frame(self._exactly))
+        except (EOFError, OSError):
+            pass
+        except MemoryError:
+            self.failure = "the board has too little memory to read a message of the desk"
+        except ValueError as error:
+            self.failure = f"the board cannot read the desk: {_reason(error)}"
         os.kill(os.getpid(), signal.SIGTERM)  # interrupts any wait of the main thread
         time.sleep(CLEANING_SECONDS)
         os._exit(1)  # the kernel ends the workers
@@ -265,8 +272,10 @@ def main() -> None:
     talk = Conversation()
     with contextlib.suppress(Ended):
         serve(Path(sys.argv[1]), talk)
+    if talk.failure:
+        sys.stderr.write(f"{talk.failure}\n")  # the desk shows the last line
     sys.stderr.flush()
-    os._exit(0)  # the thread may still wait for a frame
+    os._exit(1 if talk.failure else 0)  # the thread may still wait for a frame
 
 
 if __name__ == "__main__":
