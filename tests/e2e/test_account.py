@@ -2,6 +2,8 @@
 
 import pytest
 
+from ondevice_bench.suite.from_flags import ASSUMED, DEFAULT_FRACTION
+
 VIT = ("--model", "vit_b_32", "--layers", "attention+mlp", "--batch", "128")
 RANKED = (*VIT, "--method", "wasi", "--rank", "16x16x64", "--weight-rank", "100")
 
@@ -112,7 +114,6 @@ def test_the_last_convolutions_of_a_network(bench):
             ("--model", "vit_b_32", "--method", "wasi", "--option", "budget_mib=10"),
             "give --rank or --fraction (and --weight-rank for the weights)",
         ),
-        (("--model", "vit_b_32", "--method", "asi"), "needs one of rank, epsilon, fraction"),
         (
             ("--model", "vit_b_32", "--method", "checkpoint"),
             "accounts are only for methods that replace",
@@ -144,3 +145,20 @@ def test_bad_words_are_one_line(bench, arguments, says):
     assert ended.out == ""
     (line,) = ended.err.splitlines()
     assert says in line
+
+
+def test_without_a_rank_rule_an_account_has_the_fraction_of_a_fit_and_says_so(bench):
+    said = ("account", "--model", "mcunet", "--method", "asi")
+    ended = bench(*said)
+    assert ended.code == 0
+    assert ended.err == f"bench: {ASSUMED}\n"
+    stated = bench(*said, "--fraction", DEFAULT_FRACTION)
+    assert (stated.err, stated.out) == ("", ended.out)
+    assert ended.out.startswith("mcunet/asi(fraction=0.125)/all/b8/s0: 43 layers\n")
+
+
+def test_the_account_of_one_layer_is_not_called_layers(bench):
+    ended = bench(
+        "account", "--model", "mcunet", "--method", "asi", "--rank", "2", "--layers=last:1"
+    )
+    assert ended.out.splitlines()[0].endswith("s0: 1 layer")

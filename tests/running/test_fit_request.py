@@ -1,8 +1,9 @@
 import pytest
 
 from ondevice_bench.errors import BadInput
-from ondevice_bench.running.queries.fit_request import DEFAULT_FRACTION, fit_words, memory_limit
+from ondevice_bench.running.queries.fit_request import fit_words, memory_limit
 from ondevice_bench.suite.board import Board
+from ondevice_bench.suite.from_flags import DEFAULT_FRACTION
 from ondevice_bench.units import GIB, MIB
 
 

@@ -1,10 +1,12 @@
 """Options on the command line go to whoever knows them."""
 
+from dataclasses import replace
+
 import pytest
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.specs.signature import options_of_method
-from ondevice_bench.suite.from_flags import Words
+from ondevice_bench.suite.from_flags import DEFAULT_FRACTION, Words, with_a_rank_rule
 from ondevice_bench.suite.matrix import choices
 from ondevice_bench.suite.suite import Axis
 
@@ -88,6 +90,28 @@ def test_a_cell_has_the_allocators_of_the_command_line():
     assert Words(["mcunet"]).suite().allocators == ()
     with pytest.raises(BadInput, match=r"^command line: allocator.*did you mean 'tcmalloc'"):
         Words(["mcunet"], allocators=["tcmaloc"]).suite()
+
+
+@pytest.mark.parametrize(
+    ("words", "fraction"),
+    [
+        (Words(["mcunet"], ["vanilla", "asi"]), True),
+        (Words(["mcunet"], ["conv=wasi,all=lean"]), True),
+        (Words(["mcunet"], ["wasi"], ranks={"weight_rank": ["4"]}), True),
+        (Words(["mcunet"], ["vanilla", "lean"]), False),
+        (Words(["mcunet"], ["asi"], ["asi.rank=4"]), False),
+        (Words(["mcunet"], ["asi"], ["budget_mib=4"]), False),
+        (Words(["mcunet"], ["asi"], ranks={"epsilon": ["0.8"], "rank": []}), False),
+        (Words(["mcunet"], ["./mine.py:Mine"]), False),
+        (Words(["mcunet"], ["asj"]), False),
+    ],
+)
+def test_a_fraction_of_one_eighth_is_assumed_only_without_a_rank_rule(words, fraction):
+    found = with_a_rank_rule(words)
+    given = dict(words.ranks or {})
+    assert found.ranks == ({**given, "fraction": [DEFAULT_FRACTION]} if fraction else words.ranks)
+    assert replace(found, ranks=words.ranks) == words
+    assert float(DEFAULT_FRACTION) == 1 / 8
 
 
 @pytest.mark.parametrize(

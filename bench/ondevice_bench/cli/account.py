@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ondevice_bench.cli.arguments import AsJson, BatchSize, Quiet, SeveralModels, model_names
-from ondevice_bench.terminal import print_json, print_lines, print_tables
+from ondevice_bench.terminal import print_errors, print_json, print_lines, print_tables
 
 
 def account(
@@ -24,7 +24,7 @@ def account(
     ] = None,
     rank: Annotated[str | None, typer.Option(help="The ranks, as numbers: 8, or 8x16x32.")] = None,
     fraction: Annotated[
-        float | None, typer.Option(help="The ranks, as a share of the largest: 0.25.")
+        float | None, typer.Option(help="The ranks, as a share of the largest (default: 1/8).")
     ] = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Refused: these ranks depend on data. Use --fraction.")
@@ -58,11 +58,11 @@ def account(
     from ondevice_bench.running.progress import for_terminal
     from ondevice_bench.running.queries.accounts import accounts
     from ondevice_bench.running.queries.described_suite import described
-    from ondevice_bench.suite.from_flags import Words
+    from ondevice_bench.suite.from_flags import ASSUMED, Words, with_a_rank_rule
 
     dialect = check_dialect(dialect, method)
     ranks = {"rank": rank, "fraction": fraction, "epsilon": epsilon, "weight_rank": weight_rank}
-    words = Words(
+    given = Words(
         model_names(models),
         methods=[method],
         options=options or (),
@@ -70,12 +70,15 @@ def account(
         layers=[layers],
         batches=() if batch is None else [batch],
     )
+    words = with_a_rank_rule(given)
     progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
     with local_host() as host:
         try:
             found = accounts(host, described(host, words.suite()), progress.prepare)
         finally:
             progress.close()
+    if words != given and not as_json:  # there the names of the cells have it
+        print_errors(ASSUMED)
     if as_json:
         values = [account_json(cell, results, dialect) for cell, results in found]
         print_json(values if len(values) > 1 else values[0])

@@ -17,6 +17,7 @@ from ondevice_bench.terminal import (
     print_notes,
     print_tables,
 )
+from ondevice_bench.units import number_of
 
 if TYPE_CHECKING:
     from ondevice_bench.analyse.summary import RunSummary
@@ -142,7 +143,8 @@ def _judged(
     progress = for_terminal(quiet=quiet or not sys.stderr.isatty())
 
     def made(wanted: "Sequence[Wanted]") -> "Sequence[AccountAnswer]":
-        progress.prepare(f"{len(wanted)} accounts of {len(published.claims)} claims")
+        accounts, claims = len(wanted), len(published.claims)
+        progress.prepare(f"{number_of(accounts, 'account')} of {number_of(claims, 'claim')}")
         return accounts_of(host, wanted)
 
     try:

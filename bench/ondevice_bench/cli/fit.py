@@ -16,7 +16,13 @@ from ondevice_bench.cli.arguments import (
 )
 from ondevice_bench.cli.hosts import On, planning_host
 from ondevice_bench.errors import ExitCode
-from ondevice_bench.terminal import print_json, print_lines, print_notes, print_tables
+from ondevice_bench.terminal import (
+    print_errors,
+    print_json,
+    print_lines,
+    print_notes,
+    print_tables,
+)
 
 
 def fit(
@@ -88,6 +94,7 @@ def fit(
     from ondevice_bench.running.queries.fit_request import fit_words, memory_limit
     from ondevice_bench.suite.board import HERE
     from ondevice_bench.suite.fit import BoardFits
+    from ondevice_bench.suite.from_flags import ASSUMED
     from ondevice_bench.suite.plan import plan
 
     ranks = {"rank": rank or [], "fraction": fraction or [], "epsilon": epsilon or []}
@@ -111,6 +118,8 @@ def fit(
             )
         finally:
             progress.close()
+    if words.ranks != ranks and not as_json:  # there the names of the cells have it
+        print_errors(ASSUMED)
     found = BoardFits(target.name, limit, batch, results)
     if as_json:
         print_json(found.to_dict())

@@ -11,6 +11,7 @@ import typer
 from ondevice_bench.cli import names
 from ondevice_bench.cli.arguments import Filters, SuitesFolder
 from ondevice_bench.errors import BadInput
+from ondevice_bench.terminal import print_errors
 
 if TYPE_CHECKING:
     from ondevice_bench.running.hosts.host import Host
@@ -67,7 +68,10 @@ class SuiteFlags:
     ] = None
     fraction: Annotated[
         list[str] | None,
-        typer.Option("--fraction", help="With --model: the ranks, as a share of the largest."),
+        typer.Option(
+            "--fraction",
+            help="With --model: the ranks, as a share of the largest (default: 1/8).",
+        ),
     ] = None
     layers: Annotated[
         list[str] | None,
@@ -103,12 +107,19 @@ class SuiteFlags:
     def load(self, host: "Host") -> "Suite":
         """The suite. A process asks the user's own models for their inputs."""
         from ondevice_bench.running.queries.described_suite import described
+        from ondevice_bench.suite.from_flags import ASSUMED, with_a_rank_rule
         from ondevice_bench.suite.load import load_suite
 
-        words = self._words()
-        if (self.suite is None) == (words is None):
+        given = self._words()
+        if (self.suite is None) == (given is None):
             raise BadInput("name a suite, or describe one with --model (see `bench run --help`)")
-        return described(host, words.suite() if words else load_suite(str(self.suite), self.suites))
+        if given is None:
+            return described(host, load_suite(str(self.suite), self.suites))
+        words = with_a_rank_rule(given)
+        suite = described(host, words.suite())
+        if words != given:
+            print_errors(ASSUMED)
+        return suite
 
     def _words(self) -> "Words | None":
         """The words that describe a suite; None if a suite is named."""

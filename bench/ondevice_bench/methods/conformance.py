@@ -315,7 +315,8 @@ def _state_dict(case: Case, apply: Apply) -> str:
     second.module.load_state_dict(first.module.state_dict())
     ours, theirs = (step(t.module, case.x)[0] for t in (first, second))
     assert torch.equal(ours, theirs), "the loaded layer computes another output"
-    return f"{len(first.module.state_dict())} entries"
+    count = len(first.module.state_dict())
+    return "one entry" if count == 1 else f"{count} entries"
 
 
 def _deepcopy(case: Case, apply: Apply) -> str:

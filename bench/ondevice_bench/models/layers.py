@@ -236,7 +236,8 @@ def _last_blocks(
 ) -> LayerSelection:
     blocks = block_names(model, layout)
     if count > len(blocks):
-        raise NoSuchLayers(f"layers: {layers!r}, but this network declares {len(blocks)} blocks")
+        found = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
+        raise NoSuchLayers(f"layers: {layers!r}, but this network declares {found}")
     last = blocks[-count:]
     inside = [name for name in names if name.startswith(tuple(f"{block}." for block in last))]
     chosen = _some(inside, layers, "its blocks have none")

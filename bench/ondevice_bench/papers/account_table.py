@@ -5,7 +5,7 @@ from typing import Any
 
 from ondevice_bench.papers.dialects import DIALECTS, EXACT
 from ondevice_bench.terminal import Table
-from ondevice_bench.units import MIB, flops, macs, mib, ratio
+from ondevice_bench.units import MIB, flops, macs, mib, number_of, ratio
 
 SCOPE = (
     "computed by formula: float32 elements that the changed layers store of their input, and their "
@@ -49,7 +49,7 @@ def account_lines(cell: str, values: Mapping[str, Any], *, with_flops: bool = Tr
     bytes_of = {name: mib(values[f"{name}_bytes"]) for name in _TOTALS}
     treated, unchanged = values["layers"], values["left_alone"]
     lines = [
-        f"{cell}: {len(treated)} layers",
+        f"{cell}: {number_of(len(treated), 'layer')}",
         f"  activations  {bytes_of['activation']:>14}{_stored(values)}",
         f"  weights      {bytes_of['weight']:>14}",
         f"  training     {bytes_of['training']:>14}",

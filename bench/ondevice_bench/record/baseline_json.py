@@ -87,7 +87,7 @@ def _records(where: str, name: Any, cell: Mapping[str, Any]) -> list[dict[str, A
             if column and len(column) != len(of_pass):
                 raise BadInput(
                     f"{where}.metrics.{key}: has {len(column)} {kind}, but the pass {pass_name} "
-                    f"has {len(of_pass)} processes"
+                    f"has {'one process' if len(of_pass) == 1 else f'{len(of_pass)} processes'}"
                 )
             for record, value in zip(of_pass, column, strict=False):
                 if value is not None:

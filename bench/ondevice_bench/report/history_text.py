@@ -15,7 +15,7 @@ def order_text(history: History) -> str:
     order = "by their commits in this repository, then by time"
     if not history.by_commits:
         order = "by time alone: this repository does not have all of their commits"
-    return f"{len(history.runs)} runs, ordered {order}"
+    return f"{number_of(len(history.runs), 'run')}, ordered {order}"
 
 
 def counts_text(history: History) -> str:

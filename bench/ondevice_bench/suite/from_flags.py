@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ from ondevice_bench.suite.method_text import as_entry, methods_in
 from ondevice_bench.suite.suite import Suite
 
 SOURCE = "command line"
+DEFAULT_FRACTION = "0.125"
+ASSUMED = (
+    f"no rank rule is given: each rank is 1/8 of the largest one (--fraction {DEFAULT_FRACTION})"
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,25 @@ class Words:
         except BadInput as error:
             given = {"model": list(per_model), "method": list(dict.fromkeys(texts))}
             raise BadInput(*(_by_flag(line, given) for line in error.lines)) from None
+
+
+def with_a_rank_rule(words: Words) -> Words:
+    """The words with a fraction of 1/8, if a method of `bench` has ranks and no rule is given.
+
+    Who prints numbers of these words says so (`ASSUMED`). A suite file must name its rule.
+    """
+    rules = [option.partition("=")[0].rpartition(".")[2] for option in words.options]
+    rules += [rule for rule, values in (words.ranks or {}).items() if values]
+    if not any(_needs_fraction(method, rules) for method in words.methods):
+        return words
+    return replace(words, ranks={**(words.ranks or {}), "fraction": [DEFAULT_FRACTION]})
+
+
+def _needs_fraction(method: str, rules: Collection[str]) -> bool:
+    """Whether the method has ranks and none of these options decides about them."""
+    known = [name for name in methods_in(method) if name in registry.methods()]
+    groups = (group for name in known for group in registry.method(name).one_of)
+    return any("fraction" in group.names and not set(group.names) & set(rules) for group in groups)
 
 
 def _by_flag(line: str, given: Mapping[str, Sequence[str]]) -> str:

@@ -8,11 +8,8 @@ from ondevice_bench.specs import registry
 from ondevice_bench.specs.builtin_methods import BY_CONTENT
 from ondevice_bench.suite.board import Board, system_reserve
 from ondevice_bench.suite.fit import MemoryLimit
-from ondevice_bench.suite.from_flags import Words
-from ondevice_bench.suite.method_text import methods_in
+from ondevice_bench.suite.from_flags import Words, with_a_rank_rule
 from ondevice_bench.units import GIB
-
-DEFAULT_FRACTION = "0.125"
 
 
 def memory_limit(
@@ -69,21 +66,12 @@ def fit_words(
                 f"ranks by {rule} depend on data, weights and batch, and a fit knows only shapes: "
                 "give --fraction or --rank, or measure them with `bench run … --memory-cap SIZE`"
             )
-    methods = methods or list(registry.methods())
-    if any(_needs_fraction(method, rules) for method in methods):
-        ranks = {**ranks, "fraction": [DEFAULT_FRACTION]}
-    return Words(
+    words = Words(
         models,
-        methods=methods,
+        methods=methods or list(registry.methods()),
         options=options,
         ranks=ranks,
         layers=layers,
         batches=[1 if batch is None else batch],
     )
-
-
-def _needs_fraction(method: str, rules: Collection[str]) -> bool:
-    """Whether the method has ranks and none of these options decides about them."""
-    known = [name for name in methods_in(method) if not registry.is_own(name)]
-    groups = (group for name in known for group in registry.method(name).one_of)
-    return any("fraction" in group.names and not set(group.names) & set(rules) for group in groups)
+    return with_a_rank_rule(words)
