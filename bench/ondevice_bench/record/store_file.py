@@ -11,8 +11,16 @@ from pathlib import Path
 from ondevice_bench.errors import BadInput, first_line
 from ondevice_bench.files import require_regular
 
-_LEAST_ROOM = 64 << 10  # SQLite makes a file of 32 KiB beside a store, also to read it
+_NEEDED = 32 << 10  # bytes of a file that SQLite makes beside a store, also to read it
+_LEAST_ROOM = 2 * _NEEDED
 _KIND = 0xFF  # the part of SQLite's extended codes that names the kind of an error
+# what SQLite says if it cannot make its file beside a store
+_NO_ROOM = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_FULL,
+}
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -25,9 +33,17 @@ def read_only(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and _kind(error) in _NO_ROOM:
+            # without its log, the store would lack the last records
+            raise BadInput(
+                f"{path}: {_reason(path, error)}: a command was ended while it wrote here, and "
+                f"SQLite needs {_NEEDED >> 10} KiB in this folder to read {log.name}: make room, "
+                "or copy both files to a folder that can be written"
+            ) from None
+        if log.exists():
             raise
         connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, isolation_level=None)
     return connection
@@ -93,10 +109,13 @@ def as_bad_input(path: Path) -> Iterator[None]:
         raise BadInput(f"{path}: damaged, or not made by bench: {first_line(error)}") from error
 
 
+def _kind(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_OK) & _KIND
+
+
 def _reason(path: Path, error: sqlite3.Error) -> str:
     """What SQLite says. A full disk may look like a broken one to it."""
-    code = getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_OK
-    if code & _KIND == sqlite3.SQLITE_IOERR:
+    if _kind(error) == sqlite3.SQLITE_IOERR:
         with contextlib.suppress(OSError):
             if shutil.disk_usage(path.parent).free < _LEAST_ROOM:
                 return f"the disk is full ({first_line(error)})"
