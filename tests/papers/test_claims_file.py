@@ -1,5 +1,6 @@
 """Files of published claims: ours, a user's, and what is wrong in one."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -315,3 +316,12 @@ def test_vanilla_is_one_cell_across_choices_that_freeze_nothing():
     plain = Cell(id="x", model="mcunet", method="vanilla", batch=8)
     assert Query("mcunet", "vanilla", "mlp").differs(plain) == ()
     assert Query("mcunet", "vanilla", "last:2").differs(plain) == ("layers all instead of last:2",)
+
+
+def test_the_words_of_a_claim_have_the_unit_of_its_number():
+    """A paper's KB is 1024 bytes: its own shapes give its digits only so."""
+    for claim in load_published(None).claims:
+        said = re.search(rf"{re.escape(claim.published or '-')} ([KMG])B\b", claim.says)
+        if said is not None:
+            assert claim.unit == f"{said[1]}iB", claim.id
+        assert re.search(r"\d [KMG]B\b", claim.says) is None or said is not None, claim.id

@@ -5,6 +5,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
+import torch
 
 from ondevice_bench.errors import BadInput
 from ondevice_bench.running.queries import user_models
@@ -145,6 +146,17 @@ def test_two_versions_of_a_package_are_two_workloads_that_can_be_compared(
     assert "code" not in of_earlier.to_dict()
     assert join([of_earlier], [after]).pairs == ((of_earlier, after),)
     assert not join([of_earlier], [after], same_code=True).pairs
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here torch can move a network to CUDA")
+def test_a_network_that_moves_itself_to_cuda_is_told_where_bench_measures(said, workplace):
+    text = "from torch import nn\ndef net():\n    return nn.Linear(2, 2).cuda()\n"
+    (workplace / "moved.py").write_text(text)
+    with pytest.raises(BadInput) as error:
+        said("./moved.py:net")
+    (line,) = error.value.lines
+    assert line.endswith("bench measures on the CPU, so leave the network there")
+    assert "(line 3 of moved.py)" in line
 
 
 NO_MLP = 'mynet.py:Net declares no mlp: add `layout = {"mlp": "PATTERN"}` to mynet.py'

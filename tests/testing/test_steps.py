@@ -206,6 +206,13 @@ def test_it(bench_step):
     _assert_refused_in_a_line(steps(test), hosts, why)
 
 
+def test_a_step_that_a_method_refuses_fails_and_is_not_called_skipped(steps, hosts):
+    hosts.answer = lambda _: Reply("skipped", "asi: this network has no such layers")
+    result = steps("def test_it(bench_step):\n    bench_step(step)\n")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["bench_step: trace: refused: asi: this network has no such*"])
+
+
 def test_a_step_that_raises_fails_the_test_with_its_own_traceback(steps, hosts):
     bad = Reply("failed", "ValueError: no", "Traceback …\n  line 7, in step\nValueError: no")
     hosts.answer = lambda job: bad
@@ -326,7 +333,7 @@ def test_it(bench_step):
     result = pytester.runpytest_subprocess("-p", "no:benchmark")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["bench_step: trace: skipped: step returned a coroutine, which was never run: *"]
+        ["bench_step: trace: refused: step returned a coroutine, which was never run: *"]
     )
     result.stdout.no_fnmatch_line("*never awaited*")
     result.stdout.no_fnmatch_line("*Traceback*")
@@ -356,5 +363,5 @@ def test_without_its_setup(bench_step):
     result = pytester.runpytest_subprocess("-p", "no:benchmark")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
-        ["bench_step: trace: skipped: step(*) cannot be called: missing *; there is no setup*"]
+        ["bench_step: trace: refused: step(*) cannot be called: missing *; there is no setup*"]
     )

