@@ -69,7 +69,7 @@ def metric(values):
         (lambda v: v["cells"][-1]["processes"][0].update(seconds=-1), "processes.0.seconds"),
         (lambda v: v["cells"][0]["planned"].update(state=1), "cells.0.state: Input should be"),
         (lambda v: metric(v).update(values=["x"]), "values.0: Input should be a valid number"),
-        (lambda v: metric(v)["values"].append(1.0), "has 2 values, but the pass time has 1 proc"),
+        (lambda v: metric(v)["values"].append(1.0), "has 2 values, but the pass time has one proc"),
         (lambda v: v["cells"][0]["definition"].pop("id"), "cells.0.definition.id: Field required"),
         (lambda v: v.update(accepted=[LINE | {"cell": "x"}]), "has no cell 'x'"),
         (lambda v: v.update(accepted=[LINE | {"metric": "x"}]), "has no metric 'x'"),
