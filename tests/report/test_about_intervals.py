@@ -39,4 +39,4 @@ def test_the_page_says_what_its_intervals_are(summary_of, rounds, says):
     summary = summary_of(synthetic.records(cells), synthetic.planned(cells), run)
     said = content(ReportData.from_summaries((summary,)))["about_intervals"]
     assert said.startswith(says)
-    assert said.endswith("That of a ratio covers what the intervals of both numbers allow.")
+    assert said.endswith("That of a ratio goes from its lowest to its highest possible value.")

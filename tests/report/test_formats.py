@@ -21,7 +21,7 @@ Run `r1` on profile x86.
 - For the goal, run wasi fraction=0.25: 0.520× (0.510× … 0.531×) of vanilla's step time, proven; peak memory 0.775×; a gradient cosine of 0.95 at step 1.
 - If memory is short, run checkpoint: 0.375× (0.372× … 0.378×) of vanilla's peak memory; step time 1.30×; the exact gradient.
 - Least memory, 10 % more time allowed: wasi fraction=0.25, 0.775× (0.769× … 0.781×) of vanilla's peak memory, proven.
-- By its peak in this run, vanilla fits a board of 1 GB and more: it needs 16 % of the 512 MiB that a step may use there. No other method is needed to fit.
+- Estimated by its peak in this run, vanilla fits a board of 1 GB and more: it needs 16 % of the 512 MiB that a step may use there. No other method is needed to fit.
 - svd fraction=0.25 does not meet the goal: a gradient cosine of at least 0.9 where it was measured.
 
 | cell | step | peak memory | activations | status |

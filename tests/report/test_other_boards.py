@@ -94,7 +94,7 @@ CLOSE = "That is close: measure it there."
 def test_the_smallest_board_is_named_for_the_baseline_and_for_the_best_method(
     said, vanilla, checkpoint, fits, share, rest
 ):
-    needs = f"By its peak in this run, vanilla {fits}: it needs {share} that a step may use there."
+    needs = f"Estimated by its peak in this run, vanilla {fits}: it needs {share} that a step may use there."
     assert said(vanilla, checkpoint).sentence == f"{needs} {rest}".strip()
 
 

@@ -186,7 +186,9 @@ def test_the_answer_says_what_to_run_if_memory_is_short_the_third_card_and_which
     assert "of vanilla's step time, proven; peak memory 0.775×" in lines[0]
     assert lines[1].startswith("- If memory is short, run checkpoint: 0.")
     assert lines[2].startswith("- Least memory, 10 % more time allowed: wasi fraction=0.25, 0.775×")
-    assert lines[3].startswith("- By its peak in this run, vanilla fits a board of 1 GB and more: ")
+    assert lines[3].startswith(
+        "- Estimated by its peak in this run, vanilla fits a board of 1 GB and more: "
+    )
     assert lines[4].startswith("- svd fraction=0.25 does not meet the goal: a gradient cosine of ")
 
 

@@ -23,7 +23,7 @@ GRADIENT_UNKNOWN = "gradient unknown"
 BADGES: Mapping[str, str] = {
     "proven": "the whole interval is better than {baseline}'s number, by more than the noise "
     "({noise}), and enough undisturbed processes measured both",
-    "not proven": "noise may make the difference, or hide it; the card says what a proof needs",
+    "not proven": "noise may make or hide the difference. The card says what a proof needs",
     "no gain": "no method is better than {baseline} by more than the noise",
     "unknown": "no measurement answers the question",
     GRADIENT_UNKNOWN: "the gradient of the method was not compared with plain training's",
@@ -231,7 +231,7 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
         no_better = question.none_better
         return Card(question.title, baseline, "1×", noun, "", (), "no gain", no_better)
     labels = first([member.label for member in choice.unclear], MOST_NAMED)
-    may = may_be(choice.metric)
+    may = f"{may_be(choice.metric)}{_within(question, choice)}"
     candidates = f"These {may}: {labels}" if len(choice.unclear) > 1 else f"{labels} {may}"
     return Card(
         title=question.title,
@@ -244,6 +244,15 @@ def _without_winner(question: _Question, choice: Choice, baseline: str) -> Card:
         condition=f"{candidates}. The reason: {choice.missing}",
         names=_all_names(choice.unclear),
     )
+
+
+def _within(question: _Question, choice: Choice) -> str:
+    """What noise hides: whether a step is short enough, or whether a higher median is lower."""
+    if question.condition:
+        return " within this time"
+    ratios = [member.ratio(choice.metric) for member in choice.unclear]
+    are_higher = all(ratio is not None and ratio.estimate >= 1 for ratio in ratios)
+    return ", although the medians say no" if are_higher else ""
 
 
 def may_be(metric: str) -> str:

@@ -59,9 +59,9 @@ def _board(summary: RunSummary, board: str, *, is_alone: bool) -> Iterable[Chip]
     if is_alone:
         yield Chip("measured on", name)
         if limit:
-            yield Chip("memory for a step", units.size(limit))
+            yield Chip("a step may use", units.size(limit))
     else:
-        yield Chip("board", f"{name}, {units.size(limit)} for a step" if limit else name)
+        yield Chip("board", f"{name}, a step may use {units.size(limit)}" if limit else name)
 
 
 def _rounds(summary: RunSummary) -> str:

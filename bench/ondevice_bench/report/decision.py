@@ -235,7 +235,7 @@ def _gradient(member: CellWithBaseline) -> Quantity:
     """The lowest cosine, and all of them as its meaning."""
     quality = gradient_quality(member)
     if quality.is_exact:
-        return Quantity("exact", "", _exact_meaning(quality), 1.0)
+        return Quantity("exact", quality.rests_on, _exact_meaning(quality), 1.0)
     if quality.lowest is None:
         return Quantity("unknown", "", f"the gradient was not compared: {quality.why_unknown}")
     listing = "; ".join(f"{cosine_text(v)} {MOMENTS[name]}" for name, v in quality.cosines.items())

@@ -16,11 +16,11 @@ SIZES = ((1, ""), (2, "pi5-2gb"), (4, "pi5-4gb"), (8, "pi5-8gb"))
 CLOSE = 0.9  # kernels and allocators of a board may need some more than those here
 
 SENTENCES = {
-    "fits": "By its peak in this run, {cell} fits a board of {size} GB{more}: it needs {share} of "
-    "the {usable} that a step may use there.",
-    "no need": " No other method is needed to fit.",
-    "too large": "By its peak in this run, {cell} does not fit a board of {size} GB: it needs "
+    "fits": "Estimated by its peak in this run, {cell} fits a board of {size} GB{more}: it needs "
     "{share} of the {usable} that a step may use there.",
+    "no need": " No other method is needed to fit.",
+    "too large": "Estimated by its peak in this run, {cell} does not fit a board of {size} GB: it "
+    "needs {share} of the {usable} that a step may use there.",
     "method": " With {cell}, a board of {size} GB is enough: {share} of {usable}.",
     "no method": " No method of the cards fits a smaller board.",
     "none": " No method of the cards fits it.",

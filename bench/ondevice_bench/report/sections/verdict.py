@@ -61,7 +61,9 @@ def _about_intervals(settings: Mapping[str, Any]) -> str:
         if peaks > 1
         else "A peak of one process has no interval."
     )
-    return f"{of_time} {of_peak} That of a ratio covers what the intervals of both numbers allow."
+    return (
+        f"{of_time} {of_peak} That of a ratio goes from its lowest to its highest possible value."
+    )
 
 
 def goal_text(goal: Goal) -> str:
