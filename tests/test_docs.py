@@ -317,3 +317,15 @@ def test_the_workflow_of_the_checks_runs_the_line_of_the_readme():
     line = text.partition("<!-- the tests -->\n```sh\n")[2].partition("\n")[0]
     assert line
     assert line in lines(WORKFLOWS["checks"])
+
+
+def test_the_share_in_the_readme_is_that_of_its_table():
+    text = (ROOT / "README.md").read_text()
+    peaks = {
+        name: float(peak)
+        for name, peak in re.findall(
+            r"^ (vanilla|checkpoint) .*?ms +([\d.]+) MiB", text, re.MULTILINE
+        )
+    }
+    (said,) = re.findall(r"but only (\d+) % of its peak memory", text)
+    assert int(said) == round(100 * (1 - peaks["checkpoint"] / peaks["vanilla"]))
